@@ -116,7 +116,7 @@ impl Array {
     ) -> Result<Array, ArrayError> {
         let shape = shape.into();
         let size = dtype.size();
-        if bytes.len() % size != 0 {
+        if !bytes.len().is_multiple_of(size) {
             return Err(ArrayError::WrongBytes {
                 dtype,
                 size,
@@ -296,6 +296,11 @@ impl Array {
             Values::F32(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
             Values::F64(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
         }
+    }
+
+    /// The storage, for code that goes on with whatever type it holds.
+    pub(crate) fn into_values(self) -> Values {
+        self.values
     }
 
     fn wrong_dtype(&self, expected: DType) -> ArrayError {

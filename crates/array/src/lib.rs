@@ -17,7 +17,6 @@
 //! # Ok::<(), cotangent_array::ArrayError>(())
 //! ```
 //!
-//!
 //! # Features
 //!
 //! - `npz` (on): the module [`npz`].
@@ -27,20 +26,20 @@
 mod array;
 mod dtype;
 mod element;
+mod encoding;
 mod error;
 mod from;
 mod print;
 mod scalar;
 mod shape;
-//mod stream;
 
-//#[cfg(feature = "ndarray")]
-//mod nd;
-//pub mod npy;
-//#[cfg(feature = "npz")]
-//pub mod npz;
-//#[cfg(feature = "safetensors")]
-//pub mod safetensors;
+#[cfg(feature = "ndarray")]
+mod nd;
+pub mod npy;
+#[cfg(feature = "npz")]
+pub mod npz;
+#[cfg(feature = "safetensors")]
+pub mod safetensors;
 
 pub use array::Array;
 pub use dtype::DType;

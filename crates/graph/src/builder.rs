@@ -1,0 +1,444 @@
+//! Makes graphs, one operation at a time.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use cotangent_array::{Array, DType, Scalar, Shape};
+use smallvec::SmallVec;
+
+use crate::graph::Graph;
+use crate::op::Callee;
+use crate::ops::{
+    Binary, Bound, Broadcast, Compare, Indexed, Reshape, Slice, Sum, Ternary, Test, Transpose,
+    Unary,
+};
+use crate::{Equation, GraphError, Location, Op, TensorType, Type, TypeError, Var};
+
+/// Makes a graph: adds inputs and operations, infers their types, gives equal operations one
+/// variable, and keeps the first error until [`Builder::finish`].
+///
+/// After an error every operation returns a stand-in of type f64, so rules need no `?` on each
+/// line; the error comes out of `finish` and no graph does.
+///
+/// ```
+/// use cotangent_array::DType;
+/// use cotangent_graph::{Builder, TensorType};
+/// let mut b = Builder::new("square");
+/// let x = b.input("x", TensorType::scalar(DType::F64));
+/// let y = b.mul(x, x);
+/// let graph = b.finish(&[y])?;
+/// assert_eq!(graph.operation_count(), 1);
+/// # Ok::<(), cotangent_graph::GraphError>(())
+/// ```
+#[derive(Debug)]
+pub struct Builder {
+    graph: Graph,
+    /// Variables by the hash of operation and operands.
+    known: HashMap<u64, SmallVec<[Var; 1]>>,
+    hasher: RandomState,
+    /// Per variable: whether its values are finite at ordinary points.
+    finite: Vec<bool>,
+    error: Option<GraphError>,
+    location: Option<Location>,
+    poison: Type,
+}
+
+impl Builder {
+    /// A builder of an empty graph.
+    pub fn new(name: &str) -> Builder {
+        Builder {
+            graph: Graph {
+                name: name.into(),
+                equations: Vec::new(),
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                depth: 0,
+                fingerprint: OnceLock::new(),
+            },
+            known: HashMap::new(),
+            hasher: RandomState::new(),
+            finite: Vec::new(),
+            error: None,
+            location: None,
+            poison: TensorType::scalar(DType::F64).into(),
+        }
+    }
+
+    /// The place that operations pushed from now on are reported at.
+    pub fn set_location(&mut self, location: Option<Location>) {
+        self.location = location;
+    }
+
+    /// Adds an input. An empty name becomes `x0`, `x1`, ...; a name that is taken is an error.
+    pub fn input(&mut self, name: &str, ty: TensorType) -> Var {
+        let name = if name.is_empty() { format!("x{}", self.graph.inputs.len()) } else { name.to_owned() };
+        if let Err(e) = check_size(&ty) {
+            return self.fail(GraphError::other(format!("input `{name}`: {e}"), self.location));
+        }
+        if self.graph.inputs.iter().any(|(n, _)| **n == *name) {
+            let message = format!("expected inputs of different names, found `{name}` twice");
+            return self.fail(GraphError::other(message, self.location));
+        }
+        let var = self.define(Op::Input, SmallVec::new(), ty.into(), true);
+        if var != Var::POISON {
+            self.graph.inputs.push((name.into(), var));
+        }
+        var
+    }
+
+    /// Says that an input may hold infinite values, so that derivatives treat it with care.
+    pub fn set_open(&mut self, var: Var) {
+        if let Some(f) = self.finite.get_mut(var.index()) {
+            *f = false;
+        }
+    }
+
+    /// Adds an operation, or finds the variable of an equal one.
+    pub fn push(&mut self, op: impl Into<Op>, args: &[Var]) -> Var {
+        let op = canonical(op.into());
+        if self.error.is_some() || args.contains(&Var::POISON) {
+            return Var::POISON;
+        }
+        let hash = self.hasher.hash_one((&op, args));
+        if let Some(candidates) = self.known.get(&hash) {
+            for v in candidates {
+                let e = &self.graph.equations[v.index()];
+                if e.op == op && e.args[..] == *args {
+                    return *v;
+                }
+            }
+        }
+        let types: SmallVec<[&Type; 4]> = args.iter().map(|a| self.ty(*a)).collect();
+        let ty = match op.infer(&types) {
+            Ok(ty) => ty,
+            Err(error) => {
+                let operands: Vec<String> = types.iter().map(|t| t.to_string()).collect();
+                let error = GraphError::Op {
+                    op: op.name().to_owned(),
+                    operands: operands.join(", "),
+                    error,
+                    location: self.location,
+                };
+                return self.fail(error);
+            }
+        };
+        let finite = match op.bound() {
+            Bound::Finite => true,
+            Bound::Open => match &op {
+                Op::Constant(array) => {
+                    !array.dtype().is_float() || array.scalars().all(|s| s.to_f64().is_finite())
+                }
+                // A quotient by a finite constant that is not 0 stays finite.
+                Op::Binary(Binary::Div) => {
+                    let by = args.get(1).and_then(|a| self.graph.splat(*a));
+                    by.is_some_and(|s| s.to_f64() != 0.0) && args.iter().all(|a| self.is_finite(*a))
+                }
+                _ => false,
+            },
+            Bound::Operands => args.iter().all(|a| self.is_finite(*a)),
+        };
+        if let Op::Call(callee) = &op {
+            self.graph.depth = self.graph.depth.max(callee.0.call_depth() + 1);
+        }
+        let var = self.define(op, SmallVec::from_slice(args), ty, finite);
+        if var != Var::POISON {
+            self.known.entry(hash).or_default().push(var);
+        }
+        var
+    }
+
+    /// Records an error, unless there is one already, and returns the stand-in.
+    pub fn fail(&mut self, error: GraphError) -> Var {
+        if self.error.is_none() {
+            self.error = Some(error);
+        }
+        Var::POISON
+    }
+
+    /// Whether an error has been recorded.
+    pub fn failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// The type of a variable.
+    pub fn ty(&self, var: Var) -> &Type {
+        self.graph.equations.get(var.index()).map_or(&self.poison, |e| &e.ty)
+    }
+
+    /// The array type of a variable; the stand-in's type for a tuple.
+    pub fn tensor(&self, var: Var) -> TensorType {
+        self.ty(var).tensor().cloned().unwrap_or_else(|| TensorType::scalar(DType::F64))
+    }
+
+    /// The shape of a variable.
+    pub fn shape(&self, var: Var) -> Shape {
+        self.tensor(var).shape
+    }
+
+    /// The number of axes of a variable.
+    pub fn rank(&self, var: Var) -> usize {
+        self.ty(var).tensor().map_or(0, TensorType::rank)
+    }
+
+    /// The dtype of a variable.
+    pub fn dtype(&self, var: Var) -> DType {
+        self.ty(var).tensor().map_or(DType::F64, |t| t.dtype)
+    }
+
+    /// Whether the variable's values are finite at ordinary points, so that a plain product by
+    /// them keeps a zero. Inputs count as finite.
+    pub fn is_finite(&self, var: Var) -> bool {
+        self.finite.get(var.index()).copied().unwrap_or(true)
+    }
+
+    /// The graph so far.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The number of variables so far; the next new one has this index.
+    pub fn len(&self) -> usize {
+        self.graph.equations.len()
+    }
+
+    /// Whether nothing has been added yet.
+    pub fn is_empty(&self) -> bool {
+        self.graph.equations.is_empty()
+    }
+
+    /// The graph with these outputs, or the first error. Nothing is removed from it.
+    ///
+    /// # Errors
+    /// The first operation that failed, or an output that is a tuple.
+    pub fn finish(mut self, outputs: &[Var]) -> Result<Graph, GraphError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        for o in outputs {
+            match self.graph.equations.get(o.index()).map(|e| &e.ty) {
+                Some(Type::Tensor(_)) => {}
+                Some(t) => {
+                    return Err(GraphError::other(
+                        format!("expected an array as an output, found a tuple {t}"),
+                        None,
+                    ));
+                }
+                None => return Err(GraphError::other("an output is not of this graph", None)),
+            }
+        }
+        self.graph.outputs = outputs.to_vec();
+        debug_assert_eq!(self.graph.verify(), Ok(()));
+        Ok(self.graph)
+    }
+
+    fn define(&mut self, op: Op, args: SmallVec<[Var; 3]>, ty: Type, finite: bool) -> Var {
+        if self.error.is_some() {
+            return Var::POISON;
+        }
+        let Ok(index) = u32::try_from(self.graph.equations.len()) else {
+            return self.fail(GraphError::other("a graph holds at most 2^32 - 1 variables", None));
+        };
+        if index == u32::MAX {
+            return self.fail(GraphError::other("a graph holds at most 2^32 - 1 variables", None));
+        }
+        self.graph.equations.push(Equation { op, args, ty, location: self.location });
+        self.finite.push(finite);
+        Var(index)
+    }
+}
+
+/// Short names for the operations that rules are written in.
+impl Builder {
+    /// A pointwise operation of one operand.
+    pub fn unary(&mut self, op: Unary, x: Var) -> Var {
+        self.push(op, &[x])
+    }
+
+    /// A pointwise operation of one operand with a whole-number attribute.
+    pub fn indexed(&mut self, op: Indexed, n: i64, x: Var) -> Var {
+        self.push(Op::Indexed(op, n), &[x])
+    }
+
+    /// A pointwise operation of two operands.
+    pub fn binary(&mut self, op: Binary, x: Var, y: Var) -> Var {
+        self.push(op, &[x, y])
+    }
+
+    /// x + y
+    pub fn add(&mut self, x: Var, y: Var) -> Var {
+        self.binary(Binary::Add, x, y)
+    }
+
+    /// x - y
+    pub fn sub(&mut self, x: Var, y: Var) -> Var {
+        self.binary(Binary::Sub, x, y)
+    }
+
+    /// x * y
+    pub fn mul(&mut self, x: Var, y: Var) -> Var {
+        self.binary(Binary::Mul, x, y)
+    }
+
+    /// x / y
+    pub fn div(&mut self, x: Var, y: Var) -> Var {
+        self.binary(Binary::Div, x, y)
+    }
+
+    /// -x
+    pub fn neg(&mut self, x: Var) -> Var {
+        self.unary(Unary::Neg, x)
+    }
+
+    /// A comparison.
+    pub fn compare(&mut self, op: Compare, x: Var, y: Var) -> Var {
+        self.push(op, &[x, y])
+    }
+
+    /// A test of one operand.
+    pub fn test(&mut self, op: Test, x: Var) -> Var {
+        self.push(op, &[x])
+    }
+
+    /// `x` where `condition`, `y` elsewhere.
+    pub fn select(&mut self, condition: Var, x: Var, y: Var) -> Var {
+        self.push(Ternary::Select, &[condition, x, y])
+    }
+
+    /// Conversion to a dtype; nothing is added when it is the dtype already.
+    pub fn convert(&mut self, dtype: DType, x: Var) -> Var {
+        if self.dtype(x) == dtype { x } else { self.push(Op::Convert(dtype), &[x]) }
+    }
+
+    /// One number everywhere.
+    pub fn full(&mut self, value: Scalar, shape: impl Into<Shape>) -> Var {
+        self.push(Op::Full(value, shape.into()), &[])
+    }
+
+    /// One number everywhere, in the dtype and shape of `x`.
+    pub fn like(&mut self, x: Var, value: f64) -> Var {
+        let t = self.tensor(x);
+        self.full(Scalar::from_f64(t.dtype, value), t.shape)
+    }
+
+    /// A scalar of this dtype.
+    pub fn scalar(&mut self, dtype: DType, value: f64) -> Var {
+        self.full(Scalar::from_f64(dtype, value), ())
+    }
+
+    /// Zeros of this type.
+    pub fn zeros(&mut self, ty: &TensorType) -> Var {
+        self.full(Scalar::zero(ty.dtype), ty.shape.clone())
+    }
+
+    /// Values that are known now.
+    pub fn constant(&mut self, array: Array) -> Var {
+        self.push(Op::Constant(array), &[])
+    }
+
+    /// The same elements in another shape; nothing is added when it is the shape already.
+    pub fn reshape(&mut self, x: Var, shape: impl Into<Shape>) -> Var {
+        let shape = shape.into();
+        if self.shape(x) == shape { x } else { self.push(Reshape { shape }, &[x]) }
+    }
+
+    /// Axis `i` of the result is axis `axes[i]` of `x`; nothing is added when no axis moves.
+    pub fn transpose(&mut self, x: Var, axes: &[usize]) -> Var {
+        if axes.iter().enumerate().all(|(i, a)| i == *a) && axes.len() == self.rank(x) {
+            return x;
+        }
+        self.push(Transpose { axes: axes.to_vec() }, &[x])
+    }
+
+    /// Axis `i` of `x` becomes axis `dims[i]` of `shape`; the other axes repeat it.
+    pub fn broadcast(&mut self, x: Var, shape: impl Into<Shape>, dims: &[usize]) -> Var {
+        let shape = shape.into();
+        if self.shape(x) == shape && dims.iter().enumerate().all(|(i, d)| i == *d) {
+            return x;
+        }
+        self.push(Broadcast { shape, dims: dims.to_vec() }, &[x])
+    }
+
+    /// The sum over axes, which vanish; nothing is added for no axes.
+    pub fn sum(&mut self, x: Var, axes: &[usize]) -> Var {
+        if axes.is_empty() { x } else { self.push(Sum { axes: axes.to_vec() }, &[x]) }
+    }
+
+    /// The elements from `start` to before `limit` along one axis.
+    pub fn slice_axis(&mut self, x: Var, axis: usize, start: usize, limit: usize) -> Var {
+        let shape = self.shape(x);
+        let (mut starts, mut limits) = (vec![0; shape.rank()], shape.dims().to_vec());
+        if let (Some(s), Some(l)) = (starts.get_mut(axis), limits.get_mut(axis)) {
+            if (*s, *l) == (start, limit) {
+                return x;
+            }
+            (*s, *l) = (start, limit);
+        }
+        self.push(Slice { start: starts, limit: limits, stride: vec![1; shape.rank()] }, &[x])
+    }
+
+    /// Calls a graph; one variable for each of its outputs.
+    pub fn call(&mut self, graph: &Arc<Graph>, args: &[Var]) -> Vec<Var> {
+        let result = self.push(Op::Call(Callee(graph.clone())), args);
+        let count = graph.outputs().len();
+        if count == 1 {
+            return vec![result];
+        }
+        (0..count).map(|i| self.push(Op::Get(i), &[result])).collect()
+    }
+
+    /// Copies the equations of a graph into this one, with its inputs replaced; one variable for
+    /// each of its outputs.
+    pub fn inline(&mut self, graph: &Graph, args: &[Var]) -> Vec<Var> {
+        if args.len() != graph.inputs().len() {
+            let message = format!(
+                "`{}` takes {} inputs, {} were given",
+                graph.name(),
+                graph.inputs().len(),
+                args.len()
+            );
+            let poison = self.fail(GraphError::other(message, self.location));
+            return vec![poison; graph.outputs().len()];
+        }
+        let mut to = vec![Var::POISON; graph.equations().len()];
+        for ((name, v), a) in graph.inputs().iter().zip(args) {
+            if self.ty(*a) != graph.ty(*v) && !self.failed() {
+                let message = format!(
+                    "input `{name}` of `{}` is {}, found {}",
+                    graph.name(),
+                    graph.ty(*v),
+                    self.ty(*a)
+                );
+                self.fail(GraphError::other(message, self.location));
+            }
+            to[v.index()] = *a;
+        }
+        let outer = self.location;
+        for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
+            let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
+            self.location = e.location.or(outer);
+            to[v.index()] = self.push(e.op.clone(), &args);
+        }
+        self.location = outer;
+        graph.outputs().iter().map(|o| to[o.index()]).collect()
+    }
+}
+
+/// One form for equal things: a rank 0 constant is a `Full`.
+fn canonical(op: Op) -> Op {
+    match op {
+        Op::Constant(array) if array.rank() == 0 => match array.at(0) {
+            Some(value) => Op::Full(value, ().into()),
+            None => Op::Constant(array),
+        },
+        op => op,
+    }
+}
+
+fn check_size(ty: &TensorType) -> Result<(), TypeError> {
+    let bytes = ty.shape.checked_elements().and_then(|n| n.checked_mul(ty.dtype.size()));
+    match bytes {
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
+        _ => Err(TypeError::new(format!("{ty} is larger than memory can be"))),
+    }
+}

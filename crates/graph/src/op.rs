@@ -1,0 +1,290 @@
+//! The closed set of operations, by family.
+
+use std::sync::Arc;
+
+use cotangent_array::{Array, DType, Scalar, Shape};
+
+use crate::ops::{ArrayOp, Binary, Bound, Compare, Indexed, Row, Ternary, Test, Unary};
+use crate::{Graph, TensorType, Type, TypeError, type_error};
+
+/// How many operands an operation takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arity {
+    /// Just so many.
+    Exactly(usize),
+    /// So many or more.
+    AtLeast(usize),
+}
+
+impl Arity {
+    /// Whether this number of operands is right.
+    pub fn allows(self, count: usize) -> bool {
+        match self {
+            Arity::Exactly(n) => n == count,
+            Arity::AtLeast(n) => count >= n,
+        }
+    }
+}
+
+impl std::fmt::Display for Arity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Arity::Exactly(1) => f.write_str("1 operand"),
+            Arity::Exactly(n) => write!(f, "{n} operands"),
+            Arity::AtLeast(n) => write!(f, "{n} or more operands"),
+        }
+    }
+}
+
+/// An operation: a simple function of variables with one result.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Op {
+    /// An input of the graph.
+    Input,
+    /// One number everywhere: value and shape. The dtype is the number's.
+    Full(Scalar, Shape),
+    /// Values that are known when the graph is made. Rank 0 values are `Full`.
+    Constant(Array),
+    /// A row of the unary table.
+    Unary(Unary),
+    /// A row of the table of unary operations with a whole-number attribute.
+    Indexed(Indexed, i64),
+    /// A row of the binary table.
+    Binary(Binary),
+    /// A comparison.
+    Compare(Compare),
+    /// A test of one operand that gives a bool.
+    Test(Test),
+    /// `select` or `clamp`.
+    Ternary(Ternary),
+    /// Conversion to another dtype: floats to integers truncate toward zero and saturate, NaN
+    /// becomes 0; integers saturate; a bool is 0 or 1, and what is not 0 is true.
+    Convert(DType),
+    /// An operation that is not pointwise.
+    Array(ArrayOp),
+    /// Calls another graph; its results are a tuple unless it has just one.
+    Call(Callee),
+    /// One component of a tuple.
+    Get(usize),
+}
+
+/// A graph that is called, compared by its content.
+#[derive(Clone, Debug)]
+pub struct Callee(pub Arc<Graph>);
+
+impl PartialEq for Callee {
+    fn eq(&self, other: &Callee) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.fingerprint() == other.0.fingerprint()
+    }
+}
+
+impl Eq for Callee {}
+
+impl std::hash::Hash for Callee {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.fingerprint().hash(state);
+    }
+}
+
+impl Op {
+    /// The name in texts.
+    pub fn name(&self) -> &str {
+        match self {
+            Op::Input => "input",
+            Op::Full(..) => "full",
+            Op::Constant(_) => "constant",
+            Op::Unary(op) => op.name(),
+            Op::Indexed(op, _) => op.name(),
+            Op::Binary(op) => op.name(),
+            Op::Compare(op) => op.name(),
+            Op::Test(op) => op.name(),
+            Op::Ternary(op) => op.name(),
+            Op::Convert(_) => "convert",
+            Op::Array(op) => op.name(),
+            Op::Call(callee) => callee.0.name(),
+            Op::Get(_) => "get",
+        }
+    }
+
+    /// The row, for pointwise operations that have one.
+    pub fn row(&self) -> Option<&'static Row> {
+        match self {
+            Op::Unary(op) => Some(op.row()),
+            Op::Indexed(op, _) => Some(op.row()),
+            Op::Binary(op) => Some(op.row()),
+            Op::Compare(op) => Some(op.row()),
+            Op::Test(op) => Some(op.row()),
+            Op::Ternary(op) => Some(op.row()),
+            _ => None,
+        }
+    }
+
+    /// Whether each element of the result depends only on the operands' elements at its place.
+    pub fn is_pointwise(&self) -> bool {
+        self.row().is_some() || matches!(self, Op::Convert(_))
+    }
+
+    /// Whether this is an input of the graph.
+    pub fn is_input(&self) -> bool {
+        matches!(self, Op::Input)
+    }
+
+    /// Whether the value is known when the graph is made.
+    pub fn is_constant(&self) -> bool {
+        matches!(self, Op::Full(..) | Op::Constant(_))
+    }
+
+    /// The number that the result is everywhere, if that is known.
+    pub fn splat(&self) -> Option<Scalar> {
+        match self {
+            Op::Full(value, _) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// How many operands the operation takes.
+    pub fn arity(&self) -> Arity {
+        match self {
+            Op::Input | Op::Full(..) | Op::Constant(_) => Arity::Exactly(0),
+            Op::Unary(_) | Op::Indexed(..) | Op::Test(_) | Op::Convert(_) | Op::Get(_) => {
+                Arity::Exactly(1)
+            }
+            Op::Binary(_) | Op::Compare(_) => Arity::Exactly(2),
+            Op::Ternary(_) => Arity::Exactly(3),
+            Op::Array(op) => op.arity(),
+            Op::Call(callee) => Arity::Exactly(callee.0.inputs().len()),
+        }
+    }
+
+    /// The type of the result, or why the operands do not fit. Inputs have no rule.
+    pub fn infer(&self, args: &[&Type]) -> Result<Type, TypeError> {
+        let arity = self.arity();
+        if !arity.allows(args.len()) {
+            type_error!("expected {arity}, found {}", args.len());
+        }
+        if let Op::Get(index) = self {
+            return match args.first() {
+                Some(Type::Tuple(parts)) => match parts.get(*index) {
+                    Some(t) => Ok(t.clone().into()),
+                    None => type_error!(
+                        "expected an index below {}, found {index}",
+                        parts.len()
+                    ),
+                },
+                _ => type_error!("expected a tuple"),
+            };
+        }
+        let mut tensors: smallvec::SmallVec<[&TensorType; 3]> = smallvec::SmallVec::new();
+        for a in args {
+            match a {
+                Type::Tensor(t) => tensors.push(t),
+                Type::Tuple(_) => type_error!("expected an array, found a tuple {a}"),
+            }
+        }
+        let result = match (self, &tensors[..]) {
+            (Op::Full(value, shape), _) => TensorType::new(value.dtype(), shape.clone()),
+            (Op::Constant(array), _) => TensorType::new(array.dtype(), array.shape().clone()),
+            (Op::Unary(op), [x]) => op.infer(x)?,
+            (Op::Indexed(op, n), [x]) => op.infer(*n, x)?,
+            (Op::Binary(op), [x, y]) => op.infer(x, y)?,
+            (Op::Compare(op), [x, y]) => op.infer(x, y)?,
+            (Op::Test(op), [x]) => op.infer(x)?,
+            (Op::Ternary(op), [x, y, z]) => op.infer(x, y, z)?,
+            (Op::Convert(dtype), [x]) => x.with_dtype(*dtype),
+            (Op::Array(op), tensors) => op.infer(tensors)?,
+            (Op::Call(callee), tensors) => {
+                if callee.0.call_depth() >= crate::graph::MAX_CALL_DEPTH {
+                    type_error!("calls nest deeper than {}", crate::graph::MAX_CALL_DEPTH);
+                }
+                for (((name, _), want), found) in
+                    callee.0.inputs().iter().zip(callee.0.input_types()).zip(tensors)
+                {
+                    if want != **found {
+                        type_error!("input `{name}` is {want}, found {found}");
+                    }
+                }
+                return Ok(callee.0.result_type());
+            }
+            (Op::Input, _) => type_error!("an input is made by the graph, not by an operation"),
+            _ => type_error!("expected {arity}, found {}", args.len()),
+        };
+        match result.shape.checked_elements().and_then(|n| n.checked_mul(result.dtype.size())) {
+            Some(bytes) if isize::try_from(bytes).is_ok() => Ok(result.into()),
+            _ => type_error!("the result {result} is larger than memory can be"),
+        }
+    }
+
+    /// Whether results are finite numbers where the operands are.
+    pub fn bound(&self) -> Bound {
+        match self {
+            Op::Indexed(op, n) => op.bound(*n),
+            Op::Full(value, _) if value.to_f64().is_finite() => Bound::Finite,
+            Op::Full(..) | Op::Constant(_) => Bound::Open,
+            Op::Call(_) => Bound::Open,
+            Op::Input => Bound::Finite,
+            Op::Convert(_) | Op::Array(_) | Op::Get(_) => Bound::Operands,
+            _ => self.row().map_or(Bound::Open, |row| row.bound),
+        }
+    }
+
+    /// Operations of one run, in units of one addition; a call costs what its graph costs.
+    pub fn cost(&self, args: &[&Type], out: &Type) -> u64 {
+        let elements = out.components().first().map_or(0, |t| t.shape.elements() as u64);
+        match self {
+            Op::Input | Op::Full(..) | Op::Constant(_) | Op::Get(_) => 0,
+            Op::Convert(_) => elements,
+            Op::Array(op) => {
+                let tensors: Vec<&TensorType> = args.iter().filter_map(|t| t.tensor()).collect();
+                out.tensor().map_or(0, |t| op.cost(&tensors, t))
+            }
+            Op::Call(callee) => callee.0.cost(),
+            _ => self.row().map_or(0, |row| elements.saturating_mul(u64::from(row.cost))),
+        }
+    }
+}
+
+impl Graph {
+    /// Operations of one run, in units of one addition.
+    pub fn cost(&self) -> u64 {
+        self.equations().iter().fold(0, |sum, e| {
+            let args: Vec<&Type> = e.args.iter().map(|a| self.ty(*a)).collect();
+            sum.saturating_add(e.op.cost(&args, &e.ty))
+        })
+    }
+}
+
+impl From<Unary> for Op {
+    fn from(op: Unary) -> Op {
+        Op::Unary(op)
+    }
+}
+
+impl From<Binary> for Op {
+    fn from(op: Binary) -> Op {
+        Op::Binary(op)
+    }
+}
+
+impl From<Compare> for Op {
+    fn from(op: Compare) -> Op {
+        Op::Compare(op)
+    }
+}
+
+impl From<Test> for Op {
+    fn from(op: Test) -> Op {
+        Op::Test(op)
+    }
+}
+
+impl From<Ternary> for Op {
+    fn from(op: Ternary) -> Op {
+        Op::Ternary(op)
+    }
+}
+
+impl From<ArrayOp> for Op {
+    fn from(op: ArrayOp) -> Op {
+        Op::Array(op)
+    }
+}

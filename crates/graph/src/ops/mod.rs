@@ -1,0 +1,50 @@
+//! The operations, one row or one struct each.
+//!
+//! Pointwise operations are rows of the tables in [`unary`], [`indexed`], [`binary`], [`compare`]
+//! and [`ternary`]; everything else is a struct with a [`Rule`]. To add one see CONTRIBUTING.md.
+
+mod attribute;
+mod rule;
+mod values;
+
+pub mod binary;
+pub mod compare;
+pub mod indexed;
+pub mod row;
+pub mod ternary;
+pub mod unary;
+
+pub mod concat;
+pub mod conv;
+pub mod cumulative;
+pub mod dot;
+pub mod gather;
+pub mod iota;
+pub mod moves;
+pub mod pad;
+pub mod random;
+pub mod reduce;
+pub mod slice;
+pub mod window;
+
+pub use attribute::{Attribute, Attributed, Attributes, Value};
+pub use binary::Binary;
+pub use compare::{Compare, Test};
+pub use concat::Concat;
+pub use conv::Conv;
+pub use cumulative::{CumProd, CumSum, Recurrence};
+pub use dot::Dot;
+pub use gather::{Gather, ScatterAdd};
+pub use indexed::Indexed;
+pub use iota::Iota;
+pub use moves::{Broadcast, Reshape, Reverse, Transpose};
+pub use pad::Pad;
+pub use random::RandomBits;
+pub use reduce::{All, Any, ArgMax, ArgMin, Max, Min, Norm, Prod, Sum};
+pub use row::{Bound, Kinds, Row};
+pub use rule::{ArrayOp, Operand, Rule};
+pub use slice::Slice;
+pub use ternary::Ternary;
+pub use unary::Unary;
+pub use values::{Values, flat, move_elements, wrap};
+pub use window::{WindowArgMax, WindowMax, WindowSum};

@@ -1,0 +1,442 @@
+//! Pointwise operations of one operand: the table.
+
+use cotangent_array::DType;
+
+use super::{Bound, Kinds, Row};
+use crate::{Builder, TensorType, TypeError, Var, math, type_error};
+
+/// The partial derivative as a graph expression of the operand and the result.
+type Partial = fn(&mut Builder, Var, Var) -> Var;
+
+macro_rules! unary_ops {
+    ($(
+        #[doc = $doc:literal]
+        $V:ident = $name:literal {
+            kinds: $kinds:ident, bound: $bound:ident, cost: $cost:literal,
+            float: $float:expr,
+            $(int: $int:expr,)?
+            d: $text:literal = $d:expr,
+            on: $lo:literal .. $hi:literal,
+            $(kinks: [$($kink:expr),*],)?
+            $(at: $at:literal,)?
+        }
+    )+) => {
+        /// A pointwise operation of one operand.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+        pub enum Unary { $(#[doc = $doc] $V),+ }
+
+        impl Unary {
+            /// Every row, in the order of the table.
+            pub const ALL: &'static [Unary] = &[$(Unary::$V),+];
+
+            /// What the row says beside its meaning and its partial.
+            pub fn row(self) -> &'static Row {
+                match self {
+                    $(Unary::$V => {
+                        const ROW: Row = Row {
+                            name: $name,
+                            doc: $doc.trim_ascii(),
+                            derivative: $text,
+                            convention: concat!($($at)?),
+                            kinds: Kinds::$kinds,
+                            bound: Bound::$bound,
+                            samples: &[($lo, $hi)],
+                            kinks: &[$($($kink),*)?],
+                            cost: $cost,
+                        };
+                        &ROW
+                    })+
+                }
+            }
+
+            /// The meaning on floats; an f32 is computed in f64 and rounded.
+            #[inline(always)]
+            pub fn float(self, x: f64) -> f64 {
+                match self { $(Unary::$V => { let f: fn(f64) -> f64 = $float; f(x) })+ }
+            }
+
+            /// The meaning on integers (and bools as 0 and 1), to be wrapped to the dtype's width.
+            pub fn int(self) -> Option<fn(i64) -> i64> {
+                match self {
+                    $(Unary::$V => {
+                        #[allow(unused_mut, unused_assignments)]
+                        let mut f: Option<fn(i64) -> i64> = None;
+                        $(f = Some($int);)?
+                        f
+                    })+
+                }
+            }
+
+            /// The partial derivative as a graph expression of the operand and the result.
+            pub fn partial(self, b: &mut Builder, x: Var, out: Var) -> Var {
+                match self { $(Unary::$V => { let d: Partial = $d; d(b, x, out) })+ }
+            }
+        }
+    };
+}
+
+/// 2 / sqrt(pi)
+const TWO_OVER_SQRT_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI;
+
+unary_ops! {
+    /// The operand with the opposite sign; integers wrap.
+    Neg = "neg" {
+        kinds: Number, bound: Operands, cost: 1,
+        float: |x| -x, int: i64::wrapping_neg,
+        d: "-1" = |b, x, _| b.like(x, -1.0),
+        on: -3.0..3.0,
+    }
+    /// The value itself; derivatives do not pass.
+    StopGradient = "stop_gradient" {
+        kinds: Any, bound: Operands, cost: 0,
+        float: |x| x, int: |x| x,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: -3.0..3.0,
+        at: "0 everywhere, by definition.",
+    }
+    /// Logical not of a bool, bitwise not of an integer.
+    Not = "not" {
+        kinds: Bits, bound: Operands, cost: 1,
+        float: |x| x, int: |x| !x,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: 0.0..1.0,
+    }
+    /// Absolute value; the smallest integer wraps to itself.
+    Abs = "abs" {
+        kinds: Number, bound: Operands, cost: 1,
+        float: f64::abs, int: i64::wrapping_abs,
+        d: "sign(x)" = |b, x, _| b.unary(Unary::Sign, x),
+        on: -3.0..3.0, kinks: [0.0],
+        at: "0 at 0.",
+    }
+    /// -1, 0 or 1 by the sign of the operand; a zero keeps its sign and NaN stays NaN.
+    Sign = "sign" {
+        kinds: Number, bound: Finite, cost: 1,
+        float: |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }, int: i64::signum,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: -3.0..3.0, kinks: [0.0],
+        at: "0 everywhere, at the jump too.",
+    }
+    /// The largest whole number not above the operand.
+    Floor = "floor" {
+        kinds: Number, bound: Operands, cost: 1,
+        float: f64::floor, int: |x| x,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: -3.0..3.0, kinks: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0],
+        at: "0 everywhere, at the jumps too.",
+    }
+    /// The smallest whole number not below the operand.
+    Ceil = "ceil" {
+        kinds: Number, bound: Operands, cost: 1,
+        float: f64::ceil, int: |x| x,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: -3.0..3.0, kinks: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0],
+        at: "0 everywhere, at the jumps too.",
+    }
+    /// The nearest whole number; halves go to the even one.
+    Round = "round" {
+        kinds: Number, bound: Operands, cost: 1,
+        float: f64::round_ties_even, int: |x| x,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: -3.0..3.0, kinks: [-2.5, -1.5, -0.5, 0.5, 1.5, 2.5],
+        at: "0 everywhere, at the jumps too.",
+    }
+    /// The whole part: rounds toward zero.
+    Trunc = "trunc" {
+        kinds: Number, bound: Operands, cost: 1,
+        float: f64::trunc, int: |x| x,
+        d: "0" = |b, x, _| b.like(x, 0.0),
+        on: -3.0..3.0, kinks: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0],
+        at: "0 everywhere, at the jumps too.",
+    }
+    /// Square root; NaN below 0.
+    Sqrt = "sqrt" {
+        kinds: Float, bound: Operands, cost: 4,
+        float: f64::sqrt,
+        d: "0.5 / out" = |b, x, y| { let h = b.like(x, 0.5); b.div(h, y) },
+        on: 0.1..4.0, kinks: [0.0],
+        at: "inf at 0; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Reciprocal of the square root; inf at 0, NaN below 0.
+    Rsqrt = "rsqrt" {
+        kinds: Float, bound: Open, cost: 5,
+        float: |x| 1.0 / x.sqrt(),
+        d: "-0.5 * out / x" = |b, x, y| {
+            let h = b.like(x, -0.5);
+            let q = b.div(y, x);
+            b.mul(h, q)
+        },
+        on: 0.2..4.0, kinks: [0.0],
+        at: "-inf at 0; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Cube root, defined for negative numbers too.
+    Cbrt = "cbrt" {
+        kinds: Float, bound: Operands, cost: 20,
+        float: libm::cbrt,
+        d: "1 / (3 * out * out)" = |b, x, y| {
+            let t = b.like(x, 1.0 / 3.0);
+            let s = b.mul(y, y);
+            b.div(t, s)
+        },
+        on: 0.2..4.0, kinks: [0.0],
+        at: "inf at 0; a zero tangent or cotangent stays 0 there.",
+    }
+    /// e to the power of the operand.
+    Exp = "exp" {
+        kinds: Float, bound: Open, cost: 20,
+        float: f64::exp,
+        d: "out" = |_, _, y| y,
+        on: -3.0..3.0,
+    }
+    /// 2 to the power of the operand.
+    Exp2 = "exp2" {
+        kinds: Float, bound: Open, cost: 20,
+        float: f64::exp2,
+        d: "ln(2) * out" = |b, x, y| { let l = b.like(x, std::f64::consts::LN_2); b.mul(l, y) },
+        on: -3.0..3.0,
+    }
+    /// exp(x) - 1 without losing digits near 0.
+    Expm1 = "expm1" {
+        kinds: Float, bound: Open, cost: 20,
+        float: libm::expm1,
+        d: "exp(x)" = |b, x, _| b.unary(Unary::Exp, x),
+        on: -3.0..3.0,
+    }
+    /// Natural logarithm; -inf at 0, NaN below.
+    Log = "log" {
+        kinds: Float, bound: Open, cost: 20,
+        float: f64::ln,
+        d: "1 / x" = |b, x, _| { let one = b.like(x, 1.0); b.div(one, x) },
+        on: 0.1..4.0, kinks: [0.0],
+        at: "inf at 0; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Logarithm to base 2.
+    Log2 = "log2" {
+        kinds: Float, bound: Open, cost: 20,
+        float: f64::log2,
+        d: "1 / (ln(2) * x)" = |b, x, _| { let l = b.like(x, std::f64::consts::LOG2_E); b.div(l, x) },
+        on: 0.1..4.0, kinks: [0.0],
+        at: "inf at 0; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Logarithm to base 10.
+    Log10 = "log10" {
+        kinds: Float, bound: Open, cost: 20,
+        float: f64::log10,
+        d: "1 / (ln(10) * x)" = |b, x, _| { let l = b.like(x, std::f64::consts::LOG10_E); b.div(l, x) },
+        on: 0.1..4.0, kinks: [0.0],
+        at: "inf at 0; a zero tangent or cotangent stays 0 there.",
+    }
+    /// log(1 + x) without losing digits near 0.
+    Log1p = "log1p" {
+        kinds: Float, bound: Open, cost: 20,
+        float: libm::log1p,
+        d: "1 / (1 + x)" = |b, x, _| {
+            let one = b.like(x, 1.0);
+            let s = b.add(one, x);
+            b.div(one, s)
+        },
+        on: -0.8..3.0, kinks: [-1.0],
+        at: "inf at -1; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Sine of an angle in radians.
+    Sin = "sin" {
+        kinds: Float, bound: Finite, cost: 20,
+        float: f64::sin,
+        d: "cos(x)" = |b, x, _| b.unary(Unary::Cos, x),
+        on: -3.0..3.0,
+    }
+    /// Cosine of an angle in radians.
+    Cos = "cos" {
+        kinds: Float, bound: Finite, cost: 20,
+        float: f64::cos,
+        d: "-sin(x)" = |b, x, _| { let s = b.unary(Unary::Sin, x); b.unary(Unary::Neg, s) },
+        on: -3.0..3.0,
+    }
+    /// Tangent of an angle in radians.
+    Tan = "tan" {
+        kinds: Float, bound: Open, cost: 25,
+        float: f64::tan,
+        d: "1 + out * out" = |b, x, y| {
+            let one = b.like(x, 1.0);
+            let s = b.mul(y, y);
+            b.add(one, s)
+        },
+        on: -1.2..1.2,
+    }
+    /// Inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1].
+    Asin = "asin" {
+        kinds: Float, bound: Operands, cost: 25,
+        float: f64::asin,
+        d: "1 / sqrt((1 - x) * (1 + x))" = |b, x, _| one_over_root_one_minus_square(b, x),
+        on: -0.9..0.9, kinks: [-1.0, 1.0],
+        at: "inf at -1 and 1; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Inverse cosine, in [0, pi]; NaN outside [-1, 1].
+    Acos = "acos" {
+        kinds: Float, bound: Operands, cost: 25,
+        float: f64::acos,
+        d: "-1 / sqrt((1 - x) * (1 + x))" = |b, x, _| {
+            let p = one_over_root_one_minus_square(b, x);
+            b.unary(Unary::Neg, p)
+        },
+        on: -0.9..0.9, kinks: [-1.0, 1.0],
+        at: "-inf at -1 and 1; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Inverse tangent, in (-pi/2, pi/2).
+    Atan = "atan" {
+        kinds: Float, bound: Finite, cost: 25,
+        float: f64::atan,
+        d: "1 / (1 + x * x)" = |b, x, _| {
+            let one = b.like(x, 1.0);
+            let s = b.mul(x, x);
+            let s = b.add(one, s);
+            b.div(one, s)
+        },
+        on: -3.0..3.0,
+    }
+    /// Hyperbolic sine.
+    Sinh = "sinh" {
+        kinds: Float, bound: Open, cost: 25,
+        float: libm::sinh,
+        d: "cosh(x)" = |b, x, _| b.unary(Unary::Cosh, x),
+        on: -3.0..3.0,
+    }
+    /// Hyperbolic cosine.
+    Cosh = "cosh" {
+        kinds: Float, bound: Open, cost: 25,
+        float: libm::cosh,
+        d: "sinh(x)" = |b, x, _| b.unary(Unary::Sinh, x),
+        on: -3.0..3.0,
+    }
+    /// Hyperbolic tangent.
+    Tanh = "tanh" {
+        kinds: Float, bound: Finite, cost: 20,
+        float: libm::tanh,
+        d: "1 - out * out" = |b, x, y| {
+            let one = b.like(x, 1.0);
+            let s = b.mul(y, y);
+            b.sub(one, s)
+        },
+        on: -3.0..3.0,
+    }
+    /// Inverse hyperbolic sine.
+    Asinh = "asinh" {
+        kinds: Float, bound: Operands, cost: 30,
+        float: libm::asinh,
+        d: "1 / sqrt(1 + x * x)" = |b, x, _| {
+            let one = b.like(x, 1.0);
+            let s = b.mul(x, x);
+            let s = b.add(one, s);
+            b.unary(Unary::Rsqrt, s)
+        },
+        on: -3.0..3.0,
+    }
+    /// Inverse hyperbolic cosine; NaN below 1.
+    Acosh = "acosh" {
+        kinds: Float, bound: Operands, cost: 30,
+        float: libm::acosh,
+        d: "1 / sqrt((x - 1) * (x + 1))" = |b, x, _| {
+            let one = b.like(x, 1.0);
+            let (l, r) = (b.sub(x, one), b.add(x, one));
+            let s = b.mul(l, r);
+            b.unary(Unary::Rsqrt, s)
+        },
+        on: 1.2..4.0, kinks: [1.0],
+        at: "inf at 1; a zero tangent or cotangent stays 0 there.",
+    }
+    /// Inverse hyperbolic tangent; infinite at -1 and 1, NaN outside.
+    Atanh = "atanh" {
+        kinds: Float, bound: Open, cost: 30,
+        float: libm::atanh,
+        d: "1 / ((1 - x) * (1 + x))" = |b, x, _| {
+            let one = b.like(x, 1.0);
+            let (l, r) = (b.sub(one, x), b.add(one, x));
+            let s = b.mul(l, r);
+            b.div(one, s)
+        },
+        on: -0.9..0.9, kinks: [-1.0, 1.0],
+        at: "inf at -1 and 1; a zero tangent or cotangent stays 0 there.",
+    }
+    /// The logistic function 1 / (1 + exp(-x)), without overflow.
+    Sigmoid = "sigmoid" {
+        kinds: Float, bound: Finite, cost: 22,
+        float: math::sigmoid,
+        d: "out * (1 - out)" = |b, x, y| {
+            let one = b.like(x, 1.0);
+            let r = b.sub(one, y);
+            b.mul(y, r)
+        },
+        on: -3.0..3.0,
+    }
+    /// The error function (Abramowitz and Stegun 7.1.1).
+    Erf = "erf" {
+        kinds: Float, bound: Finite, cost: 40,
+        float: libm::erf,
+        d: "2 / sqrt(pi) * exp(-x * x)" = |b, x, _| gauss(b, x, TWO_OVER_SQRT_PI),
+        on: -2.0..2.0,
+    }
+    /// The complementary error function 1 - erf(x), without losing digits for large x.
+    Erfc = "erfc" {
+        kinds: Float, bound: Finite, cost: 40,
+        float: libm::erfc,
+        d: "-2 / sqrt(pi) * exp(-x * x)" = |b, x, _| gauss(b, x, -TWO_OVER_SQRT_PI),
+        on: -2.0..2.0,
+    }
+    /// Logarithm of the absolute value of the gamma function; inf at 0, -1, -2, ...
+    Lgamma = "lgamma" {
+        kinds: Float, bound: Open, cost: 50,
+        float: libm::lgamma,
+        d: "digamma(x)" = |b, x, _| b.unary(Unary::Digamma, x),
+        on: 0.3..5.0,
+        at: "NaN at 0, -1, -2, ...; a zero tangent or cotangent stays 0 there.",
+    }
+    /// The derivative of lgamma (Abramowitz and Stegun 6.3); NaN at -1, -2, ..., -inf at +0.
+    Digamma = "digamma" {
+        kinds: Float, bound: Open, cost: 60,
+        float: math::digamma,
+        d: "polygamma(x, n=1)" = |b, x, _| b.indexed(super::Indexed::Polygamma, 1, x),
+        on: 0.3..5.0,
+        at: "a zero tangent or cotangent stays 0 at the poles.",
+    }
+}
+
+impl Unary {
+    /// The name in texts.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The type of the result.
+    pub fn infer(self, x: &TensorType) -> Result<TensorType, TypeError> {
+        check_kind(self.row(), x)?;
+        if x.dtype.is_bool() && self.int().is_none() {
+            type_error!("expected {}, found bool", self.row().kinds.words());
+        }
+        Ok(x.clone())
+    }
+}
+
+/// Fails unless the row takes this dtype.
+pub(super) fn check_kind(row: &Row, x: &TensorType) -> Result<DType, TypeError> {
+    if row.kinds.contains(x.dtype) {
+        return Ok(x.dtype);
+    }
+    type_error!("expected {}, found {}", row.kinds.words(), x.dtype)
+}
+
+/// 1 / sqrt((1 - x)(1 + x)), which keeps its digits near -1 and 1.
+fn one_over_root_one_minus_square(b: &mut Builder, x: Var) -> Var {
+    let one = b.like(x, 1.0);
+    let (l, r) = (b.sub(one, x), b.add(one, x));
+    let s = b.mul(l, r);
+    b.unary(Unary::Rsqrt, s)
+}
+
+/// scale * exp(-x * x)
+fn gauss(b: &mut Builder, x: Var, scale: f64) -> Var {
+    let s = b.mul(x, x);
+    let s = b.unary(Unary::Neg, s);
+    let e = b.unary(Unary::Exp, s);
+    let scale = b.like(x, scale);
+    b.mul(scale, e)
+}
