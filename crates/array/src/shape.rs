@@ -305,7 +305,8 @@ mod tests {
 
     #[test]
     fn broadcast_follows_numpy() {
-        let cases: &[(&[usize], &[usize], Option<&[usize]>)] = &[
+        type Case = (&'static [usize], &'static [usize], Option<&'static [usize]>);
+        let cases: &[Case] = &[
             (&[], &[], Some(&[])),
             (&[], &[3], Some(&[3])),
             (&[2, 3], &[3], Some(&[2, 3])),
