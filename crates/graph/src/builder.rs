@@ -109,19 +109,9 @@ impl Builder {
                 }
             }
         }
-        let types: SmallVec<[&Type; 4]> = args.iter().map(|a| self.ty(*a)).collect();
-        let ty = match op.infer(&types) {
+        let ty = match self.infer(&op, args) {
             Ok(ty) => ty,
-            Err(error) => {
-                let operands: Vec<String> = types.iter().map(|t| t.to_string()).collect();
-                let error = GraphError::Op {
-                    op: op.name().to_owned(),
-                    operands: operands.join(", "),
-                    error,
-                    location: self.location,
-                };
-                return self.fail(error);
-            }
+            Err(error) => return self.fail(error),
         };
         let finite = match op.bound() {
             Bound::Finite => true,
@@ -230,6 +220,19 @@ impl Builder {
         self.graph.outputs = outputs.to_vec();
         debug_assert_eq!(self.graph.verify(), Ok(()));
         Ok(self.graph)
+    }
+
+    fn infer(&self, op: &Op, args: &[Var]) -> Result<Type, GraphError> {
+        let types: SmallVec<[&Type; 4]> = args.iter().map(|a| self.ty(*a)).collect();
+        op.infer(&types).map_err(|error| {
+            let operands: Vec<String> = types.iter().map(|t| t.to_string()).collect();
+            GraphError::Op {
+                op: op.name().to_owned(),
+                operands: operands.join(", "),
+                error,
+                location: self.location,
+            }
+        })
     }
 
     fn define(&mut self, op: Op, args: SmallVec<[Var; 3]>, ty: Type, finite: bool) -> Var {

@@ -225,10 +225,17 @@ pub trait Attributed: Sized {
     fn from_attributes(attributes: Attributes, args: &[&TensorType]) -> Result<Self, TypeError>;
 }
 
+/// Tells the compiler that a closure is the default of an attribute; for [`op_struct!`].
+#[doc(hidden)]
+pub fn default_of<T, F: Fn(&[&TensorType]) -> T>(default: F) -> F {
+    default
+}
+
 /// Declares an operation's struct together with its attributes in text.
 ///
 /// `field: Type = |args| default` gives an attribute a default computed from the types of the
-/// operands; an attribute without one must be written.
+/// operands and from the attributes above it, by their names; an attribute without one must be
+/// written.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! op_struct {
@@ -243,16 +250,17 @@ macro_rules! op_struct {
             const NAME: &'static str = $name;
             const DOC: &'static str = concat!($($doc, "\n"),*);
             const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
-            #[allow(unused_variables, unused_mut)]
+            #[allow(unused_variables, unused_mut, unused_assignments)]
             fn attributes(
                 &self,
                 args: &[&$crate::TensorType],
             ) -> Vec<(&'static str, $crate::ops::Value)> {
                 let mut out = Vec::new();
                 $(
+                    let $field = &self.$field;
                     let mut written = true;
                     $(
-                        let default: fn(&[&$crate::TensorType]) -> $ft = $default;
+                        let default = $crate::ops::default_of::<$ft, _>($default);
                         written = default(args) != self.$field;
                     )?
                     if written {
@@ -264,7 +272,7 @@ macro_rules! op_struct {
                 )*
                 out
             }
-            #[allow(unused_variables, unused_mut)]
+            #[allow(unused_variables, unused_mut, unused_assignments)]
             fn from_attributes(
                 mut attributes: $crate::ops::Attributes,
                 args: &[&$crate::TensorType],
@@ -272,7 +280,7 @@ macro_rules! op_struct {
                 $(
                     let mut $field: Option<$ft> = attributes.take(stringify!($field))?;
                     $(
-                        let default: fn(&[&$crate::TensorType]) -> $ft = $default;
+                        let default = $crate::ops::default_of::<$ft, _>($default);
                         if $field.is_none() { $field = Some(default(args)); }
                     )?
                     let Some($field) = $field else {

@@ -1,0 +1,73 @@
+//! Why a graph could not be transformed.
+
+use cotangent_graph::{GraphError, Location};
+
+/// Why a graph could not be transformed.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransformError {
+    /// The choice of inputs does not fit the graph.
+    #[error("`{graph}` has {expected} inputs, the choice names {found}")]
+    InputCount {
+        /// The name of the graph.
+        graph: String,
+        /// How many inputs it has.
+        expected: usize,
+        /// How many entries the choice has.
+        found: usize,
+    },
+    /// A derivative was asked for with respect to no input at all.
+    #[error("`{graph}`: expected at least one input to differentiate with respect to, found none")]
+    NothingChosen {
+        /// The name of the graph.
+        graph: String,
+    },
+    /// An input of a dtype that has no derivative was chosen.
+    #[error("input `{name}` of `{graph}` is {found}: expected f64 or f32 to differentiate")]
+    NotFloat {
+        /// The name of the graph.
+        graph: String,
+        /// The name of the input.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// A gradient was asked for of something that is no scalar cost.
+    #[error("`{graph}` gives {found}: expected one scalar of type f64 or f32 to take the gradient of")]
+    NotScalar {
+        /// The name of the graph.
+        graph: String,
+        /// The types of its outputs.
+        found: String,
+    },
+    /// An output of a dtype that has no derivative was asked to have one.
+    #[error("`{graph}` gives {found}: expected outputs of type f64 or f32 to differentiate")]
+    OutputNotFloat {
+        /// The name of the graph.
+        graph: String,
+        /// The types of its outputs.
+        found: String,
+    },
+    /// A graph that should be transposed is not linear at this operation.
+    #[error("{}`{op}` is not linear in the inputs that are to be transposed", At(*location))]
+    NotLinear {
+        /// The operation.
+        op: String,
+        /// Where it was written.
+        location: Option<Location>,
+    },
+    /// An axis to batch over does not exist, or the size does not fit.
+    #[error("{0}")]
+    Batch(String),
+    /// A rule emitted an operation that does not fit, or the graph was malformed.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+struct At(Option<Location>);
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |l| write!(f, "{l}: "))
+    }
+}

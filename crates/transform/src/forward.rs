@@ -1,0 +1,292 @@
+//! Forward mode: tangents beside values.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cotangent_graph::ops::{Binary, Ternary, Unary};
+use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
+
+use crate::TransformError;
+use crate::linearize::linearize_call;
+
+/// The Jacobian-vector product: the graph of the values and of the directional derivative.
+///
+/// `wrt` chooses the inputs that vary. Inputs of the result: those of `graph`, then a tangent
+/// `t_NAME` of the same type for every chosen input. Outputs: those of `graph`, then the tangents
+/// of its float outputs.
+///
+/// # Errors
+/// A choice that does not fit the inputs, or that names an input that is not a float.
+pub fn jvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
+    let (mut b, forward) = Forward::start(graph, wrt, "jvp")?;
+    let mut outputs = forward.values(graph);
+    for (o, value) in graph.outputs().iter().zip(forward.values(graph)) {
+        if is_float(&b.tensor(value)) {
+            let tangent = forward.tangents[o.index()];
+            outputs.push(tangent.unwrap_or_else(|| b.like(value, 0.0)));
+        }
+    }
+    Ok(b.finish(&outputs)?.without_dead_code())
+}
+
+/// A walk over a graph that emits each operation and, where its operands vary, its tangent.
+pub(crate) struct Forward {
+    /// The variable in the new graph for each of the old one.
+    pub(crate) to: Vec<Var>,
+    /// The tangent of each variable; `None` is zero.
+    pub(crate) tangents: Vec<Option<Var>>,
+    /// The tangent inputs, in order of the chosen inputs.
+    pub(crate) seeds: Vec<Var>,
+    /// The results of calls: their components and the tangents of these.
+    parts: HashMap<Var, Vec<(Var, Option<Var>)>>,
+}
+
+impl Forward {
+    /// Copies `graph` into a new builder named `graph_SUFFIX`, with tangents from new inputs.
+    pub(crate) fn start(
+        graph: &Graph,
+        wrt: &[bool],
+        suffix: &str,
+    ) -> Result<(Builder, Forward), TransformError> {
+        check_choice(graph, wrt)?;
+        let mut b = Builder::new(&format!("{}_{suffix}", graph.name()));
+        let inputs: Vec<Var> =
+            graph.inputs().iter().zip(graph.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
+        let mut names = Names::of(graph);
+        let mut seeds = Vec::new();
+        let mut tangents = vec![None; inputs.len()];
+        for (i, (name, _)) in graph.inputs().iter().enumerate().filter(|(i, _)| wrt[*i]) {
+            let ty = b.tensor(inputs[i]);
+            let seed = b.input(&names.fresh(&format!("t_{name}")), ty);
+            seeds.push(seed);
+            tangents[i] = Some(seed);
+        }
+        let mut forward = Forward::walk(&mut b, graph, &inputs, &tangents)?;
+        forward.seeds = seeds;
+        Ok((b, forward))
+    }
+
+    /// Copies `graph` into `b` on the given inputs and their tangents.
+    pub(crate) fn walk(
+        b: &mut Builder,
+        graph: &Graph,
+        inputs: &[Var],
+        input_tangents: &[Option<Var>],
+    ) -> Result<Forward, TransformError> {
+        let n = graph.equations().len();
+        let mut f = Forward {
+            // Dead equations are never read, so any variable stands for them.
+            to: vec![Var::from_index(0); n],
+            tangents: vec![None; n],
+            seeds: Vec::new(),
+            parts: HashMap::new(),
+        };
+        for (((_, v), input), tangent) in graph.inputs().iter().zip(inputs).zip(input_tangents) {
+            f.to[v.index()] = *input;
+            f.tangents[v.index()] = *tangent;
+        }
+        let live = graph.live();
+        for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+            b.set_location(e.location);
+            f.step(b, v, e)?;
+            if b.failed() {
+                break;
+            }
+        }
+        b.set_location(None);
+        Ok(f)
+    }
+
+    /// The outputs of the graph in the new one.
+    pub(crate) fn values(&self, graph: &Graph) -> Vec<Var> {
+        graph.outputs().iter().map(|o| self.to[o.index()]).collect()
+    }
+
+    fn step(&mut self, b: &mut Builder, v: Var, e: &Equation) -> Result<(), TransformError> {
+        if let (Op::Get(index), Some(tuple)) = (&e.op, e.args.first()) {
+            if let Some((value, tangent)) = self.parts.get(tuple).and_then(|p| p.get(*index)) {
+                self.to[v.index()] = *value;
+                self.tangents[v.index()] = *tangent;
+            }
+            return Ok(());
+        }
+        let args: Vec<Var> = e.args.iter().map(|a| self.to[a.index()]).collect();
+        let tangents: Vec<Option<Var>> = e.args.iter().map(|a| self.tangents[a.index()]).collect();
+        if let Op::Call(callee) = &e.op {
+            let results = call(b, &callee.0, &args, &tangents)?;
+            if let ([(value, tangent)], Some(_)) = (&results[..], e.ty.tensor()) {
+                self.to[v.index()] = *value;
+                self.tangents[v.index()] = *tangent;
+            }
+            self.parts.insert(v, results);
+            return Ok(());
+        }
+        let out = b.push(e.op.clone(), &args);
+        self.to[v.index()] = out;
+        if tangents.iter().any(Option::is_some) && is_float(&b.tensor(out)) {
+            self.tangents[v.index()] = tangent(b, &e.op, &args, out, &tangents);
+        }
+        Ok(())
+    }
+}
+
+/// The tangent of one operation: one match over the families.
+fn tangent(
+    b: &mut Builder,
+    op: &Op,
+    args: &[Var],
+    out: Var,
+    tangents: &[Option<Var>],
+) -> Option<Var> {
+    match (op, args, tangents) {
+        (Op::Unary(op), [x], [Some(t)]) => {
+            let partial = op.partial(b, *x, out);
+            scale(b, *t, partial)
+        }
+        (Op::Indexed(op, n), [x], [Some(t)]) => {
+            let partial = op.partial(*n, b, *x);
+            scale(b, *t, partial)
+        }
+        (Op::Binary(op), [x, y], [tx, ty]) => {
+            let left = tx.and_then(|t| {
+                let partial = op.partial(0, b, *x, *y, out);
+                scale(b, t, partial)
+            });
+            let right = ty.and_then(|t| match op {
+                // Both factors may be tangents of some level, and each is a strong zero.
+                Binary::Zmul => Some(b.binary(Binary::Zmul, *x, t)),
+                Binary::Sub if left.is_some() => Some(t),
+                _ => {
+                    let partial = op.partial(1, b, *x, *y, out);
+                    scale(b, t, partial)
+                }
+            });
+            match (op, left, right) {
+                (Binary::Sub, Some(l), Some(r)) => Some(b.sub(l, r)),
+                _ => sum(b, left, right),
+            }
+        }
+        (Op::Ternary(Ternary::Select), [c, x, y], [_, tx, ty]) => {
+            if tx.is_none() && ty.is_none() {
+                return None;
+            }
+            let tx = tx.unwrap_or_else(|| b.like(*x, 0.0));
+            let ty = ty.unwrap_or_else(|| b.like(*y, 0.0));
+            Some(b.select(*c, tx, ty))
+        }
+        (Op::Ternary(op), [x, y, z], tangents) => {
+            let mut total = None;
+            for (i, t) in tangents.iter().enumerate() {
+                if let Some(t) = t {
+                    let partial = op.partial(i, b, *x, *y, *z);
+                    let term = scale(b, *t, partial);
+                    total = sum(b, total, term);
+                }
+            }
+            total
+        }
+        (Op::Convert(dtype), _, [Some(t)]) => Some(b.convert(*dtype, *t)),
+        (Op::Array(op), args, tangents) => op.jvp(b, args, out, tangents),
+        // Comparisons and tests give bools; inputs and constants have no operands.
+        _ => None,
+    }
+}
+
+/// The tangent times the partial: a plain product where the partial is known to be finite, the
+/// strong zero elsewhere, nothing for the partials 0, 1 and -1.
+pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> {
+    match b.graph().splat(partial).map(|s| s.to_f64()) {
+        Some(0.0) => return None,
+        Some(1.0) => return Some(tangent),
+        Some(-1.0) => return Some(b.unary(Unary::Neg, tangent)),
+        _ => {}
+    }
+    let op = if b.is_finite(partial) { Binary::Mul } else { Binary::Zmul };
+    Some(b.binary(op, tangent, partial))
+}
+
+/// The sum of two tangents or cotangents that may be zero.
+pub(crate) fn sum(b: &mut Builder, x: Option<Var>, y: Option<Var>) -> Option<Var> {
+    match (x, y) {
+        (Some(x), Some(y)) => Some(b.add(x, y)),
+        (x, y) => x.or(y),
+    }
+}
+
+/// A call whose operands vary: the callee split into values with residuals, and the linear map of
+/// the tangents.
+fn call(
+    b: &mut Builder,
+    callee: &Arc<Graph>,
+    args: &[Var],
+    tangents: &[Option<Var>],
+) -> Result<Vec<(Var, Option<Var>)>, TransformError> {
+    let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+    if active.iter().all(|a| !a) {
+        return Ok(b.call(callee, args).into_iter().map(|v| (v, None)).collect());
+    }
+    let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
+    let split = linearize_call(callee, &active, &finite)?;
+    let mut values = b.call(&Arc::new(split.primal), args);
+    let residuals = values.split_off(callee.outputs().len());
+    let varying: Vec<bool> = split.varying;
+    if varying.iter().all(|v| !v) {
+        return Ok(values.into_iter().map(|v| (v, None)).collect());
+    }
+    let operands: Vec<Var> = residuals.into_iter().chain(tangents.iter().flatten().copied()).collect();
+    let mut moved = b.call(&Arc::new(split.linear), &operands).into_iter();
+    Ok(values
+        .into_iter()
+        .zip(varying)
+        .map(|(value, varies)| (value, if varies { moved.next() } else { None }))
+        .collect())
+}
+
+pub(crate) fn is_float(ty: &TensorType) -> bool {
+    ty.dtype.is_float()
+}
+
+/// Fails unless the choice names each input once and only floats, and at least one.
+pub(crate) fn check_choice(graph: &Graph, wrt: &[bool]) -> Result<(), TransformError> {
+    if wrt.len() != graph.inputs().len() {
+        return Err(TransformError::InputCount {
+            graph: graph.name().to_owned(),
+            expected: graph.inputs().len(),
+            found: wrt.len(),
+        });
+    }
+    if !wrt.contains(&true) {
+        return Err(TransformError::NothingChosen { graph: graph.name().to_owned() });
+    }
+    for ((name, v), _) in graph.inputs().iter().zip(wrt).filter(|(_, chosen)| **chosen) {
+        if !graph.ty(*v).tensor().is_some_and(is_float) {
+            return Err(TransformError::NotFloat {
+                graph: graph.name().to_owned(),
+                name: name.to_string(),
+                found: graph.ty(*v).to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Names that are not taken yet.
+pub(crate) struct Names(std::collections::HashSet<String>);
+
+impl Names {
+    /// The names of a graph's inputs.
+    pub(crate) fn of(graph: &Graph) -> Names {
+        Names(graph.inputs().iter().map(|(n, _)| n.to_string()).collect())
+    }
+
+    /// This name, or the first of NAME_2, NAME_3, ... that is free.
+    pub(crate) fn fresh(&mut self, name: &str) -> String {
+        let mut candidate = name.to_owned();
+        let mut k = 2;
+        while !self.0.insert(candidate.clone()) {
+            candidate = format!("{name}_{k}");
+            k += 1;
+        }
+        candidate
+    }
+}

@@ -1,0 +1,166 @@
+//! Whole derivatives: Jacobians, Hessians and Hessian-vector products.
+
+use cotangent_array::DType;
+use cotangent_graph::ops::{Compare, Iota};
+use cotangent_graph::{Builder, Graph, TensorType, Var};
+
+use crate::forward::{check_choice, is_float};
+use crate::{TransformError, grad, jvp, vjp, vmap};
+
+/// How a Jacobian is computed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// One tangent for each element of an input.
+    Forward,
+    /// One cotangent for each element of an output.
+    Reverse,
+    /// Whichever of the two costs fewer operations.
+    #[default]
+    Auto,
+}
+
+/// The Jacobians of all float outputs with respect to the chosen inputs.
+///
+/// Inputs of the result: those of `graph`. Outputs, for each output and then each chosen input: an
+/// array of the output's shape followed by the input's shape.
+///
+/// # Errors
+/// Outputs or chosen inputs that are not floats, or a choice that does not fit.
+pub fn jacobian(graph: &Graph, wrt: &[bool], mode: Mode) -> Result<Graph, TransformError> {
+    check_choice(graph, wrt)?;
+    if graph.outputs().is_empty() || !graph.output_types().iter().all(is_float) {
+        let found: Vec<String> = graph.output_types().iter().map(|t| t.to_string()).collect();
+        return Err(TransformError::OutputNotFloat {
+            graph: graph.name().to_owned(),
+            found: format!("({})", found.join(", ")),
+        });
+    }
+    match mode {
+        Mode::Forward => forward(graph, wrt),
+        Mode::Reverse => reverse(graph, wrt),
+        Mode::Auto => {
+            let (f, r) = (forward(graph, wrt), reverse(graph, wrt));
+            match (f, r) {
+                (Ok(f), Ok(r)) => Ok(if r.cost() < f.cost() { r } else { f }),
+                (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
+                (Err(e), Err(_)) => Err(e),
+            }
+        }
+    }
+}
+
+/// The Hessian of a scalar cost: for each pair of chosen inputs (a, b) the array of shape a.shape
+/// followed by b.shape.
+///
+/// # Errors
+/// As for [`grad`].
+pub fn hessian(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
+    let g = jacobian(&grad(graph, wrt)?, wrt, Mode::Forward)?;
+    Ok(g.renamed(&format!("{}_hessian", graph.name())))
+}
+
+/// The Hessian of a scalar cost times a vector, forward over reverse.
+///
+/// Inputs of the result: those of `graph`, then `t_NAME` for each chosen one. Outputs: the product
+/// for each chosen input.
+///
+/// # Errors
+/// As for [`grad`].
+pub fn hvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
+    let gradient = grad(graph, wrt)?;
+    let both = jvp(&gradient, wrt)?;
+    let mut b = Builder::new(&format!("{}_hvp", graph.name()));
+    let inputs: Vec<Var> =
+        both.inputs().iter().zip(both.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
+    let outputs = b.inline(&both, &inputs).split_off(gradient.outputs().len());
+    Ok(b.finish(&outputs)?.without_dead_code())
+}
+
+fn reverse(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
+    let pulled = vjp(graph, wrt)?;
+    let (mut b, inputs) = start(graph);
+    let outputs = graph.output_types();
+    let chosen = chosen_types(graph, wrt);
+    let mut results = Vec::new();
+    for (k, out) in outputs.iter().enumerate() {
+        let size = out.shape.elements();
+        // One cotangent is a basis vector of this output, the others are shared zeros.
+        let axes: Vec<Option<usize>> = (0..graph.inputs().len())
+            .map(|_| None)
+            .chain((0..outputs.len()).map(|j| (j == k).then_some(0)))
+            .collect();
+        let batched = vmap(&pulled, &axes, size)?;
+        let mut args = inputs.clone();
+        for (j, other) in outputs.iter().enumerate() {
+            args.push(if j == k { basis(&mut b, other) } else { b.zeros(other) });
+        }
+        for (row, input) in b.inline(&batched, &args).into_iter().zip(&chosen) {
+            let shape = [out.shape.dims(), input.shape.dims()].concat();
+            results.push(b.reshape(row, shape));
+        }
+    }
+    Ok(b.finish(&results)?.without_dead_code())
+}
+
+fn forward(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
+    let (mut b, inputs) = start(graph);
+    let outputs = graph.output_types();
+    let chosen: Vec<usize> = (0..wrt.len()).filter(|i| wrt[*i]).collect();
+    // Columns for each chosen input; they are collected by output afterwards.
+    let mut columns: Vec<Vec<Var>> = Vec::new();
+    for i in &chosen {
+        let only: Vec<bool> = (0..wrt.len()).map(|j| j == *i).collect();
+        let pushed = jvp(graph, &only)?;
+        let input = &graph.input_types()[*i];
+        let size = input.shape.elements();
+        let axes: Vec<Option<usize>> =
+            (0..inputs.len()).map(|_| None).chain(std::iter::once(Some(0))).collect();
+        let batched = vmap(&pushed, &axes, size)?;
+        let mut args = inputs.clone();
+        args.push(basis(&mut b, input));
+        let tangents = b.inline(&batched, &args).split_off(outputs.len());
+        let mut column = Vec::new();
+        for (t, out) in tangents.into_iter().zip(&outputs) {
+            let rank = out.rank();
+            let order: Vec<usize> = (1..=rank).chain(std::iter::once(0)).collect();
+            let t = b.transpose(t, &order);
+            let shape = [out.shape.dims(), input.shape.dims()].concat();
+            column.push(b.reshape(t, shape));
+        }
+        columns.push(column);
+    }
+    let results: Vec<Var> = (0..outputs.len())
+        .flat_map(|k| columns.iter().map(move |c| c.get(k).copied()))
+        .flatten()
+        .collect();
+    Ok(b.finish(&results)?.without_dead_code())
+}
+
+fn start(graph: &Graph) -> (Builder, Vec<Var>) {
+    let mut b = Builder::new(&format!("{}_jacobian", graph.name()));
+    let inputs = graph
+        .inputs()
+        .iter()
+        .zip(graph.input_types())
+        .map(|((n, _), t)| b.input(n, t))
+        .collect();
+    (b, inputs)
+}
+
+fn chosen_types(graph: &Graph, wrt: &[bool]) -> Vec<TensorType> {
+    let types = graph.input_types().into_iter().zip(wrt);
+    types.filter(|(_, chosen)| **chosen).map(|(t, _)| t).collect()
+}
+
+/// The basis vectors of a type, one after the other along a leading axis.
+fn basis(b: &mut Builder, ty: &TensorType) -> Var {
+    let n = ty.shape.elements();
+    let shape = [n, n];
+    let row = b.push(Iota { shape: shape.into(), axis: 0, dtype: DType::I64 }, &[]);
+    let column = b.push(Iota { shape: shape.into(), axis: 1, dtype: DType::I64 }, &[]);
+    let eye = b.compare(Compare::Eq, row, column);
+    let eye = b.convert(ty.dtype, eye);
+    let mut dims = vec![n];
+    dims.extend_from_slice(ty.shape.dims());
+    b.reshape(eye, dims)
+}

@@ -1,0 +1,220 @@
+//! Transposition: the cotangents of a linear graph's inputs from those of its outputs.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cotangent_graph::ops::{Binary, Operand, Ternary, Unary};
+use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
+
+use crate::TransformError;
+use crate::forward::{Names, sum};
+use crate::linearize::dependents;
+
+/// The transpose of a graph that is linear in some of its inputs.
+///
+/// Inputs of the result: the inputs that are not linear, then a cotangent `ct_outK` for each
+/// output. Outputs: the cotangents of the linear inputs, in order.
+///
+/// # Errors
+/// A choice that does not fit, or an operation that is not linear in the chosen inputs.
+pub fn transpose(graph: &Graph, linear: &[bool]) -> Result<Graph, TransformError> {
+    crate::forward::check_choice(graph, linear)?;
+    let mut b = Builder::new(&format!("{}_transpose", graph.name()));
+    let mut names = Names::of(graph);
+    let mut to: Vec<Option<Var>> = vec![None; graph.equations().len()];
+    let mut wanted = Vec::new();
+    for ((name, v), chosen) in graph.inputs().iter().zip(linear) {
+        if *chosen {
+            wanted.push(*v);
+        } else if let Some(ty) = graph.ty(*v).tensor() {
+            to[v.index()] = Some(b.input(name, ty.clone()));
+        }
+    }
+    let depends = dependents(graph, &wanted);
+    // What does not depend on the linear inputs is computed as it stands.
+    for (v, e) in graph.iter().filter(|(v, e)| !depends[v.index()] && !e.op.is_input()) {
+        let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
+        b.set_location(e.location);
+        to[v.index()] = Some(b.push(e.op.clone(), &args));
+    }
+    b.set_location(None);
+    let mut seeds = Vec::new();
+    for (k, (o, ty)) in graph.outputs().iter().zip(graph.output_types()).enumerate() {
+        let seed = b.input(&names.fresh(&format!("ct_out{k}")), ty);
+        seeds.push((*o, seed));
+    }
+    let results = pull_back(&mut b, graph, &depends, &to, &seeds, &wanted)?;
+    let outputs: Vec<Var> = results
+        .into_iter()
+        .zip(&wanted)
+        .map(|(c, v)| c.unwrap_or_else(|| zeros(&mut b, graph, *v)))
+        .collect();
+    Ok(b.finish(&outputs)?.without_dead_code())
+}
+
+/// Walks the linear equations of `source` backward, from cotangents of some variables to the
+/// cotangents of the wanted ones. `to` gives the known variables in `b`.
+pub(crate) fn pull_back(
+    b: &mut Builder,
+    source: &Graph,
+    linear: &[bool],
+    to: &[Option<Var>],
+    seeds: &[(Var, Var)],
+    wanted: &[Var],
+) -> Result<Vec<Option<Var>>, TransformError> {
+    let mut walk = PullBack {
+        source,
+        linear,
+        to,
+        cotangents: vec![None; source.equations().len()],
+        parts: HashMap::new(),
+    };
+    for (v, seed) in seeds.iter().filter(|(v, _)| linear[v.index()]) {
+        walk.add(b, *v, Some(*seed));
+    }
+    for (v, e) in source.iter().rev() {
+        if !linear[v.index()] || e.op.is_input() {
+            continue;
+        }
+        b.set_location(e.location);
+        if let Some(parts) = walk.parts.remove(&v) {
+            walk.call(b, e, &parts)?;
+        } else if let Some(cotangent) = walk.cotangents[v.index()] {
+            walk.step(b, v, e, cotangent)?;
+        }
+        if b.failed() {
+            break;
+        }
+    }
+    b.set_location(None);
+    Ok(wanted.iter().map(|v| walk.cotangents[v.index()]).collect())
+}
+
+struct PullBack<'a> {
+    source: &'a Graph,
+    linear: &'a [bool],
+    to: &'a [Option<Var>],
+    cotangents: Vec<Option<Var>>,
+    /// Cotangents of the components of tuples.
+    parts: HashMap<Var, Vec<Option<Var>>>,
+}
+
+impl PullBack<'_> {
+    fn add(&mut self, b: &mut Builder, v: Var, cotangent: Option<Var>) {
+        if self.linear[v.index()] {
+            self.cotangents[v.index()] = sum(b, self.cotangents[v.index()], cotangent);
+        }
+    }
+
+    fn operand(&self, b: &Builder, v: Var) -> Operand {
+        match self.to[v.index()] {
+            Some(known) if !self.linear[v.index()] => Operand::Known(known),
+            _ => {
+                let ty = self.source.ty(v).tensor().cloned();
+                Operand::Linear(ty.unwrap_or_else(|| b.tensor(v)))
+            }
+        }
+    }
+
+    /// The cotangents of one operation's operands: one match over the families.
+    fn step(
+        &mut self,
+        b: &mut Builder,
+        v: Var,
+        e: &Equation,
+        cotangent: Var,
+    ) -> Result<(), TransformError> {
+        let operands: Vec<Operand> = e.args.iter().map(|a| self.operand(b, *a)).collect();
+        let results: Option<Vec<Option<Var>>> = match (&e.op, &operands[..]) {
+            (Op::Unary(Unary::Neg), [_]) => Some(vec![Some(b.neg(cotangent))]),
+            (Op::Binary(Binary::Add), [_, _]) => Some(vec![Some(cotangent); 2]),
+            (Op::Binary(Binary::Sub), [_, y]) => {
+                let right = y.is_linear().then(|| b.neg(cotangent));
+                Some(vec![Some(cotangent), right])
+            }
+            (Op::Binary(op @ (Binary::Mul | Binary::Zmul)), [Operand::Linear(_), Operand::Known(p)]) => {
+                Some(vec![Some(b.binary(*op, cotangent, *p)), None])
+            }
+            (Op::Binary(op @ (Binary::Mul | Binary::Zmul)), [Operand::Known(c), Operand::Linear(_)]) => {
+                Some(vec![None, Some(b.binary(*op, *c, cotangent))])
+            }
+            (Op::Binary(Binary::Div), [Operand::Linear(_), Operand::Known(y)]) => {
+                let one = b.like(*y, 1.0);
+                let reciprocal = b.div(one, *y);
+                Some(vec![Some(b.binary(Binary::Zmul, cotangent, reciprocal)), None])
+            }
+            (Op::Ternary(Ternary::Select), [Operand::Known(c), x, y]) => {
+                let zero = b.like(cotangent, 0.0);
+                let left = x.is_linear().then(|| b.select(*c, cotangent, zero));
+                let right = y.is_linear().then(|| b.select(*c, zero, cotangent));
+                Some(vec![None, left, right])
+            }
+            (Op::Convert(_), [Operand::Linear(x)]) if x.dtype.is_float() => {
+                Some(vec![Some(b.convert(x.dtype, cotangent))])
+            }
+            (Op::Array(op), operands) => op.transpose(b, operands, cotangent),
+            (Op::Get(index), _) => {
+                if let Some(tuple) = e.args.first() {
+                    let count = self.source.ty(*tuple).components().len();
+                    let parts = self.parts.entry(*tuple).or_insert_with(|| vec![None; count]);
+                    if let Some(part) = parts.get_mut(*index) {
+                        *part = sum(b, *part, Some(cotangent));
+                    }
+                }
+                return Ok(());
+            }
+            (Op::Call(_), _) => return self.call(b, e, &[Some(cotangent)]),
+            _ => None,
+        };
+        let Some(results) = results else {
+            return Err(TransformError::NotLinear {
+                op: self.source.equation(v).op.name().to_owned(),
+                location: e.location,
+            });
+        };
+        for (a, c) in e.args.iter().zip(results) {
+            self.add(b, *a, c);
+        }
+        Ok(())
+    }
+
+    /// A call: the callee is transposed and called with the cotangents of its results.
+    fn call(
+        &mut self,
+        b: &mut Builder,
+        e: &Equation,
+        parts: &[Option<Var>],
+    ) -> Result<(), TransformError> {
+        let Op::Call(callee) = &e.op else {
+            return Err(TransformError::NotLinear {
+                op: e.op.name().to_owned(),
+                location: e.location,
+            });
+        };
+        let chosen: Vec<bool> = e.args.iter().map(|a| self.linear[a.index()]).collect();
+        let transposed = Arc::new(transpose(&callee.0, &chosen)?);
+        let mut args: Vec<Var> = e
+            .args
+            .iter()
+            .filter(|a| !self.linear[a.index()])
+            .filter_map(|a| self.to[a.index()])
+            .collect();
+        for (part, ty) in parts.iter().zip(e.ty.components()) {
+            args.push(part.unwrap_or_else(|| b.zeros(ty)));
+        }
+        let results = b.call(&transposed, &args);
+        let targets: Vec<Var> =
+            e.args.iter().copied().filter(|a| self.linear[a.index()]).collect();
+        for (a, c) in targets.into_iter().zip(results) {
+            self.add(b, a, Some(c));
+        }
+        Ok(())
+    }
+}
+
+fn zeros(b: &mut Builder, graph: &Graph, v: Var) -> Var {
+    match graph.ty(v).tensor() {
+        Some(ty) => b.zeros(ty),
+        None => b.zeros(&TensorType::scalar(cotangent_array::DType::F64)),
+    }
+}

@@ -1,0 +1,136 @@
+//! Batching: a graph over one example becomes a graph over many.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cotangent_graph::{Builder, Equation, Graph, Op, Var};
+
+use crate::TransformError;
+
+/// The graph over a batch of `size` examples.
+///
+/// `axes[i]` is the axis of the batch in input `i` of the result, or `None` for an input that all
+/// examples share. Every output has the batch as its first axis.
+///
+/// # Errors
+/// Axes that do not fit the inputs, or none at all.
+pub fn vmap(graph: &Graph, axes: &[Option<usize>], size: usize) -> Result<Graph, TransformError> {
+    if axes.len() != graph.inputs().len() {
+        return Err(TransformError::InputCount {
+            graph: graph.name().to_owned(),
+            expected: graph.inputs().len(),
+            found: axes.len(),
+        });
+    }
+    let mut b = Builder::new(&format!("{}_vmap", graph.name()));
+    let mut inputs = Vec::new();
+    for (((name, _), ty), axis) in graph.inputs().iter().zip(graph.input_types()).zip(axes) {
+        let Some(axis) = axis else {
+            inputs.push((b.input(name, ty), false));
+            continue;
+        };
+        let mut dims = ty.shape.dims().to_vec();
+        if *axis > dims.len() {
+            return Err(TransformError::Batch(format!(
+                "input `{name}` is {ty} for one example: expected a batch axis from 0 to {}, found {axis}",
+                dims.len()
+            )));
+        }
+        dims.insert(*axis, size);
+        let rank = dims.len();
+        let input = b.input(name, ty.with_shape(dims));
+        let order: Vec<usize> =
+            std::iter::once(*axis).chain((0..rank).filter(|a| a != axis)).collect();
+        inputs.push((b.transpose(input, &order), true));
+    }
+    let outputs = walk(&mut b, graph, &inputs, size)?;
+    let outputs: Vec<Var> = outputs
+        .into_iter()
+        .map(|(v, batched)| if batched { v } else { repeat(&mut b, v, size) })
+        .collect();
+    Ok(b.finish(&outputs)?.without_dead_code())
+}
+
+/// Emits the graph on inputs of which some have a leading batch axis; the outputs likewise.
+pub(crate) fn walk(
+    b: &mut Builder,
+    graph: &Graph,
+    inputs: &[(Var, bool)],
+    size: usize,
+) -> Result<Vec<(Var, bool)>, TransformError> {
+    let mut to: Vec<(Var, bool)> = vec![(Var::from_index(0), false); graph.equations().len()];
+    let mut parts: HashMap<Var, Vec<(Var, bool)>> = HashMap::new();
+    for ((_, v), input) in graph.inputs().iter().zip(inputs) {
+        to[v.index()] = *input;
+    }
+    let live = graph.live();
+    for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+        b.set_location(e.location);
+        if let (Op::Get(index), Some(tuple)) = (&e.op, e.args.first()) {
+            if let Some(part) = parts.get(tuple).and_then(|p| p.get(*index)) {
+                to[v.index()] = *part;
+            }
+            continue;
+        }
+        let args: Vec<(Var, bool)> = e.args.iter().map(|a| to[a.index()]).collect();
+        if let Op::Call(callee) = &e.op {
+            let results = call(b, &callee.0, &args, size)?;
+            if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
+                to[v.index()] = *one;
+            }
+            parts.insert(v, results);
+            continue;
+        }
+        to[v.index()] = step(b, e, &args, size);
+        if b.failed() {
+            break;
+        }
+    }
+    b.set_location(None);
+    Ok(graph.outputs().iter().map(|o| to[o.index()]).collect())
+}
+
+/// One operation over the batch: one match over the families.
+fn step(b: &mut Builder, e: &Equation, args: &[(Var, bool)], size: usize) -> (Var, bool) {
+    let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
+    let batched: Vec<bool> = args.iter().map(|a| a.1).collect();
+    if batched.iter().all(|x| !x) {
+        return (b.push(e.op.clone(), &vars), false);
+    }
+    if let Op::Array(op) = &e.op {
+        return (op.batch(b, &vars, &batched, size), true);
+    }
+    // Pointwise: operands that all examples share are repeated along the batch.
+    let full: Vec<Var> =
+        args.iter().map(|(v, batched)| if *batched { *v } else { repeat(b, *v, size) }).collect();
+    (b.push(e.op.clone(), &full), true)
+}
+
+fn call(
+    b: &mut Builder,
+    callee: &Arc<Graph>,
+    args: &[(Var, bool)],
+    size: usize,
+) -> Result<Vec<(Var, bool)>, TransformError> {
+    let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
+    if args.iter().all(|a| !a.1) {
+        return Ok(b.call(callee, &vars).into_iter().map(|v| (v, false)).collect());
+    }
+    let axes: Vec<Option<usize>> = args.iter().map(|a| a.1.then_some(0)).collect();
+    let mapped = Arc::new(vmap(callee, &axes, size)?);
+    Ok(b.call(&mapped, &vars).into_iter().map(|v| (v, true)).collect())
+}
+
+/// The same value for every example: a new leading axis.
+fn repeat(b: &mut Builder, v: Var, size: usize) -> Var {
+    let shape = b.shape(v);
+    let mut dims = vec![size];
+    dims.extend_from_slice(shape.dims());
+    match b.graph().splat(v) {
+        Some(value) => b.full(value, dims),
+        None => {
+            let axes: Vec<usize> = (1..=shape.rank()).collect();
+            b.broadcast(v, dims, &axes)
+        }
+    }
+}
