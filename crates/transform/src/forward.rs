@@ -48,10 +48,23 @@ impl Forward {
         wrt: &[bool],
         suffix: &str,
     ) -> Result<(Builder, Forward), TransformError> {
+        Forward::start_with(graph, wrt, suffix, &vec![true; wrt.len()])
+    }
+
+    /// The same for inputs of which some may hold infinite values, as a callee's may.
+    pub(crate) fn start_with(
+        graph: &Graph,
+        wrt: &[bool],
+        suffix: &str,
+        finite: &[bool],
+    ) -> Result<(Builder, Forward), TransformError> {
         check_choice(graph, wrt)?;
         let mut b = Builder::new(&format!("{}_{suffix}", graph.name()));
         let inputs: Vec<Var> =
             graph.inputs().iter().zip(graph.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
+        for (v, _) in inputs.iter().zip(finite).filter(|(_, finite)| !**finite) {
+            b.set_open(*v);
+        }
         let mut names = Names::of(graph);
         let mut seeds = Vec::new();
         let mut tangents = vec![None; inputs.len()];
@@ -271,6 +284,7 @@ pub(crate) fn check_choice(graph: &Graph, wrt: &[bool]) -> Result<(), TransformE
 }
 
 /// Names that are not taken yet.
+#[derive(Default)]
 pub(crate) struct Names(std::collections::HashSet<String>);
 
 impl Names {

@@ -1,12 +1,12 @@
 //! Linearization: a graph split into its values and the linear map of its tangents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
 use cotangent_graph::{Builder, Graph, Op, Var};
 
 use crate::TransformError;
-use crate::forward::{Forward, check_choice};
+use crate::forward::{Forward, Names};
 
 /// A graph split at a point: what is computed once, and the map that is applied often.
 #[derive(Clone, Debug)]
@@ -24,6 +24,9 @@ pub struct Linearized {
 
 /// Splits a graph into its values with residuals and the linear map of the chosen inputs' tangents.
 ///
+/// Results of dear operations (exp, tanh, div, reductions, products of arrays) are kept as
+/// residuals; sums, products, selections and broadcasts of what is kept are computed again.
+///
 /// # Errors
 /// A choice that does not fit the inputs, or that names an input that is not a float.
 pub fn linearize(graph: &Graph, wrt: &[bool]) -> Result<Linearized, TransformError> {
@@ -36,29 +39,24 @@ pub(crate) fn linearize_call(
     wrt: &[bool],
     finite: &[bool],
 ) -> Result<Linearized, TransformError> {
-    check_choice(graph, wrt)?;
-    let mut b = Builder::new(graph.name());
-    let inputs: Vec<Var> =
-        graph.inputs().iter().zip(graph.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
-    for (v, _) in inputs.iter().zip(finite).filter(|(_, f)| !**f) {
-        b.set_open(*v);
-    }
-    let mut names = crate::forward::Names::of(graph);
-    let mut seeds = Vec::new();
-    let mut tangents = vec![None; inputs.len()];
-    for (i, (name, _)) in graph.inputs().iter().enumerate().filter(|(i, _)| wrt[*i]) {
-        let ty = b.tensor(inputs[i]);
-        let seed = b.input(&names.fresh(&format!("t_{name}")), ty);
-        seeds.push(seed);
-        tangents[i] = Some(seed);
-    }
-    let forward = Forward::walk(&mut b, graph, &inputs, &tangents)?;
+    let (b, forward) = Forward::start_with(graph, wrt, "joint", finite)?;
     let values = forward.values(graph);
     let moved: Vec<Option<Var>> =
         graph.outputs().iter().map(|o| forward.tangents[o.index()]).collect();
     let all: Vec<Var> = values.iter().copied().chain(moved.iter().flatten().copied()).collect();
     let joint = b.finish(&all)?;
-    split(&joint, graph, &seeds, &values, &moved)
+
+    let linear = dependents(&joint, &forward.seeds);
+    let live = joint.live();
+    let kept = Kept::choose(&joint, &linear, &live, &moved);
+    let linear_graph = linear_part(graph, &joint, &linear, &live, &kept, &forward.seeds, &moved)?;
+    let primal = primal_part(graph, &joint, &linear, &live, &kept, &values)?;
+    Ok(Linearized {
+        primal,
+        linear: linear_graph,
+        varying: moved.iter().map(Option::is_some).collect(),
+        residuals: kept.residuals.len(),
+    })
 }
 
 /// Which variables depend on some of these inputs.
@@ -77,125 +75,156 @@ pub(crate) fn dependents(graph: &Graph, on: &[Var]) -> Vec<bool> {
     depends
 }
 
-fn split(
-    joint: &Graph,
-    graph: &Graph,
-    seeds: &[Var],
-    values: &[Var],
-    moved: &[Option<Var>],
-) -> Result<Linearized, TransformError> {
-    let linear = dependents(joint, seeds);
-    let live = joint.live();
-    let mut b = Builder::new(&format!("{}_linear", graph.name()));
-    // The known variables that linear equations read, as inputs of the linear graph.
-    let mut residuals: Vec<Var> = Vec::new();
-    let mut to: HashMap<Var, Var> = HashMap::new();
-    for (v, e) in joint.iter().filter(|(v, _)| linear[v.index()] && live[v.index()]) {
-        for a in e.args.iter().filter(|a| !linear[a.index()]) {
-            let source = source(joint, *a);
-            if !joint.equation(source).op.is_constant() && !to.contains_key(&source) {
-                let name = format!("r{}", residuals.len());
-                let ty = joint.ty(source).tensor().cloned();
-                let Some(ty) = ty else {
-                    return Err(TransformError::NotLinear {
-                        op: e.op.name().to_owned(),
-                        location: e.location,
-                    });
-                };
-                residuals.push(source);
-                to.insert(source, b.input(&name, ty));
+/// The known variables that the linear part needs: stored, or computed again from those.
+struct Kept {
+    residuals: Vec<Var>,
+    /// In order; each from residuals, constants and earlier ones.
+    again: Vec<Var>,
+}
+
+impl Kept {
+    fn choose(joint: &Graph, linear: &[bool], live: &[bool], moved: &[Option<Var>]) -> Kept {
+        let is_known = |v: &Var| !linear[v.index()] && !joint.equation(*v).op.is_constant();
+        let mut read: BTreeSet<Var> = BTreeSet::new();
+        for (v, e) in joint.iter() {
+            if linear[v.index()] && live[v.index()] {
+                read.extend(e.args.iter().copied().filter(is_known));
             }
         }
-        if e.op.is_input() {
-            continue;
+        read.extend(moved.iter().flatten().copied().filter(is_known));
+        // A broadcast is never stored: its operand is smaller. Operands come earlier, so one walk
+        // from the last to the first finds chains of them.
+        let mut at = read.last().copied();
+        while let Some(v) = at {
+            if let Op::Array(ArrayOp::Broadcast(_)) = joint.equation(v).op {
+                read.extend(joint.equation(v).args.iter().copied().filter(is_known));
+            }
+            at = read.range(..v).next_back().copied();
         }
+        let mut stored: BTreeSet<Var> = BTreeSet::new();
+        let mut again: BTreeSet<Var> = BTreeSet::new();
+        for v in read {
+            let e = joint.equation(v);
+            let available = |a: &Var| {
+                let op = &joint.equation(*a).op;
+                op.is_constant() || op.is_input() || stored.contains(a) || again.contains(a)
+            };
+            if is_cheap(&e.op) && e.args.iter().all(available) {
+                // An input of the graph is in memory anyway, so reading it stores nothing new.
+                stored.extend(e.args.iter().filter(|a| joint.equation(**a).op.is_input()));
+                again.insert(v);
+            } else {
+                stored.insert(v);
+            }
+        }
+        Kept { residuals: stored.into_iter().collect(), again: again.into_iter().collect() }
     }
-    let mut names: std::collections::HashSet<String> =
-        (0..residuals.len()).map(|i| format!("r{i}")).collect();
+}
+
+/// Whether computing a result again costs no more than reading it from memory.
+fn is_cheap(op: &Op) -> bool {
+    match op {
+        Op::Unary(op) => {
+            matches!(op, Unary::Neg | Unary::Not | Unary::Abs | Unary::Sign | Unary::StopGradient)
+        }
+        Op::Binary(op) => matches!(
+            op,
+            Binary::Add
+                | Binary::Sub
+                | Binary::Mul
+                | Binary::Zmul
+                | Binary::Maximum
+                | Binary::Minimum
+                | Binary::And
+                | Binary::Or
+        ),
+        Op::Ternary(Ternary::Select | Ternary::Clamp) => true,
+        Op::Compare(_) | Op::Test(_) | Op::Convert(_) => true,
+        Op::Array(op) => matches!(op, ArrayOp::Broadcast(_) | ArrayOp::Reshape(_)),
+        _ => false,
+    }
+}
+
+fn linear_part(
+    graph: &Graph,
+    joint: &Graph,
+    linear: &[bool],
+    live: &[bool],
+    kept: &Kept,
+    seeds: &[Var],
+    moved: &[Option<Var>],
+) -> Result<Graph, TransformError> {
+    let mut b = Builder::new(&format!("{}_linear", graph.name()));
+    let mut names = Names::default();
+    let mut to: HashMap<Var, Var> = HashMap::new();
+    for (i, v) in kept.residuals.iter().enumerate() {
+        let e = joint.equation(*v);
+        let Some(ty) = e.ty.tensor() else {
+            return Err(TransformError::NotLinear {
+                op: e.op.name().to_owned(),
+                location: e.location,
+            });
+        };
+        to.insert(*v, b.input(&names.fresh(&format!("r{i}")), ty.clone()));
+    }
+    let all: HashMap<Var, &str> = joint.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
     for seed in seeds {
-        let name = joint
-            .inputs()
-            .iter()
-            .find(|(_, v)| v == seed)
-            .map_or_else(|| "t".to_owned(), |(n, _)| n.to_string());
-        let name = if names.insert(name.clone()) { name } else { format!("{name}_t") };
-        let ty = joint.ty(*seed).tensor().cloned();
-        if let Some(ty) = ty {
-            to.insert(*seed, b.input(&name, ty));
+        let name = all.get(seed).copied().unwrap_or("t");
+        if let Some(ty) = joint.ty(*seed).tensor() {
+            to.insert(*seed, b.input(&names.fresh(name), ty.clone()));
         }
     }
-    for (v, e) in joint.iter().filter(|(v, e)| linear[v.index()] && live[v.index()] && !e.op.is_input()) {
-        let args: Vec<Var> = e.args.iter().map(|a| known(&mut b, joint, &mut to, *a)).collect();
-        b.set_location(e.location);
-        let out = b.push(e.op.clone(), &args);
-        to.insert(v, out);
-    }
-    b.set_location(None);
-    let outputs: Vec<Var> = moved
+    let again = kept.again.iter().copied();
+    let moving = joint
         .iter()
-        .flatten()
-        .map(|m| to.get(m).copied().unwrap_or_else(|| known(&mut b, joint, &mut to.clone(), *m)))
-        .collect();
-    let linear_graph = b.finish(&outputs)?;
-
-    let mut p = Builder::new(&format!("{}_primal", graph.name()));
-    let inputs: Vec<Var> =
-        graph.inputs().iter().zip(graph.input_types()).map(|((n, _), t)| p.input(n, t)).collect();
-    let mut to_primal: HashMap<Var, Var> =
-        joint.inputs().iter().map(|(_, v)| *v).zip(inputs).collect();
-    for (v, e) in joint.iter().filter(|(v, e)| !linear[v.index()] && live[v.index()] && !e.op.is_input()) {
-        let args: Vec<Var> = e.args.iter().filter_map(|a| to_primal.get(a).copied()).collect();
-        p.set_location(e.location);
-        let out = p.push(e.op.clone(), &args);
-        to_primal.insert(v, out);
+        .filter(|(v, e)| linear[v.index()] && live[v.index()] && !e.op.is_input())
+        .map(|(v, _)| v);
+    for v in again.chain(moving) {
+        emit(&mut b, joint, &mut to, v);
     }
-    let outputs: Vec<Var> =
-        values.iter().chain(&residuals).filter_map(|v| to_primal.get(v).copied()).collect();
-    let primal = p.finish(&outputs)?.without_dead_code();
-    Ok(Linearized {
-        primal,
-        linear: linear_graph,
-        varying: moved.iter().map(Option::is_some).collect(),
-        residuals: residuals.len(),
-    })
+    let outputs: Vec<Var> = moved.iter().flatten().map(|m| emit(&mut b, joint, &mut to, *m)).collect();
+    Ok(b.finish(&outputs)?)
 }
 
-/// What to keep for a known variable: a broadcast is made again from its smaller operand.
-fn source(joint: &Graph, mut v: Var) -> Var {
-    while let (Op::Array(ArrayOp::Broadcast(_)), [x]) =
-        (&joint.equation(v).op, &joint.equation(v).args[..])
-    {
-        v = *x;
-    }
-    v
-}
-
-/// A known variable in the linear graph: a residual, a constant, or broadcasts of one.
-fn known(b: &mut Builder, joint: &Graph, to: &mut HashMap<Var, Var>, v: Var) -> Var {
+/// One equation of the joint graph in the linear one; constants among its operands come along.
+fn emit(b: &mut Builder, joint: &Graph, to: &mut HashMap<Var, Var>, v: Var) -> Var {
     if let Some(done) = to.get(&v) {
         return *done;
     }
-    // Broadcasts from the residual up to the variable wanted, outermost first.
-    let mut chain = vec![v];
-    let mut at = v;
-    while let (Op::Array(ArrayOp::Broadcast(_)), [x]) =
-        (&joint.equation(at).op, &joint.equation(at).args[..])
-    {
-        if to.contains_key(&at) {
-            break;
+    let e = joint.equation(v);
+    let args: Vec<Var> = e
+        .args
+        .iter()
+        .map(|a| match to.get(a) {
+            Some(done) => *done,
+            None => b.push(joint.equation(*a).op.clone(), &[]),
+        })
+        .collect();
+    b.set_location(e.location);
+    let out = b.push(e.op.clone(), &args);
+    b.set_location(None);
+    to.insert(v, out);
+    out
+}
+
+fn primal_part(
+    graph: &Graph,
+    joint: &Graph,
+    linear: &[bool],
+    live: &[bool],
+    kept: &Kept,
+    values: &[Var],
+) -> Result<Graph, TransformError> {
+    let mut b = Builder::new(&format!("{}_primal", graph.name()));
+    let inputs = graph.inputs().iter().zip(graph.input_types());
+    let inputs: Vec<Var> = inputs.map(|((n, _), t)| b.input(n, t)).collect();
+    let mut to: HashMap<Var, Var> = joint.inputs().iter().map(|(_, v)| *v).zip(inputs).collect();
+    for (v, e) in joint.iter() {
+        if !linear[v.index()] && live[v.index()] && !e.op.is_input() {
+            emit(&mut b, joint, &mut to, v);
         }
-        at = *x;
-        chain.push(at);
     }
-    let mut result = None;
-    for v in chain.into_iter().rev() {
-        let made = match (to.get(&v), result) {
-            (Some(done), _) => *done,
-            (None, None) => b.push(joint.equation(v).op.clone(), &[]),
-            (None, Some(x)) => b.push(joint.equation(v).op.clone(), &[x]),
-        };
-        to.insert(v, made);
-        result = Some(made);
-    }
-    result.unwrap_or(v)
+    let outputs: Vec<Var> =
+        values.iter().chain(&kept.residuals).filter_map(|v| to.get(v).copied()).collect();
+    Ok(b.finish(&outputs)?.without_dead_code())
 }
