@@ -151,6 +151,10 @@ fn written_header(array: &Array) -> Result<Vec<u8>, ArrayError> {
 
 /// Values in Fortran order (first axis fastest) to row-major order (last axis fastest).
 fn to_row_major<T: Element>(values: &[T], shape: &Shape) -> Vec<T> {
+    // Beside an axis of size 0 another may have any size, too many rows to walk over for nothing.
+    if values.is_empty() {
+        return Vec::new();
+    }
     let mut ordered = Vec::with_capacity(values.len());
     // Axes of size 1 change nothing, and without them the rank is at most 63.
     let mut step = 1usize;
@@ -239,6 +243,8 @@ mod tests {
         let header = "{'descr': '<f8', 'fortran_order': True, 'shape': (3, 0), }\n";
         let empty = read(&file(1, header, &[])[..]).unwrap();
         assert_eq!(empty.shape().dims(), [3, 0]);
+        let header = "{'descr': '<f8', 'fortran_order': True, 'shape': (999999999999999, 0), }\n";
+        assert!(read(&file(1, header, &[])[..]).unwrap().is_empty());
     }
 
     #[test]
