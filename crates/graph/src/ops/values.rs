@@ -58,14 +58,17 @@ pub fn wrap(dtype: DType, x: i64) -> Scalar {
 /// gives for the place's index, or `other` where it gives none.
 ///
 /// # Errors
-/// When the number of elements is not that of the shape.
+/// When there is no memory for so many elements.
 pub fn move_elements(
     x: &Array,
     out: &TensorType,
     other: Option<Scalar>,
     mut from: impl FnMut(&[usize]) -> Option<usize>,
 ) -> Result<Array, ArrayError> {
-    let mut elements = Vec::with_capacity(out.shape.elements());
+    let mut elements = Vec::new();
+    if elements.try_reserve_exact(out.shape.elements()).is_err() {
+        return Err(ArrayError::TooLarge { shape: out.shape.clone(), dtype: out.dtype });
+    }
     let mut indices = cotangent_array::Indices::new(&out.shape);
     while let Some(index) = indices.next_index() {
         let element = match from(index) {
