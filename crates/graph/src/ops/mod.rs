@@ -4,7 +4,12 @@
 //! and [`ternary`]; everything else is a struct with a [`Rule`]. To add one see CONTRIBUTING.md.
 
 mod attribute;
+mod axes;
+#[cfg(test)]
+mod checks;
 mod rule;
+#[cfg(test)]
+mod tangents;
 mod values;
 
 pub mod binary;
@@ -28,6 +33,8 @@ pub mod slice;
 pub mod window;
 
 pub use attribute::{Attribute, Attributed, Attributes, Value};
+#[doc(hidden)]
+pub use attribute::default_of;
 pub use binary::Binary;
 pub use compare::{Compare, Test};
 pub use concat::Concat;
