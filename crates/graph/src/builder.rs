@@ -72,9 +72,16 @@ impl Builder {
 
     /// Adds an input. An empty name becomes `x0`, `x1`, ...; a name that is taken is an error.
     pub fn input(&mut self, name: &str, ty: TensorType) -> Var {
-        let name = if name.is_empty() { format!("x{}", self.graph.inputs.len()) } else { name.to_owned() };
+        let name = if name.is_empty() {
+            format!("x{}", self.graph.inputs.len())
+        } else {
+            name.to_owned()
+        };
         if let Err(e) = check_size(&ty) {
-            return self.fail(GraphError::other(format!("input `{name}`: {e}"), self.location));
+            return self.fail(GraphError::other(
+                format!("input `{name}`: {e}"),
+                self.location,
+            ));
         }
         if self.graph.inputs.iter().any(|(n, _)| **n == *name) {
             let message = format!("expected inputs of different names, found `{name}` twice");
@@ -146,6 +153,11 @@ impl Builder {
         Var::POISON
     }
 
+    /// Takes the recorded error out, for callers that report each error at once.
+    pub(crate) fn take_error(&mut self) -> Option<GraphError> {
+        self.error.take()
+    }
+
     /// Whether an error has been recorded.
     pub fn failed(&self) -> bool {
         self.error.is_some()
@@ -153,12 +165,18 @@ impl Builder {
 
     /// The type of a variable.
     pub fn ty(&self, var: Var) -> &Type {
-        self.graph.equations.get(var.index()).map_or(&self.poison, |e| &e.ty)
+        self.graph
+            .equations
+            .get(var.index())
+            .map_or(&self.poison, |e| &e.ty)
     }
 
     /// The array type of a variable; the stand-in's type for a tuple.
     pub fn tensor(&self, var: Var) -> TensorType {
-        self.ty(var).tensor().cloned().unwrap_or_else(|| TensorType::scalar(DType::F64))
+        self.ty(var)
+            .tensor()
+            .cloned()
+            .unwrap_or_else(|| TensorType::scalar(DType::F64))
     }
 
     /// The shape of a variable.
@@ -240,12 +258,23 @@ impl Builder {
             return Var::POISON;
         }
         let Ok(index) = u32::try_from(self.graph.equations.len()) else {
-            return self.fail(GraphError::other("a graph holds at most 2^32 - 1 variables", None));
+            return self.fail(GraphError::other(
+                "a graph holds at most 2^32 - 1 variables",
+                None,
+            ));
         };
         if index == u32::MAX {
-            return self.fail(GraphError::other("a graph holds at most 2^32 - 1 variables", None));
+            return self.fail(GraphError::other(
+                "a graph holds at most 2^32 - 1 variables",
+                None,
+            ));
         }
-        self.graph.equations.push(Equation { op, args, ty, location: self.location });
+        self.graph.equations.push(Equation {
+            op,
+            args,
+            ty,
+            location: self.location,
+        });
         self.finite.push(finite);
         Var(index)
     }
@@ -310,7 +339,11 @@ impl Builder {
 
     /// Conversion to a dtype; nothing is added when it is the dtype already.
     pub fn convert(&mut self, dtype: DType, x: Var) -> Var {
-        if self.dtype(x) == dtype { x } else { self.push(Op::Convert(dtype), &[x]) }
+        if self.dtype(x) == dtype {
+            x
+        } else {
+            self.push(Op::Convert(dtype), &[x])
+        }
     }
 
     /// One number everywhere.
@@ -342,7 +375,11 @@ impl Builder {
     /// The same elements in another shape; nothing is added when it is the shape already.
     pub fn reshape(&mut self, x: Var, shape: impl Into<Shape>) -> Var {
         let shape = shape.into();
-        if self.shape(x) == shape { x } else { self.push(Reshape { shape }, &[x]) }
+        if self.shape(x) == shape {
+            x
+        } else {
+            self.push(Reshape { shape }, &[x])
+        }
     }
 
     /// Axis `i` of the result is axis `axes[i]` of `x`; nothing is added when no axis moves.
@@ -350,7 +387,12 @@ impl Builder {
         if axes.iter().enumerate().all(|(i, a)| i == *a) && axes.len() == self.rank(x) {
             return x;
         }
-        self.push(Transpose { axes: axes.to_vec() }, &[x])
+        self.push(
+            Transpose {
+                axes: axes.to_vec(),
+            },
+            &[x],
+        )
     }
 
     /// Axis `i` of `x` becomes axis `dims[i]` of `shape`; the other axes repeat it.
@@ -359,12 +401,27 @@ impl Builder {
         if self.shape(x) == shape && dims.iter().enumerate().all(|(i, d)| i == *d) {
             return x;
         }
-        self.push(Broadcast { shape, dims: dims.to_vec() }, &[x])
+        self.push(
+            Broadcast {
+                shape,
+                dims: dims.to_vec(),
+            },
+            &[x],
+        )
     }
 
     /// The sum over axes, which vanish; nothing is added for no axes.
     pub fn sum(&mut self, x: Var, axes: &[usize]) -> Var {
-        if axes.is_empty() { x } else { self.push(Sum { axes: axes.to_vec() }, &[x]) }
+        if axes.is_empty() {
+            x
+        } else {
+            self.push(
+                Sum {
+                    axes: axes.to_vec(),
+                },
+                &[x],
+            )
+        }
     }
 
     /// The elements from `start` to before `limit` along one axis.
@@ -377,7 +434,14 @@ impl Builder {
             }
             (*s, *l) = (start, limit);
         }
-        self.push(Slice { start: starts, limit: limits, stride: vec![1; shape.rank()] }, &[x])
+        self.push(
+            Slice {
+                start: starts,
+                limit: limits,
+                stride: vec![1; shape.rank()],
+            },
+            &[x],
+        )
     }
 
     /// Calls a graph; one variable for each of its outputs.
@@ -387,7 +451,9 @@ impl Builder {
         if count == 1 {
             return vec![result];
         }
-        (0..count).map(|i| self.push(Op::Get(i), &[result])).collect()
+        (0..count)
+            .map(|i| self.push(Op::Get(i), &[result]))
+            .collect()
     }
 
     /// Copies the equations of a graph into this one, with its inputs replaced; one variable for
@@ -439,7 +505,10 @@ fn canonical(op: Op) -> Op {
 }
 
 fn check_size(ty: &TensorType) -> Result<(), TypeError> {
-    let bytes = ty.shape.checked_elements().and_then(|n| n.checked_mul(ty.dtype.size()));
+    let bytes = ty
+        .shape
+        .checked_elements()
+        .and_then(|n| n.checked_mul(ty.dtype.size()));
     match bytes {
         Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
         _ => Err(TypeError::new(format!("{ty} is larger than memory can be"))),
