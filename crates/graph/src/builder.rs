@@ -13,7 +13,7 @@ use crate::ops::{
     Binary, Bound, Broadcast, Compare, Indexed, Reshape, Slice, Sum, Ternary, Test, Transpose,
     Unary,
 };
-use crate::{Equation, GraphError, Location, Op, TensorType, Type, TypeError, Var};
+use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
 
 /// Makes a graph: adds inputs and operations, infers their types, gives equal operations one
 /// variable, and keeps the first error until [`Builder::finish`].
@@ -37,6 +37,8 @@ pub struct Builder {
     /// Variables by the hash of operation and operands.
     known: HashMap<u64, SmallVec<[Var; 1]>>,
     hasher: RandomState,
+    /// How often each name of an input was asked for.
+    names: HashMap<String, usize>,
     /// Per variable: whether its values are finite at ordinary points.
     finite: Vec<bool>,
     error: Option<GraphError>,
@@ -58,6 +60,7 @@ impl Builder {
             },
             known: HashMap::new(),
             hasher: RandomState::new(),
+            names: HashMap::new(),
             finite: Vec::new(),
             error: None,
             location: None,
@@ -70,22 +73,28 @@ impl Builder {
         self.location = location;
     }
 
-    /// Adds an input. An empty name becomes `x0`, `x1`, ...; a name that is taken is an error.
+    /// Adds an input. Its name is the one given, made an identifier of the text form
+    /// (`layers.0.w` becomes `layers_0_w`, an empty name `x`) and followed by `_2`, `_3`, ... where
+    /// it is taken.
     pub fn input(&mut self, name: &str, ty: TensorType) -> Var {
-        let name = if name.is_empty() {
-            format!("x{}", self.graph.inputs.len())
-        } else {
-            name.to_owned()
-        };
-        if let Err(e) = check_size(&ty) {
+        let wanted = identifier(if name.is_empty() { "x" } else { name });
+        let count = self.names.entry(wanted.clone()).or_insert(0);
+        *count += 1;
+        let mut name = wanted.clone();
+        if *count > 1 {
+            let mut k = *count;
+            name = format!("{wanted}_{k}");
+            while self.names.contains_key(&name) {
+                k += 1;
+                name = format!("{wanted}_{k}");
+            }
+            self.names.insert(name.clone(), 1);
+        }
+        if let Err(e) = ty.check_size() {
             return self.fail(GraphError::other(
                 format!("input `{name}`: {e}"),
                 self.location,
             ));
-        }
-        if self.graph.inputs.iter().any(|(n, _)| **n == *name) {
-            let message = format!("expected inputs of different names, found `{name}` twice");
-            return self.fail(GraphError::other(message, self.location));
         }
         let var = self.define(Op::Input, SmallVec::new(), ty.into(), true);
         if var != Var::POISON {
@@ -504,13 +513,11 @@ fn canonical(op: Op) -> Op {
     }
 }
 
-fn check_size(ty: &TensorType) -> Result<(), TypeError> {
-    let bytes = ty
-        .shape
-        .checked_elements()
-        .and_then(|n| n.checked_mul(ty.dtype.size()));
-    match bytes {
-        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(()),
-        _ => Err(TypeError::new(format!("{ty} is larger than memory can be"))),
+/// The nearest name that the text form takes for an input.
+fn identifier(name: &str) -> String {
+    let mut out = crate::text::identifier(name);
+    if crate::text::is_reserved(&out) {
+        out.push('_');
     }
+    out
 }

@@ -80,7 +80,10 @@ pub enum GraphError {
 impl GraphError {
     /// An error that does not belong to one operation.
     pub fn other(message: impl Into<String>, location: Option<Location>) -> Self {
-        GraphError::Other { message: message.into(), location }
+        GraphError::Other {
+            message: message.into(),
+            location,
+        }
     }
 
     /// Where the error arose, if that is known.

@@ -30,7 +30,9 @@ pub struct Evaluator<'a> {
 
 impl std::fmt::Debug for Evaluator<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Evaluator").field("observed", &self.observer.is_some()).finish()
+        f.debug_struct("Evaluator")
+            .field("observed", &self.observer.is_some())
+            .finish()
     }
 }
 
@@ -43,7 +45,9 @@ impl<'a> Evaluator<'a> {
     /// An evaluator that shows every result of an operation, in called graphs too, before it is
     /// used. The observer may change the values, for noise or for faults, but not their type.
     pub fn observed(observer: impl FnMut(&Graph, Var, &mut Array) + 'a) -> Self {
-        Evaluator { observer: Some(Box::new(observer)) }
+        Evaluator {
+            observer: Some(Box::new(observer)),
+        }
     }
 
     /// Evaluates a graph; see [`eval`].
@@ -58,7 +62,10 @@ impl<'a> Evaluator<'a> {
         }
         let last = graph.last_uses();
         let live = graph.live();
-        for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+        for (v, e) in graph
+            .iter()
+            .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+        {
             let mut value = self.step(graph, v, &values)?;
             if let (Some(observer), Value::Array(array)) = (&mut self.observer, &mut value) {
                 observer(graph, v, array);
@@ -78,7 +85,12 @@ impl<'a> Evaluator<'a> {
             .collect()
     }
 
-    fn step(&mut self, graph: &Graph, v: Var, values: &[Option<Value>]) -> Result<Value, EvalError> {
+    fn step(
+        &mut self,
+        graph: &Graph,
+        v: Var,
+        values: &[Option<Value>],
+    ) -> Result<Value, EvalError> {
         let e = graph.equation(v);
         if let Op::Get(index) = e.op {
             let tuple = e.args.first().and_then(|a| values[a.index()].as_ref());
@@ -109,8 +121,12 @@ impl<'a> Evaluator<'a> {
                 _ => Value::Tuple(outputs.into()),
             });
         }
-        let Some(out) = e.ty.tensor() else { return Err(malformed(v, "expected an array type")) };
-        eval_op(&e.op, &args, out).map(Value::Array).map_err(located)
+        let Some(out) = e.ty.tensor() else {
+            return Err(malformed(v, "expected an array type"));
+        };
+        eval_op(&e.op, &args, out)
+            .map(Value::Array)
+            .map_err(located)
     }
 }
 
@@ -144,12 +160,19 @@ pub fn eval_op(op: &Op, args: &[&Array], out: &TensorType) -> Result<Array, Eval
 /// The value of a pointwise operation on scalars of the operands' dtypes, for constant folding and
 /// generated tests.
 pub fn eval_scalars(op: &Op, args: &[Scalar]) -> Option<Scalar> {
-    let arrays: Vec<Array> =
-        args.iter().map(|s| Array::full((), *s)).collect::<Result<_, _>>().ok()?;
-    let types: Vec<Type> =
-        args.iter().map(|s| TensorType::scalar(s.dtype()).into()).collect();
+    let arrays: Vec<Array> = args
+        .iter()
+        .map(|s| Array::full((), *s))
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let types: Vec<Type> = args
+        .iter()
+        .map(|s| TensorType::scalar(s.dtype()).into())
+        .collect();
     let out = op.infer(&types.iter().collect::<Vec<_>>()).ok()?;
-    eval_op(op, &arrays.iter().collect::<Vec<_>>(), out.tensor()?).ok()?.at(0)
+    eval_op(op, &arrays.iter().collect::<Vec<_>>(), out.tensor()?)
+        .ok()?
+        .at(0)
 }
 
 #[derive(Clone, Debug)]
@@ -175,22 +198,35 @@ fn pointwise(op: &Op, args: &[Values]) -> Option<Values> {
             let f = op.int()?;
             Int(x.iter().zip(y).map(|(x, y)| f(*x, *y)).collect())
         }
-        (Op::Compare(op), [Float(x), Float(y)]) => {
-            Int(x.iter().zip(y).map(|(x, y)| i64::from(op.float(*x, *y))).collect())
-        }
-        (Op::Compare(op), [Int(x), Int(y)]) => {
-            Int(x.iter().zip(y).map(|(x, y)| i64::from(op.int(*x, *y))).collect())
-        }
+        (Op::Compare(op), [Float(x), Float(y)]) => Int(x
+            .iter()
+            .zip(y)
+            .map(|(x, y)| i64::from(op.float(*x, *y)))
+            .collect()),
+        (Op::Compare(op), [Int(x), Int(y)]) => Int(x
+            .iter()
+            .zip(y)
+            .map(|(x, y)| i64::from(op.int(*x, *y)))
+            .collect()),
         (Op::Test(op), [Float(x)]) => Int(x.iter().map(|x| i64::from(op.float(*x))).collect()),
         (Op::Test(op), [Int(x)]) => Int(vec![i64::from(op.int()); x.len()]),
         (Op::Ternary(Ternary::Clamp), [Float(x), Float(lo), Float(hi)]) => {
             use crate::math::{max, min};
             let bounds = lo.iter().zip(hi);
-            Float(x.iter().zip(bounds).map(|(x, (lo, hi))| min(max(*x, *lo), *hi)).collect())
+            Float(
+                x.iter()
+                    .zip(bounds)
+                    .map(|(x, (lo, hi))| min(max(*x, *lo), *hi))
+                    .collect(),
+            )
         }
         (Op::Ternary(Ternary::Clamp), [Int(x), Int(lo), Int(hi)]) => {
             let bounds = lo.iter().zip(hi);
-            Int(x.iter().zip(bounds).map(|(x, (lo, hi))| (*x).max(*lo).min(*hi)).collect())
+            Int(x
+                .iter()
+                .zip(bounds)
+                .map(|(x, (lo, hi))| (*x).max(*lo).min(*hi))
+                .collect())
         }
         _ => return None,
     })
@@ -218,5 +254,8 @@ fn check_inputs(graph: &Graph, inputs: &[Array]) -> Result<(), EvalError> {
 }
 
 fn malformed(var: Var, message: &str) -> EvalError {
-    EvalError::Malformed { var, message: message.to_owned() }
+    EvalError::Malformed {
+        var,
+        message: message.to_owned(),
+    }
 }

@@ -68,7 +68,10 @@ impl Graph {
 
     /// The same function under another name.
     pub fn renamed(&self, name: &str) -> Graph {
-        Graph { name: name.into(), ..self.clone() }
+        Graph {
+            name: name.into(),
+            ..self.clone()
+        }
     }
 
     /// All equations in order; the position of an equation is its variable.
@@ -78,7 +81,10 @@ impl Graph {
 
     /// The equations together with the variables that they define.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Var, &Equation)> + ExactSizeIterator {
-        self.equations.iter().enumerate().map(|(i, e)| (Var(i as u32), e))
+        self.equations
+            .iter()
+            .enumerate()
+            .map(|(i, e)| (Var(i as u32), e))
     }
 
     /// The equation that defines a variable of this graph.
@@ -109,12 +115,18 @@ impl Graph {
 
     /// The types of the inputs, in order.
     pub fn input_types(&self) -> Vec<TensorType> {
-        self.inputs.iter().filter_map(|(_, v)| self.ty(*v).tensor().cloned()).collect()
+        self.inputs
+            .iter()
+            .filter_map(|(_, v)| self.ty(*v).tensor().cloned())
+            .collect()
     }
 
     /// The types of the outputs, in order.
     pub fn output_types(&self) -> Vec<TensorType> {
-        self.outputs.iter().filter_map(|v| self.ty(*v).tensor().cloned()).collect()
+        self.outputs
+            .iter()
+            .filter_map(|v| self.ty(*v).tensor().cloned())
+            .collect()
     }
 
     /// What a call of this graph gives: an array for one output, otherwise a tuple.
@@ -127,7 +139,10 @@ impl Graph {
 
     /// The number of operations: equations that are neither inputs nor constants.
     pub fn operation_count(&self) -> usize {
-        self.equations.iter().filter(|e| !e.op.is_input() && !e.op.is_constant()).count()
+        self.equations
+            .iter()
+            .filter(|e| !e.op.is_input() && !e.op.is_constant())
+            .count()
     }
 
     /// How deep calls nest below this graph: 0 when it calls nothing.
@@ -188,7 +203,11 @@ impl Graph {
         Graph {
             name: self.name.clone(),
             equations,
-            inputs: self.inputs.iter().map(|(n, v)| (n.clone(), to[v.index()])).collect(),
+            inputs: self
+                .inputs
+                .iter()
+                .map(|(n, v)| (n.clone(), to[v.index()]))
+                .collect(),
             outputs: self.outputs.iter().map(|v| to[v.index()]).collect(),
             depth: self.depth,
             fingerprint: OnceLock::new(),
@@ -222,7 +241,10 @@ impl PartialEq for Graph {
                     let same = e.op == f.op
                         && e.ty == f.ty
                         && e.args.len() == f.args.len()
-                        && e.args.iter().zip(&f.args).all(|(a, b)| self.same(&to, *a, other, *b));
+                        && e.args
+                            .iter()
+                            .zip(&f.args)
+                            .all(|(a, b)| self.same(&to, *a, other, *b));
                     if !same {
                         return false;
                     }
@@ -231,7 +253,10 @@ impl PartialEq for Graph {
                 _ => return false,
             }
         }
-        self.outputs.iter().zip(&other.outputs).all(|(a, b)| self.same(&to, *a, other, *b))
+        self.outputs
+            .iter()
+            .zip(&other.outputs)
+            .all(|(a, b)| self.same(&to, *a, other, *b))
     }
 }
 
@@ -281,7 +306,10 @@ impl Graph {
                 h.write_u32(number[v.index()]);
             }
         };
-        for (v, e) in self.iter().filter(|(_, e)| !e.op.is_constant() && !e.op.is_input()) {
+        for (v, e) in self
+            .iter()
+            .filter(|(_, e)| !e.op.is_constant() && !e.op.is_input())
+        {
             (&e.op, &e.ty, e.args.len()).hash(h);
             for a in &e.args {
                 put(a, &number, h);

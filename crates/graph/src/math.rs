@@ -12,12 +12,20 @@ pub fn sigmoid(x: f64) -> f64 {
 
 /// The larger of two numbers; NaN if either is NaN; 0 is larger than -0.
 pub fn max(x: f64, y: f64) -> f64 {
-    if x > y || x.is_nan() || (x == y && x.is_sign_positive()) { x } else { y }
+    if x > y || x.is_nan() || (x == y && x.is_sign_positive()) {
+        x
+    } else {
+        y
+    }
 }
 
 /// The smaller of two numbers; NaN if either is NaN; -0 is smaller than 0.
 pub fn min(x: f64, y: f64) -> f64 {
-    if x < y || x.is_nan() || (x == y && x.is_sign_negative()) { x } else { y }
+    if x < y || x.is_nan() || (x == y && x.is_sign_negative()) {
+        x
+    } else {
+        y
+    }
 }
 
 /// NumPy's `remainder`: the result has the sign of the divisor; NaN for a zero divisor.
@@ -35,7 +43,11 @@ pub fn floor_div(x: i64, y: i64) -> i64 {
         return 0;
     }
     let q = x.wrapping_div(y);
-    if (x.wrapping_rem(y) != 0) && ((x < 0) != (y < 0)) { q - 1 } else { q }
+    if (x.wrapping_rem(y) != 0) && ((x < 0) != (y < 0)) {
+        q - 1
+    } else {
+        q
+    }
 }
 
 /// The remainder that belongs to [`floor_div`]; 0 for a zero divisor.
@@ -44,7 +56,11 @@ pub fn floor_rem(x: i64, y: i64) -> i64 {
         return 0;
     }
     let r = x.wrapping_rem(y);
-    if r != 0 && ((r < 0) != (y < 0)) { r.wrapping_add(y) } else { r }
+    if r != 0 && ((r < 0) != (y < 0)) {
+        r.wrapping_add(y)
+    } else {
+        r
+    }
 }
 
 /// Wrapping integer power; a negative exponent gives 0 except for the bases 1 and -1.
@@ -70,7 +86,11 @@ pub fn int_pow(x: i64, n: i64) -> i64 {
 
 /// Bits moved left; 0 for a negative count or one of 64 and more.
 pub fn shl(x: i64, by: i64) -> i64 {
-    if (0..64).contains(&by) { x.wrapping_shl(by as u32) } else { 0 }
+    if (0..64).contains(&by) {
+        x.wrapping_shl(by as u32)
+    } else {
+        0
+    }
 }
 
 /// Bits moved right with the sign kept; 0 for a negative count.

@@ -166,10 +166,7 @@ impl Op {
             return match args.first() {
                 Some(Type::Tuple(parts)) => match parts.get(*index) {
                     Some(t) => Ok(t.clone().into()),
-                    None => type_error!(
-                        "expected an index below {}, found {index}",
-                        parts.len()
-                    ),
+                    None => type_error!("expected an index below {}, found {index}", parts.len()),
                 },
                 _ => type_error!("expected a tuple"),
             };
@@ -196,8 +193,12 @@ impl Op {
                 if callee.0.call_depth() >= crate::graph::MAX_CALL_DEPTH {
                     type_error!("calls nest deeper than {}", crate::graph::MAX_CALL_DEPTH);
                 }
-                for (((name, _), want), found) in
-                    callee.0.inputs().iter().zip(callee.0.input_types()).zip(tensors)
+                for (((name, _), want), found) in callee
+                    .0
+                    .inputs()
+                    .iter()
+                    .zip(callee.0.input_types())
+                    .zip(tensors)
                 {
                     if want != **found {
                         type_error!("input `{name}` is {want}, found {found}");
@@ -208,10 +209,8 @@ impl Op {
             (Op::Input, _) => type_error!("an input is made by the graph, not by an operation"),
             _ => type_error!("expected {arity}, found {}", args.len()),
         };
-        match result.shape.checked_elements().and_then(|n| n.checked_mul(result.dtype.size())) {
-            Some(bytes) if isize::try_from(bytes).is_ok() => Ok(result.into()),
-            _ => type_error!("the result {result} is larger than memory can be"),
-        }
+        result.check_size()?;
+        Ok(result.into())
     }
 
     /// Whether results are finite numbers where the operands are.
@@ -229,7 +228,10 @@ impl Op {
 
     /// Operations of one run, in units of one addition; a call costs what its graph costs.
     pub fn cost(&self, args: &[&Type], out: &Type) -> u64 {
-        let elements = out.components().first().map_or(0, |t| t.shape.elements() as u64);
+        let elements = out
+            .components()
+            .first()
+            .map_or(0, |t| t.shape.elements() as u64);
         match self {
             Op::Input | Op::Full(..) | Op::Constant(_) | Op::Get(_) => 0,
             Op::Convert(_) => elements,
@@ -238,7 +240,9 @@ impl Op {
                 out.tensor().map_or(0, |t| op.cost(&tensors, t))
             }
             Op::Call(callee) => callee.0.cost(),
-            _ => self.row().map_or(0, |row| elements.saturating_mul(u64::from(row.cost))),
+            _ => self
+                .row()
+                .map_or(0, |row| elements.saturating_mul(u64::from(row.cost))),
         }
     }
 }

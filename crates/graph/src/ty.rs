@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use cotangent_array::{DType, Shape};
 
+use crate::{TypeError, type_error};
+
 /// The dtype and shape of an array that a variable stands for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct TensorType {
@@ -17,7 +19,10 @@ pub struct TensorType {
 impl TensorType {
     /// The type of arrays of this dtype and shape.
     pub fn new(dtype: DType, shape: impl Into<Shape>) -> Self {
-        TensorType { dtype, shape: shape.into() }
+        TensorType {
+            dtype,
+            shape: shape.into(),
+        }
     }
 
     /// The type of a rank 0 array.
@@ -32,7 +37,10 @@ impl TensorType {
 
     /// The same shape with another dtype.
     pub fn with_dtype(&self, dtype: DType) -> Self {
-        TensorType { dtype, shape: self.shape.clone() }
+        TensorType {
+            dtype,
+            shape: self.shape.clone(),
+        }
     }
 
     /// The number of axes.
@@ -45,6 +53,20 @@ impl TensorType {
     /// Rules use it instead of indexing so that a malformed graph can never make them panic.
     pub fn dim(&self, axis: usize) -> usize {
         self.shape.dims().get(axis).copied().unwrap_or(1)
+    }
+
+    /// Fails for a type of which no array fits into memory, also where an axis of length 0 beside
+    /// it would make the array empty.
+    pub(crate) fn check_size(&self) -> Result<(), TypeError> {
+        let bytes = self
+            .shape
+            .checked_elements()
+            .and_then(|n| n.checked_mul(self.dtype.size()));
+        let fits = |n: usize| isize::try_from(n).is_ok();
+        if bytes.is_some_and(fits) && self.shape.dims().iter().all(|n| fits(*n)) {
+            return Ok(());
+        }
+        type_error!("{self} is larger than memory can be")
     }
 
     /// The bytes that an array of this type takes.

@@ -14,7 +14,10 @@ impl Graph {
         let mut types: Vec<&Type> = Vec::new();
         for (v, e) in self.iter() {
             let bad = |message: String| {
-                Err(GraphError::other(format!("variable {}: {message}", v.index()), e.location))
+                Err(GraphError::other(
+                    format!("variable {}: {message}", v.index()),
+                    e.location,
+                ))
             };
             if let Some(a) = e.args.iter().find(|a| a.index() >= v.index()) {
                 return bad(format!("operand {} is not defined before it", a.index()));
@@ -50,18 +53,26 @@ impl Graph {
             return other("the list of inputs does not match the equations");
         }
         for (i, (name, v)) in self.inputs().iter().enumerate() {
-            if !self.equations().get(v.index()).is_some_and(|e| e.op.is_input()) {
+            if !self
+                .equations()
+                .get(v.index())
+                .is_some_and(|e| e.op.is_input())
+            {
                 return other("an input in the list is not an input equation");
             }
             if i > 0 && self.inputs()[i - 1].1 >= *v {
                 return other("the inputs are not in the order of their equations");
             }
-            if name.is_empty() {
-                return other("an input has no name");
+            if crate::text::identifier(name) != **name || crate::text::is_reserved(name) {
+                return other("the name of an input is not an identifier");
             }
         }
         for o in self.outputs() {
-            if self.equations().get(o.index()).is_none_or(|e| e.ty.tensor().is_none()) {
+            if self
+                .equations()
+                .get(o.index())
+                .is_none_or(|e| e.ty.tensor().is_none())
+            {
                 return other("an output is not an array of this graph");
             }
         }

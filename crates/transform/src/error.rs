@@ -33,7 +33,9 @@ pub enum TransformError {
         found: String,
     },
     /// A gradient was asked for of something that is no scalar cost.
-    #[error("`{graph}` gives {found}: expected one scalar of type f64 or f32 to take the gradient of")]
+    #[error(
+        "`{graph}` gives {found}: expected one scalar of type f64 or f32 to take the gradient of"
+    )]
     NotScalar {
         /// The name of the graph.
         graph: String,

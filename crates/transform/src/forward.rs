@@ -60,17 +60,20 @@ impl Forward {
     ) -> Result<(Builder, Forward), TransformError> {
         check_choice(graph, wrt)?;
         let mut b = Builder::new(&format!("{}_{suffix}", graph.name()));
-        let inputs: Vec<Var> =
-            graph.inputs().iter().zip(graph.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
+        let inputs: Vec<Var> = graph
+            .inputs()
+            .iter()
+            .zip(graph.input_types())
+            .map(|((n, _), t)| b.input(n, t))
+            .collect();
         for (v, _) in inputs.iter().zip(finite).filter(|(_, finite)| !**finite) {
             b.set_open(*v);
         }
-        let mut names = Names::of(graph);
         let mut seeds = Vec::new();
         let mut tangents = vec![None; inputs.len()];
         for (i, (name, _)) in graph.inputs().iter().enumerate().filter(|(i, _)| wrt[*i]) {
             let ty = b.tensor(inputs[i]);
-            let seed = b.input(&names.fresh(&format!("t_{name}")), ty);
+            let seed = b.input(&format!("t_{name}"), ty);
             seeds.push(seed);
             tangents[i] = Some(seed);
         }
@@ -99,7 +102,10 @@ impl Forward {
             f.tangents[v.index()] = *tangent;
         }
         let live = graph.live();
-        for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+        for (v, e) in graph
+            .iter()
+            .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+        {
             b.set_location(e.location);
             f.step(b, v, e)?;
             if b.failed() {
@@ -214,7 +220,11 @@ pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> 
         Some(-1.0) => return Some(b.unary(Unary::Neg, tangent)),
         _ => {}
     }
-    let op = if b.is_finite(partial) { Binary::Mul } else { Binary::Zmul };
+    let op = if b.is_finite(partial) {
+        Binary::Mul
+    } else {
+        Binary::Zmul
+    };
     Some(b.binary(op, tangent, partial))
 }
 
@@ -236,7 +246,11 @@ fn call(
 ) -> Result<Vec<(Var, Option<Var>)>, TransformError> {
     let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     if active.iter().all(|a| !a) {
-        return Ok(b.call(callee, args).into_iter().map(|v| (v, None)).collect());
+        return Ok(b
+            .call(callee, args)
+            .into_iter()
+            .map(|v| (v, None))
+            .collect());
     }
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
     let split = linearize_call(callee, &active, &finite)?;
@@ -246,7 +260,10 @@ fn call(
     if varying.iter().all(|v| !v) {
         return Ok(values.into_iter().map(|v| (v, None)).collect());
     }
-    let operands: Vec<Var> = residuals.into_iter().chain(tangents.iter().flatten().copied()).collect();
+    let operands: Vec<Var> = residuals
+        .into_iter()
+        .chain(tangents.iter().flatten().copied())
+        .collect();
     let mut moved = b.call(&Arc::new(split.linear), &operands).into_iter();
     Ok(values
         .into_iter()
@@ -269,9 +286,16 @@ pub(crate) fn check_choice(graph: &Graph, wrt: &[bool]) -> Result<(), TransformE
         });
     }
     if !wrt.contains(&true) {
-        return Err(TransformError::NothingChosen { graph: graph.name().to_owned() });
+        return Err(TransformError::NothingChosen {
+            graph: graph.name().to_owned(),
+        });
     }
-    for ((name, v), _) in graph.inputs().iter().zip(wrt).filter(|(_, chosen)| **chosen) {
+    for ((name, v), _) in graph
+        .inputs()
+        .iter()
+        .zip(wrt)
+        .filter(|(_, chosen)| **chosen)
+    {
         if !graph.ty(*v).tensor().is_some_and(is_float) {
             return Err(TransformError::NotFloat {
                 graph: graph.name().to_owned(),
@@ -281,26 +305,4 @@ pub(crate) fn check_choice(graph: &Graph, wrt: &[bool]) -> Result<(), TransformE
         }
     }
     Ok(())
-}
-
-/// Names that are not taken yet.
-#[derive(Default)]
-pub(crate) struct Names(std::collections::HashSet<String>);
-
-impl Names {
-    /// The names of a graph's inputs.
-    pub(crate) fn of(graph: &Graph) -> Names {
-        Names(graph.inputs().iter().map(|(n, _)| n.to_string()).collect())
-    }
-
-    /// This name, or the first of NAME_2, NAME_3, ... that is free.
-    pub(crate) fn fresh(&mut self, name: &str) -> String {
-        let mut candidate = name.to_owned();
-        let mut k = 2;
-        while !self.0.insert(candidate.clone()) {
-            candidate = format!("{name}_{k}");
-            k += 1;
-        }
-        candidate
-    }
 }

@@ -70,8 +70,12 @@ pub fn hvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
     let gradient = grad(graph, wrt)?;
     let both = jvp(&gradient, wrt)?;
     let mut b = Builder::new(&format!("{}_hvp", graph.name()));
-    let inputs: Vec<Var> =
-        both.inputs().iter().zip(both.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
+    let inputs: Vec<Var> = both
+        .inputs()
+        .iter()
+        .zip(both.input_types())
+        .map(|((n, _), t)| b.input(n, t))
+        .collect();
     let outputs = b.inline(&both, &inputs).split_off(gradient.outputs().len());
     Ok(b.finish(&outputs)?.without_dead_code())
 }
@@ -92,7 +96,11 @@ fn reverse(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
         let batched = vmap(&pulled, &axes, size)?;
         let mut args = inputs.clone();
         for (j, other) in outputs.iter().enumerate() {
-            args.push(if j == k { basis(&mut b, other) } else { b.zeros(other) });
+            args.push(if j == k {
+                basis(&mut b, other)
+            } else {
+                b.zeros(other)
+            });
         }
         for (row, input) in b.inline(&batched, &args).into_iter().zip(&chosen) {
             let shape = [out.shape.dims(), input.shape.dims()].concat();
@@ -113,8 +121,10 @@ fn forward(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
         let pushed = jvp(graph, &only)?;
         let input = &graph.input_types()[*i];
         let size = input.shape.elements();
-        let axes: Vec<Option<usize>> =
-            (0..inputs.len()).map(|_| None).chain(std::iter::once(Some(0))).collect();
+        let axes: Vec<Option<usize>> = (0..inputs.len())
+            .map(|_| None)
+            .chain(std::iter::once(Some(0)))
+            .collect();
         let batched = vmap(&pushed, &axes, size)?;
         let mut args = inputs.clone();
         args.push(basis(&mut b, input));
@@ -149,15 +159,32 @@ fn start(graph: &Graph) -> (Builder, Vec<Var>) {
 
 fn chosen_types(graph: &Graph, wrt: &[bool]) -> Vec<TensorType> {
     let types = graph.input_types().into_iter().zip(wrt);
-    types.filter(|(_, chosen)| **chosen).map(|(t, _)| t).collect()
+    types
+        .filter(|(_, chosen)| **chosen)
+        .map(|(t, _)| t)
+        .collect()
 }
 
 /// The basis vectors of a type, one after the other along a leading axis.
 fn basis(b: &mut Builder, ty: &TensorType) -> Var {
     let n = ty.shape.elements();
     let shape = [n, n];
-    let row = b.push(Iota { shape: shape.into(), axis: 0, dtype: DType::I64 }, &[]);
-    let column = b.push(Iota { shape: shape.into(), axis: 1, dtype: DType::I64 }, &[]);
+    let row = b.push(
+        Iota {
+            shape: shape.into(),
+            axis: 0,
+            dtype: DType::I64,
+        },
+        &[],
+    );
+    let column = b.push(
+        Iota {
+            shape: shape.into(),
+            axis: 1,
+            dtype: DType::I64,
+        },
+        &[],
+    );
     let eye = b.compare(Compare::Eq, row, column);
     let eye = b.convert(ty.dtype, eye);
     let mut dims = vec![n];

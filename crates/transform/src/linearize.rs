@@ -6,7 +6,7 @@ use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
 use cotangent_graph::{Builder, Graph, Op, Var};
 
 use crate::TransformError;
-use crate::forward::{Forward, Names};
+use crate::forward::Forward;
 
 /// A graph split at a point: what is computed once, and the map that is applied often.
 #[derive(Clone, Debug)]
@@ -41,9 +41,16 @@ pub(crate) fn linearize_call(
 ) -> Result<Linearized, TransformError> {
     let (b, forward) = Forward::start_with(graph, wrt, "joint", finite)?;
     let values = forward.values(graph);
-    let moved: Vec<Option<Var>> =
-        graph.outputs().iter().map(|o| forward.tangents[o.index()]).collect();
-    let all: Vec<Var> = values.iter().copied().chain(moved.iter().flatten().copied()).collect();
+    let moved: Vec<Option<Var>> = graph
+        .outputs()
+        .iter()
+        .map(|o| forward.tangents[o.index()])
+        .collect();
+    let all: Vec<Var> = values
+        .iter()
+        .copied()
+        .chain(moved.iter().flatten().copied())
+        .collect();
     let joint = b.finish(&all)?;
 
     let linear = dependents(&joint, &forward.seeds);
@@ -117,7 +124,10 @@ impl Kept {
                 stored.insert(v);
             }
         }
-        Kept { residuals: stored.into_iter().collect(), again: again.into_iter().collect() }
+        Kept {
+            residuals: stored.into_iter().collect(),
+            again: again.into_iter().collect(),
+        }
     }
 }
 
@@ -125,7 +135,10 @@ impl Kept {
 fn is_cheap(op: &Op) -> bool {
     match op {
         Op::Unary(op) => {
-            matches!(op, Unary::Neg | Unary::Not | Unary::Abs | Unary::Sign | Unary::StopGradient)
+            matches!(
+                op,
+                Unary::Neg | Unary::Not | Unary::Abs | Unary::Sign | Unary::StopGradient
+            )
         }
         Op::Binary(op) => matches!(
             op,
@@ -155,7 +168,6 @@ fn linear_part(
     moved: &[Option<Var>],
 ) -> Result<Graph, TransformError> {
     let mut b = Builder::new(&format!("{}_linear", graph.name()));
-    let mut names = Names::default();
     let mut to: HashMap<Var, Var> = HashMap::new();
     for (i, v) in kept.residuals.iter().enumerate() {
         let e = joint.equation(*v);
@@ -165,13 +177,13 @@ fn linear_part(
                 location: e.location,
             });
         };
-        to.insert(*v, b.input(&names.fresh(&format!("r{i}")), ty.clone()));
+        to.insert(*v, b.input(&format!("r{i}"), ty.clone()));
     }
     let all: HashMap<Var, &str> = joint.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
     for seed in seeds {
         let name = all.get(seed).copied().unwrap_or("t");
         if let Some(ty) = joint.ty(*seed).tensor() {
-            to.insert(*seed, b.input(&names.fresh(name), ty.clone()));
+            to.insert(*seed, b.input(name, ty.clone()));
         }
     }
     let again = kept.again.iter().copied();
@@ -182,7 +194,11 @@ fn linear_part(
     for v in again.chain(moving) {
         emit(&mut b, joint, &mut to, v);
     }
-    let outputs: Vec<Var> = moved.iter().flatten().map(|m| emit(&mut b, joint, &mut to, *m)).collect();
+    let outputs: Vec<Var> = moved
+        .iter()
+        .flatten()
+        .map(|m| emit(&mut b, joint, &mut to, *m))
+        .collect();
     Ok(b.finish(&outputs)?)
 }
 
@@ -224,7 +240,10 @@ fn primal_part(
             emit(&mut b, joint, &mut to, v);
         }
     }
-    let outputs: Vec<Var> =
-        values.iter().chain(&kept.residuals).filter_map(|v| to.get(v).copied()).collect();
+    let outputs: Vec<Var> = values
+        .iter()
+        .chain(&kept.residuals)
+        .filter_map(|v| to.get(v).copied())
+        .collect();
     Ok(b.finish(&outputs)?.without_dead_code())
 }

@@ -3,7 +3,7 @@
 use cotangent_graph::{Graph, Var};
 
 use crate::TransformError;
-use crate::forward::{Forward, Names, is_float};
+use crate::forward::{Forward, is_float};
 use crate::linearize::dependents;
 use crate::transpose::pull_back;
 
@@ -69,11 +69,11 @@ fn reverse(
 ) -> Result<Graph, TransformError> {
     let (mut b, forward) = Forward::start(graph, wrt, suffix)?;
     let values = forward.values(graph);
-    let mut names = Names::of(b.graph());
     let joint = b.graph().clone();
     let linear = dependents(&joint, &forward.seeds);
-    let to: Vec<Option<Var>> =
-        (0..joint.equations().len()).map(|i| Some(Var::from_index(i))).collect();
+    let to: Vec<Option<Var>> = (0..joint.equations().len())
+        .map(|i| Some(Var::from_index(i)))
+        .collect();
     let mut seeds = Vec::new();
     for (k, (o, value)) in graph.outputs().iter().zip(&values).enumerate() {
         if !is_float(&b.tensor(*value)) {
@@ -82,7 +82,7 @@ fn reverse(
         let cotangent = match seed {
             Seed::Inputs => {
                 let ty = b.tensor(*value);
-                b.input(&names.fresh(&format!("ct_out{k}")), ty)
+                b.input(&format!("ct_out{k}"), ty)
             }
             Seed::One if k == 0 => b.like(*value, 1.0),
             Seed::One => continue,
@@ -136,7 +136,10 @@ fn check_scalar(graph: &Graph) -> Result<(), TransformError> {
 }
 
 fn not_scalar(graph: &Graph) -> TransformError {
-    TransformError::NotScalar { graph: graph.name().to_owned(), found: types(graph) }
+    TransformError::NotScalar {
+        graph: graph.name().to_owned(),
+        found: types(graph),
+    }
 }
 
 fn types(graph: &Graph) -> String {

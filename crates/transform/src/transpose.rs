@@ -7,7 +7,7 @@ use cotangent_graph::ops::{Binary, Operand, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
-use crate::forward::{Names, sum};
+use crate::forward::sum;
 use crate::linearize::dependents;
 
 /// The transpose of a graph that is linear in some of its inputs.
@@ -20,7 +20,6 @@ use crate::linearize::dependents;
 pub fn transpose(graph: &Graph, linear: &[bool]) -> Result<Graph, TransformError> {
     crate::forward::check_choice(graph, linear)?;
     let mut b = Builder::new(&format!("{}_transpose", graph.name()));
-    let mut names = Names::of(graph);
     let mut to: Vec<Option<Var>> = vec![None; graph.equations().len()];
     let mut wanted = Vec::new();
     for ((name, v), chosen) in graph.inputs().iter().zip(linear) {
@@ -32,7 +31,10 @@ pub fn transpose(graph: &Graph, linear: &[bool]) -> Result<Graph, TransformError
     }
     let depends = dependents(graph, &wanted);
     // What does not depend on the linear inputs is computed as it stands.
-    for (v, e) in graph.iter().filter(|(v, e)| !depends[v.index()] && !e.op.is_input()) {
+    for (v, e) in graph
+        .iter()
+        .filter(|(v, e)| !depends[v.index()] && !e.op.is_input())
+    {
         let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
         b.set_location(e.location);
         to[v.index()] = Some(b.push(e.op.clone(), &args));
@@ -40,7 +42,7 @@ pub fn transpose(graph: &Graph, linear: &[bool]) -> Result<Graph, TransformError
     b.set_location(None);
     let mut seeds = Vec::new();
     for (k, (o, ty)) in graph.outputs().iter().zip(graph.output_types()).enumerate() {
-        let seed = b.input(&names.fresh(&format!("ct_out{k}")), ty);
+        let seed = b.input(&format!("ct_out{k}"), ty);
         seeds.push((*o, seed));
     }
     let results = pull_back(&mut b, graph, &depends, &to, &seeds, &wanted)?;
@@ -132,16 +134,21 @@ impl PullBack<'_> {
                 let right = y.is_linear().then(|| b.neg(cotangent));
                 Some(vec![Some(cotangent), right])
             }
-            (Op::Binary(op @ (Binary::Mul | Binary::Zmul)), [Operand::Linear(_), Operand::Known(p)]) => {
-                Some(vec![Some(b.binary(*op, cotangent, *p)), None])
-            }
-            (Op::Binary(op @ (Binary::Mul | Binary::Zmul)), [Operand::Known(c), Operand::Linear(_)]) => {
-                Some(vec![None, Some(b.binary(*op, *c, cotangent))])
-            }
+            (
+                Op::Binary(op @ (Binary::Mul | Binary::Zmul)),
+                [Operand::Linear(_), Operand::Known(p)],
+            ) => Some(vec![Some(b.binary(*op, cotangent, *p)), None]),
+            (
+                Op::Binary(op @ (Binary::Mul | Binary::Zmul)),
+                [Operand::Known(c), Operand::Linear(_)],
+            ) => Some(vec![None, Some(b.binary(*op, *c, cotangent))]),
             (Op::Binary(Binary::Div), [Operand::Linear(_), Operand::Known(y)]) => {
                 let one = b.like(*y, 1.0);
                 let reciprocal = b.div(one, *y);
-                Some(vec![Some(b.binary(Binary::Zmul, cotangent, reciprocal)), None])
+                Some(vec![
+                    Some(b.binary(Binary::Zmul, cotangent, reciprocal)),
+                    None,
+                ])
             }
             (Op::Ternary(Ternary::Select), [Operand::Known(c), x, y]) => {
                 let zero = b.like(cotangent, 0.0);
@@ -156,7 +163,10 @@ impl PullBack<'_> {
             (Op::Get(index), _) => {
                 if let Some(tuple) = e.args.first() {
                     let count = self.source.ty(*tuple).components().len();
-                    let parts = self.parts.entry(*tuple).or_insert_with(|| vec![None; count]);
+                    let parts = self
+                        .parts
+                        .entry(*tuple)
+                        .or_insert_with(|| vec![None; count]);
                     if let Some(part) = parts.get_mut(*index) {
                         *part = sum(b, *part, Some(cotangent));
                     }
@@ -203,8 +213,12 @@ impl PullBack<'_> {
             args.push(part.unwrap_or_else(|| b.zeros(ty)));
         }
         let results = b.call(&transposed, &args);
-        let targets: Vec<Var> =
-            e.args.iter().copied().filter(|a| self.linear[a.index()]).collect();
+        let targets: Vec<Var> = e
+            .args
+            .iter()
+            .copied()
+            .filter(|a| self.linear[a.index()])
+            .collect();
         for (a, c) in targets.into_iter().zip(results) {
             self.add(b, a, Some(c));
         }

@@ -39,8 +39,9 @@ pub fn vmap(graph: &Graph, axes: &[Option<usize>], size: usize) -> Result<Graph,
         dims.insert(*axis, size);
         let rank = dims.len();
         let input = b.input(name, ty.with_shape(dims));
-        let order: Vec<usize> =
-            std::iter::once(*axis).chain((0..rank).filter(|a| a != axis)).collect();
+        let order: Vec<usize> = std::iter::once(*axis)
+            .chain((0..rank).filter(|a| a != axis))
+            .collect();
         inputs.push((b.transpose(input, &order), true));
     }
     let outputs = walk(&mut b, graph, &inputs, size)?;
@@ -64,7 +65,10 @@ pub(crate) fn walk(
         to[v.index()] = *input;
     }
     let live = graph.live();
-    for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+    for (v, e) in graph
+        .iter()
+        .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+    {
         b.set_location(e.location);
         if let (Op::Get(index), Some(tuple)) = (&e.op, e.args.first()) {
             if let Some(part) = parts.get(tuple).and_then(|p| p.get(*index)) {
@@ -101,8 +105,10 @@ fn step(b: &mut Builder, e: &Equation, args: &[(Var, bool)], size: usize) -> (Va
         return (op.batch(b, &vars, &batched, size), true);
     }
     // Pointwise: operands that all examples share are repeated along the batch.
-    let full: Vec<Var> =
-        args.iter().map(|(v, batched)| if *batched { *v } else { repeat(b, *v, size) }).collect();
+    let full: Vec<Var> = args
+        .iter()
+        .map(|(v, batched)| if *batched { *v } else { repeat(b, *v, size) })
+        .collect();
     (b.push(e.op.clone(), &full), true)
 }
 
@@ -114,11 +120,18 @@ fn call(
 ) -> Result<Vec<(Var, bool)>, TransformError> {
     let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
     if args.iter().all(|a| !a.1) {
-        return Ok(b.call(callee, &vars).into_iter().map(|v| (v, false)).collect());
+        return Ok(b
+            .call(callee, &vars)
+            .into_iter()
+            .map(|v| (v, false))
+            .collect());
     }
     let axes: Vec<Option<usize>> = args.iter().map(|a| a.1.then_some(0)).collect();
     let mapped = Arc::new(vmap(callee, &axes, size)?);
-    Ok(b.call(&mapped, &vars).into_iter().map(|v| (v, true)).collect())
+    Ok(b.call(&mapped, &vars)
+        .into_iter()
+        .map(|v| (v, true))
+        .collect())
 }
 
 /// The same value for every example: a new leading axis.

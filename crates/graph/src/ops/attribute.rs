@@ -184,12 +184,17 @@ pub struct Attributes(pub Vec<(String, Value)>);
 impl Attributes {
     /// Takes an attribute out; `None` when it was not written.
     pub fn take<T: Attribute>(&mut self, name: &str) -> Result<Option<T>, TypeError> {
-        let Some(i) = self.0.iter().position(|(n, _)| n == name) else { return Ok(None) };
+        let Some(i) = self.0.iter().position(|(n, _)| n == name) else {
+            return Ok(None);
+        };
         let (_, value) = self.0.remove(i);
         match T::from_value(&value) {
             Some(v) => Ok(Some(v)),
             None => {
-                crate::type_error!("attribute `{name}`: expected {}, found {value}", T::EXPECTED)
+                crate::type_error!(
+                    "attribute `{name}`: expected {}, found {value}",
+                    T::EXPECTED
+                )
             }
         }
     }

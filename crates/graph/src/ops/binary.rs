@@ -249,10 +249,18 @@ impl Binary {
 /// Fails unless both operands have one dtype and one shape.
 pub(super) fn same_type(x: &TensorType, y: &TensorType) -> Result<(), TypeError> {
     if x.dtype != y.dtype {
-        type_error!("expected operands of one dtype, found {} and {}", x.dtype, y.dtype);
+        type_error!(
+            "expected operands of one dtype, found {} and {}",
+            x.dtype,
+            y.dtype
+        );
     }
     if x.shape != y.shape {
-        type_error!("expected operands of one shape, found {} and {}", x.shape, y.shape);
+        type_error!(
+            "expected operands of one shape, found {} and {}",
+            x.shape,
+            y.shape
+        );
     }
     Ok(())
 }

@@ -32,9 +32,9 @@ pub mod reduce;
 pub mod slice;
 pub mod window;
 
-pub use attribute::{Attribute, Attributed, Attributes, Value};
 #[doc(hidden)]
 pub use attribute::default_of;
+pub use attribute::{Attribute, Attributed, Attributes, Value};
 pub use binary::Binary;
 pub use compare::{Compare, Test};
 pub use concat::Concat;

@@ -63,13 +63,8 @@ pub trait Rule: Attributed {
     /// The tangent of the result; `None` when it is zero. `tangents[i]` is `None` for an operand
     /// that does not vary. At least one tangent is given. Operations emitted on tangents must be
     /// linear in them.
-    fn jvp(
-        &self,
-        b: &mut Builder,
-        args: &[Var],
-        out: Var,
-        tangents: &[Option<Var>],
-    ) -> Option<Var>;
+    fn jvp(&self, b: &mut Builder, args: &[Var], out: Var, tangents: &[Option<Var>])
+    -> Option<Var>;
 
     /// The cotangents of the linear operands from the cotangent of the result: `None` where it is
     /// zero, and for operands that are not linear. `None` for the whole when the operation is not

@@ -67,7 +67,11 @@ impl Ternary {
                 }
                 same_type(y, z)?;
                 if x.shape != y.shape {
-                    type_error!("expected a condition of shape {}, found {}", y.shape, x.shape);
+                    type_error!(
+                        "expected a condition of shape {}, found {}",
+                        y.shape,
+                        x.shape
+                    );
                 }
                 Ok(y.clone())
             }

@@ -32,9 +32,11 @@ impl Values {
     pub fn into_array(self, ty: &TensorType) -> Result<Array, ArrayError> {
         let (dtype, shape): (DType, Shape) = (ty.dtype, ty.shape.clone());
         match self {
-            Values::Float(v) => {
-                Array::from_scalars(dtype, shape, v.into_iter().map(|x| Scalar::from_f64(dtype, x)))
-            }
+            Values::Float(v) => Array::from_scalars(
+                dtype,
+                shape,
+                v.into_iter().map(|x| Scalar::from_f64(dtype, x)),
+            ),
             Values::Int(v) => {
                 Array::from_scalars(dtype, shape, v.into_iter().map(|x| wrap(dtype, x)))
             }
@@ -67,7 +69,10 @@ pub fn move_elements(
 ) -> Result<Array, ArrayError> {
     let mut elements = Vec::new();
     if elements.try_reserve_exact(out.shape.elements()).is_err() {
-        return Err(ArrayError::TooLarge { shape: out.shape.clone(), dtype: out.dtype });
+        return Err(ArrayError::TooLarge {
+            shape: out.shape.clone(),
+            dtype: out.dtype,
+        });
     }
     let mut indices = cotangent_array::Indices::new(&out.shape);
     while let Some(index) = indices.next_index() {

@@ -122,7 +122,12 @@ fn lower_function(
     for (name, ty, at) in &function.inputs {
         let v = l.builder.input(name, ty.clone());
         let v = l.checked(*at, v)?;
-        l.scope.insert(name, v);
+        if l.scope.insert(name, v).is_some() {
+            return Err(ParseError::new(
+                *at,
+                format!("expected inputs of different names, found `{name}` twice"),
+            ));
+        }
     }
     for binding in &function.lets {
         let ty = binding.ty.as_ref().map(annotated);
@@ -631,7 +636,7 @@ fn no_attributes(at: At, attributes: &[(String, Expr)]) -> Result<(), ParseError
 
 fn in_dtype(value: Scalar, dtype: DType, at: At) -> Result<Scalar, ParseError> {
     fits(value, dtype)
-        .ok_or_else(|| ParseError::new(at, format!("expected a {dtype}, found `{value}`")))
+        .ok_or_else(|| ParseError::new(at, format!("expected {dtype}, found `{value}`")))
 }
 
 fn attribute_value(e: &Expr) -> Result<AttributeValue, ParseError> {

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 use crate::Graph;
 
+pub(crate) use parse::is_reserved;
+pub(crate) use print::identifier;
 pub use print::print;
 
 /// Nothing nests deeper than this in a text.

@@ -158,16 +158,9 @@ impl<'a> Parser<'a> {
             }
         }
         let ty = TensorType::new(dtype, Shape::from(dims));
-        let bytes = ty
-            .shape
-            .checked_elements()
-            .and_then(|n| n.checked_mul(dtype.size()));
-        match bytes {
-            Some(n) if isize::try_from(n).is_ok() => Ok(ty),
-            _ => Err(ParseError::new(
-                at,
-                format!("{ty} is larger than memory can be"),
-            )),
+        match ty.check_size() {
+            Ok(()) => Ok(ty),
+            Err(e) => Err(ParseError::new(at, e.to_string())),
         }
     }
 
@@ -436,7 +429,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Words that cannot name an input, a variable or a function.
-pub(super) fn is_reserved(name: &str) -> bool {
+pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(name, "fn" | "let" | "true" | "false" | "nan" | "inf") || name.parse::<DType>().is_ok()
 }
 

@@ -92,7 +92,7 @@ fn unique_names(order: &[&Graph], first: &[&Graph]) -> HashMap<Key, String> {
 }
 
 /// The nearest identifier to a name.
-fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     let mut out: String = name
         .chars()
         .map(|c| {
