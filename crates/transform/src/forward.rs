@@ -225,7 +225,19 @@ pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> 
     } else {
         Binary::Zmul
     };
-    Some(b.binary(op, tangent, partial))
+    Some(product(b, op, tangent, partial))
+}
+
+/// `mul` or `zmul` of a tangent or cotangent and a known factor, without the product where the
+/// former is the same number everywhere, as the seed of a gradient is.
+pub(crate) fn product(b: &mut Builder, op: Binary, c: Var, factor: Var) -> Var {
+    match b.graph().splat(c).map(|s| s.to_f64()) {
+        Some(1.0) => factor,
+        Some(-1.0) => b.unary(Unary::Neg, factor),
+        // A number that is not 0 needs no strong zero; 0 itself keeps it.
+        Some(x) if x != 0.0 => b.binary(Binary::Mul, c, factor),
+        _ => b.binary(op, c, factor),
+    }
 }
 
 /// The sum of two tangents or cotangents that may be zero.

@@ -7,7 +7,7 @@ use cotangent_graph::ops::{Binary, Operand, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
-use crate::forward::sum;
+use crate::forward::{product, sum};
 use crate::linearize::dependents;
 
 /// The transpose of a graph that is linear in some of its inputs.
@@ -137,7 +137,7 @@ impl PullBack<'_> {
             (
                 Op::Binary(op @ (Binary::Mul | Binary::Zmul)),
                 [Operand::Linear(_), Operand::Known(p)],
-            ) => Some(vec![Some(b.binary(*op, cotangent, *p)), None]),
+            ) => Some(vec![Some(product(b, *op, cotangent, *p)), None]),
             (
                 Op::Binary(op @ (Binary::Mul | Binary::Zmul)),
                 [Operand::Known(c), Operand::Linear(_)],
