@@ -1,0 +1,410 @@
+//! The reference evaluator with noise, with frozen values, and with a record of every decision.
+
+use cotangent_array::{Array, DType, Indices, Scalar};
+use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary, WindowArgMax};
+use cotangent_graph::{EvalError, Graph, Op, TensorType, Type, eval_op};
+
+use crate::arrays::{map, ulp};
+use crate::rng::Rng;
+
+/// What is added to the results of operations that round.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Noise {
+    /// Nothing.
+    None,
+    /// The next number above or below, or nothing, at random.
+    Ulp,
+    /// Up to this share of the value.
+    Relative(f64),
+}
+
+/// An evaluation that may depart from the plain one, and what it decided on its way.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    noise: Noise,
+    rng: Rng,
+    /// The values that `stop_gradient` gives, in order, in place of its operand's.
+    frozen: Option<&'a [Array]>,
+    /// The values that `stop_gradient` gave.
+    pub stopped: Vec<Array>,
+    /// A hash of every discrete value and every branch: comparisons, floors, which of two numbers
+    /// is the larger, on which side of a kink an operand stands.
+    pub decisions: u64,
+}
+
+#[derive(Clone)]
+enum Value {
+    One(Array),
+    Several(Vec<Array>),
+}
+
+impl<'a> Walk<'a> {
+    /// The plain evaluation.
+    pub fn plain() -> Walk<'static> {
+        Walk::noisy(Noise::None, 0)
+    }
+
+    /// An evaluation with noise.
+    pub fn noisy(noise: Noise, seed: u64) -> Walk<'static> {
+        Walk {
+            noise,
+            rng: Rng::new(seed),
+            frozen: None,
+            stopped: Vec::new(),
+            decisions: 0xcbf2_9ce4_8422_2325,
+        }
+    }
+
+    /// An evaluation in which what stands behind a `stop_gradient` does not move.
+    pub fn frozen(stopped: &'a [Array]) -> Walk<'a> {
+        Walk { frozen: Some(stopped), ..Walk::plain() }
+    }
+
+    /// Evaluates a graph. Noise is put on float inputs too.
+    ///
+    /// # Errors
+    /// As for [`cotangent_graph::eval`].
+    pub fn run(&mut self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, EvalError> {
+        let inputs: Vec<Array> = inputs.iter().map(|a| self.disturbed(a)).collect();
+        self.graph(graph, inputs)
+    }
+
+    fn graph(&mut self, graph: &Graph, inputs: Vec<Array>) -> Result<Vec<Array>, EvalError> {
+        let mut values: Vec<Option<Value>> = vec![None; graph.equations().len()];
+        for ((_, v), a) in graph.inputs().iter().zip(inputs) {
+            values[v.index()] = Some(Value::One(a));
+        }
+        let live = graph.live();
+        for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+            let args: Vec<&Value> =
+                e.args.iter().filter_map(|a| values[a.index()].as_ref()).collect();
+            let value = match (&e.op, &e.ty) {
+                (Op::Get(index), _) => match args.first() {
+                    Some(Value::Several(parts)) => Value::One(parts[*index].clone()),
+                    _ => panic!("`get` of an array"),
+                },
+                (Op::Call(callee), ty) => {
+                    let args = args.into_iter().map(|a| one(a).clone()).collect();
+                    let mut results = self.graph(&callee.0, args)?;
+                    match ty {
+                        Type::Tensor(_) => Value::One(results.remove(0)),
+                        Type::Tuple(_) => Value::Several(results),
+                    }
+                }
+                (op, Type::Tensor(ty)) => {
+                    let args: Vec<&Array> = args.into_iter().map(one).collect();
+                    Value::One(self.step(op, &args, ty)?)
+                }
+                (op, ty) => panic!("`{}` gives {ty}", op.name()),
+            };
+            values[v.index()] = Some(value);
+        }
+        let outputs = graph.outputs().iter();
+        Ok(outputs.filter_map(|o| values[o.index()].as_ref()).map(|v| one(v).clone()).collect())
+    }
+
+    fn step(&mut self, op: &Op, args: &[&Array], ty: &TensorType) -> Result<Array, EvalError> {
+        let mut result = eval_op(op, args, ty)?;
+        if *op == Op::Unary(Unary::StopGradient) && ty.dtype.is_float() {
+            if let Some(frozen) = self.frozen.and_then(|f| f.get(self.stopped.len())) {
+                result = frozen.clone();
+            }
+            self.stopped.push(result.clone());
+        }
+        self.decide(op, args, &result)?;
+        if !is_exact(op) {
+            result = self.disturbed(&result);
+        }
+        Ok(result)
+    }
+
+    fn disturbed(&mut self, a: &Array) -> Array {
+        if self.noise == Noise::None || !a.dtype().is_float() {
+            return a.clone();
+        }
+        let dtype = a.dtype();
+        map(a, |s| {
+            let x = s.to_f64();
+            if !x.is_finite() {
+                return s;
+            }
+            match self.noise {
+                Noise::None => s,
+                Noise::Ulp => match self.rng.below(3) {
+                    0 => s,
+                    1 => Scalar::from_f64(dtype, x + ulp(dtype, x)),
+                    _ => Scalar::from_f64(dtype, x - ulp(dtype, x)),
+                },
+                Noise::Relative(by) => {
+                    let by = self.rng.uniform(-by, by);
+                    Scalar::from_f64(dtype, x + by * x.abs().max(1e-3))
+                }
+            }
+        })
+    }
+
+    fn note(&mut self, what: u64) {
+        self.decisions = (self.decisions ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(5);
+    }
+
+    fn side(&mut self, x: f64, of: f64) {
+        self.note(match x.partial_cmp(&of) {
+            None => 0,
+            Some(std::cmp::Ordering::Less) => 1,
+            Some(std::cmp::Ordering::Equal) => 2,
+            Some(std::cmp::Ordering::Greater) => 3,
+        });
+    }
+
+    fn decide(&mut self, op: &Op, args: &[&Array], result: &Array) -> Result<(), EvalError> {
+        if !result.dtype().is_float() {
+            result.scalars().for_each(|s| self.note(s.to_i64() as u64));
+            return Ok(());
+        }
+        match (op, args) {
+            (Op::Unary(op), [x]) if x.dtype().is_float() => {
+                use Unary::{Ceil, Floor, Round, Sign, Trunc};
+                for kink in op.row().kinks {
+                    x.scalars().for_each(|x| self.side(x.to_f64(), *kink));
+                }
+                if matches!(op, Floor | Ceil | Round | Trunc | Sign) {
+                    result.scalars().for_each(|s| self.note((s.to_f64() + 0.0).to_bits()));
+                }
+            }
+            (Op::Indexed(op, _), [x]) => {
+                for kink in op.row().kinks {
+                    x.scalars().for_each(|x| self.side(x.to_f64(), *kink));
+                }
+            }
+            (Op::Binary(op), [x, y]) => {
+                for (x, y) in x.scalars().zip(y.scalars()) {
+                    let (x, y) = (x.to_f64(), y.to_f64());
+                    match op {
+                        Binary::Maximum | Binary::Minimum => self.side(x, y),
+                        Binary::Rem => self.note((x / y).floor().to_bits()),
+                        Binary::Pow | Binary::Atan2 => {
+                            self.side(x, 0.0);
+                            self.side(y, 0.0);
+                        }
+                        Binary::Div => self.side(y, 0.0),
+                        _ => {}
+                    }
+                }
+            }
+            (Op::Ternary(Ternary::Clamp), [x, lo, hi]) => {
+                for (x, (lo, hi)) in x.scalars().zip(lo.scalars().zip(hi.scalars())) {
+                    self.side(x.to_f64(), lo.to_f64());
+                    self.side(x.to_f64(), hi.to_f64());
+                    self.side(lo.to_f64(), hi.to_f64());
+                }
+            }
+            (Op::Array(ArrayOp::Max(op)), [x]) => self.ties(x, &op.axes, result),
+            (Op::Array(ArrayOp::Min(op)), [x]) => self.ties(x, &op.axes, result),
+            (Op::Array(ArrayOp::Norm(_)), _) => {
+                result.scalars().for_each(|s| self.side(s.to_f64(), 0.0));
+            }
+            (Op::Array(ArrayOp::WindowMax(op)), [x]) => {
+                let (window, stride) = (op.window.clone(), op.stride.clone());
+                let (padding, dilation) = (op.padding.clone(), op.dilation.clone());
+                let places = WindowArgMax { window, stride, padding, dilation };
+                let ty = TensorType::new(DType::I64, result.shape().clone());
+                // A window without any element has no place, and then nothing to decide.
+                if let Ok(places) = eval_op(&places.into(), &[x], &ty) {
+                    places.scalars().for_each(|s| self.note(s.to_i64() as u64));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Which elements are the extreme ones of their reduction.
+    fn ties(&mut self, x: &Array, axes: &[usize], result: &Array) {
+        let mut strides = vec![0; x.rank()];
+        let kept = (0..x.rank()).filter(|a| !axes.contains(a));
+        for (axis, stride) in kept.zip(result.shape().strides()) {
+            strides[axis] = stride;
+        }
+        let mut indices = Indices::new(x.shape());
+        for s in x.scalars() {
+            let Some(index) = indices.next_index() else { break };
+            let flat: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
+            let tie = result.at(flat).is_some_and(|r| r.to_f64() == s.to_f64());
+            self.note(u64::from(tie));
+        }
+    }
+}
+
+fn one(value: &Value) -> &Array {
+    match value {
+        Value::One(a) => a,
+        Value::Several(_) => panic!("an operand is a tuple"),
+    }
+}
+
+/// Whether an operation moves numbers or decides between them, so that it never rounds.
+pub fn is_exact(op: &Op) -> bool {
+    match op {
+        Op::Unary(op) => {
+            use Unary::*;
+            matches!(op, Neg | StopGradient | Not | Abs | Sign | Floor | Ceil | Round | Trunc)
+        }
+        Op::Binary(op) => {
+            use Binary::*;
+            matches!(op, Maximum | Minimum | And | Or | Xor | Shl | Shr)
+        }
+        Op::Indexed(..) => false,
+        Op::Array(op) => {
+            use ArrayOp::*;
+            match op {
+                Iota(_) | RandomBits(_) | Reshape(_) | Transpose(_) | Broadcast(_) | Reverse(_)
+                | Slice(_) | Pad(_) | Concat(_) | Gather(_) | Max(_) | Min(_) | ArgMax(_)
+                | ArgMin(_) | Any(_) | All(_) | WindowMax(_) | WindowArgMax(_) => true,
+                ScatterAdd(_) | Sum(_) | Prod(_) | Norm(_) | CumSum(_) | CumProd(_)
+                | Recurrence(_) | Dot(_) | Conv(_) | WindowSum(_) => false,
+            }
+        }
+        Op::Input | Op::Full(..) | Op::Constant(_) | Op::Compare(_) | Op::Test(_)
+        | Op::Ternary(_) | Op::Convert(_) | Op::Call(_) | Op::Get(_) => true,
+    }
+}
+
+/// For each output whether no operation that it depends on rounds a float.
+pub fn exact_outputs(graph: &Graph) -> Vec<bool> {
+    let mut exact: Vec<bool> = Vec::with_capacity(graph.equations().len());
+    for e in graph.equations() {
+        let rounds = match &e.op {
+            Op::Call(callee) => exact_outputs(&callee.0).contains(&false),
+            op => e.ty.tensor().is_some_and(|t| t.dtype.is_float()) && !is_exact(op),
+        };
+        exact.push(!rounds && e.args.iter().all(|a| exact[a.index()]));
+    }
+    graph.outputs().iter().map(|o| exact[o.index()]).collect()
+}
+
+/// The outputs of the reference evaluator and how far they go when each result is disturbed.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    /// The outputs.
+    pub base: Vec<Array>,
+    /// The largest deviation of each element of each output.
+    pub deviation: Vec<Vec<f64>>,
+    /// Whether no decision changed under the noise.
+    pub stable: bool,
+    exact: Vec<bool>,
+}
+
+/// A result that is not what the reference says.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Difference {
+    /// Which output and element, what was expected and found.
+    pub message: String,
+    /// Whether noise changes a decision, so that nothing is proved.
+    pub unstable: bool,
+}
+
+impl Spread {
+    /// Evaluates a graph once plainly and `draws` times with noise.
+    ///
+    /// # Errors
+    /// As for [`cotangent_graph::eval`], of the plain evaluation.
+    pub fn of(
+        graph: &Graph,
+        inputs: &[Array],
+        draws: usize,
+        rng: &mut Rng,
+    ) -> Result<Spread, EvalError> {
+        let mut plain = Walk::plain();
+        let base = plain.run(graph, inputs)?;
+        let mut spread = Spread {
+            deviation: base.iter().map(|a| vec![0.0; a.len()]).collect(),
+            base,
+            stable: true,
+            exact: exact_outputs(graph),
+        };
+        for _ in 0..draws {
+            spread.stable &= spread.disturb(graph, inputs, Noise::Ulp, plain.decisions, rng);
+        }
+        Ok(spread)
+    }
+
+    fn disturb(
+        &mut self,
+        graph: &Graph,
+        inputs: &[Array],
+        noise: Noise,
+        decisions: u64,
+        rng: &mut Rng,
+    ) -> bool {
+        let mut walk = Walk::noisy(noise, rng.bits());
+        // An index that noise drove out of range is a changed decision.
+        let Ok(outputs) = walk.run(graph, inputs) else { return false };
+        for (deviation, (base, noisy)) in self.deviation.iter_mut().zip(self.base.iter().zip(&outputs)) {
+            for (d, (x, y)) in deviation.iter_mut().zip(base.scalars().zip(noisy.scalars())) {
+                *d = d.max(distance(x.to_f64(), y.to_f64()));
+            }
+        }
+        walk.decisions == decisions
+    }
+
+    /// Whether results computed another way agree: bit for bit where nothing rounds, else within
+    /// eight times the spread and eight units in the last place.
+    ///
+    /// # Errors
+    /// The first element that does not agree.
+    pub fn agree(&self, found: &[Array]) -> Result<(), Difference> {
+        let bad = |message: String| Err(Difference { message, unstable: !self.stable });
+        if found.len() != self.base.len() {
+            return bad(format!("expected {} outputs, found {}", self.base.len(), found.len()));
+        }
+        for (k, (x, y)) in self.base.iter().zip(found).enumerate() {
+            if (x.dtype(), x.shape()) != (y.dtype(), y.shape()) {
+                return bad(format!(
+                    "output {k}: expected {}{}, found {}{}",
+                    x.dtype(),
+                    x.shape(),
+                    y.dtype(),
+                    y.shape()
+                ));
+            }
+            for (i, (a, b)) in x.scalars().zip(y.scalars()).enumerate() {
+                let same = if self.exact[k] || !x.dtype().is_float() {
+                    a == b
+                } else {
+                    let tolerance = 8.0 * (self.deviation[k][i] + ulp(x.dtype(), a.to_f64()));
+                    distance(a.to_f64(), b.to_f64()) <= tolerance
+                };
+                if !same {
+                    let how = if self.exact[k] { "exactly".to_owned() } else {
+                        format!("within {:e}", 8.0 * self.deviation[k][i])
+                    };
+                    return bad(format!("output {k}, element {i}: expected {a} {how}, found {b}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// |x - y|, 0 for equal infinities and for two NaN, infinite where just one is not a number.
+pub fn distance(x: f64, y: f64) -> f64 {
+    if x == y || (x.is_nan() && y.is_nan()) {
+        0.0
+    } else if x.is_finite() && y.is_finite() {
+        (x - y).abs()
+    } else {
+        f64::INFINITY
+    }
+}
+
+/// Whether every decision stays as it is when all results move by a millionth.
+pub fn is_stable(graph: &Graph, inputs: &[Array], rng: &mut Rng) -> bool {
+    let mut plain = Walk::plain();
+    let Ok(outputs) = plain.run(graph, inputs) else { return false };
+    outputs.iter().all(|a| !a.dtype().is_float() || crate::arrays::is_finite(a))
+        && (0..2).all(|_| {
+            let mut walk = Walk::noisy(Noise::Relative(1e-6), rng.bits());
+            walk.run(graph, inputs).is_ok() && walk.decisions == plain.decisions
+        })
+}
