@@ -139,8 +139,8 @@ pub fn digamma(x: f64) -> f64 {
         if x == x.floor() {
             return f64::NAN;
         }
-        // pi cot(pi x) from the fraction of x, so that large |x| keeps its digits.
-        let fraction = x - x.floor();
+        // pi cot(pi x) from the distance to the nearest pole, so that digits are kept beside it.
+        let fraction = x - x.round();
         let cot = std::f64::consts::PI / (std::f64::consts::PI * fraction).tan();
         return digamma(1.0 - x) - cot;
     }
@@ -178,7 +178,7 @@ pub fn polygamma(n: i64, x: f64) -> f64 {
     // psi_n(1 - x) + (-1)^(n+1) psi_n(x) = (-1)^n pi d^n/dx^n cot(pi x) (A & S 6.4.7).
     let parity = if n % 2 == 0 { 1.0 } else { -1.0 };
     let reflected = sign * factorial(n) * hurwitz_zeta(n + 1, 1.0 - x);
-    let fraction = x - x.floor();
+    let fraction = x - x.round();
     parity * reflected - cot_derivative(n, fraction)
 }
 
