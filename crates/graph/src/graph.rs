@@ -192,11 +192,16 @@ impl Graph {
         }
         let mut to = vec![Var(0); self.equations.len()];
         let mut equations = Vec::with_capacity(live.iter().filter(|l| **l).count());
+        // A dead call may have been the deepest.
+        let mut depth = 0;
         for (i, e) in self.equations.iter().enumerate().filter(|(i, _)| live[*i]) {
             to[i] = Var(equations.len() as u32);
             let mut e = e.clone();
             for a in &mut e.args {
                 *a = to[a.index()];
+            }
+            if let Op::Call(callee) = &e.op {
+                depth = depth.max(callee.0.call_depth() + 1);
             }
             equations.push(e);
         }
@@ -209,7 +214,7 @@ impl Graph {
                 .map(|(n, v)| (n.clone(), to[v.index()]))
                 .collect(),
             outputs: self.outputs.iter().map(|v| to[v.index()]).collect(),
-            depth: self.depth,
+            depth,
             fingerprint: OnceLock::new(),
         }
     }
