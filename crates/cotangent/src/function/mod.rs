@@ -1,0 +1,441 @@
+//! Functions: ordinary Rust functions over tensors that are traced, differentiated and run.
+
+mod arguments;
+mod derivative;
+mod into;
+mod whole;
+
+pub use arguments::Argument;
+pub use derivative::{grad, jvp, value_and_grad, vjp};
+pub use into::{ByReference, ByValue, IntoFunction};
+
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::{Location as Caller, resume_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cotangent_graph::Location;
+
+use crate::tensor::Value;
+use crate::trace::{self, Place};
+use crate::tree::{Structure, TreeError, from_leaves};
+use crate::{Array, Error, Graph, GraphError, Tensor, TensorType, Tree, run};
+
+/// A function over tensors that can be run, printed and differentiated.
+///
+/// `I` is the tuple of the arguments and `O` the result, both as trees of tensors. A function is
+/// traced once for each structure and types of its arguments; it must be pure, and what its
+/// closure captured stays as it was.
+///
+/// ```
+/// use cotangent::{Array, Function, Tensor};
+/// let f = Function::new(|x: &Tensor| (x * x).sum(..));
+/// let x = Array::from([1.0, 2.0]);
+/// assert_eq!(f.call((x.clone(),))?, 5.0.into());
+/// assert_eq!(f.grad().call((x,))?, [2.0, 4.0].into());
+/// # Ok::<(), cotangent::Error>(())
+/// ```
+pub struct Function<I, O> {
+    inner: Arc<Inner>,
+    /// The user's function, for use inside of another trace.
+    direct: Option<Direct<I, O>>,
+    types: PhantomData<fn(I) -> O>,
+}
+
+type Direct<I, O> = Arc<dyn Fn(I) -> O + Send + Sync>;
+
+/// A function without its types.
+pub(crate) struct Inner {
+    name: String,
+    build: Box<Build>,
+    cache: Mutex<HashMap<Signature, Arc<Traced>>>,
+}
+
+type Build = dyn Fn(&Signature) -> Result<Traced, Failed> + Send + Sync;
+
+/// What a function is traced for: the structure of the tuple of arguments and the types of the
+/// leaves.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Signature {
+    pub(crate) structure: Structure,
+    pub(crate) types: Vec<TensorType>,
+}
+
+/// A function traced for arguments of certain types.
+pub struct Traced {
+    graph: Arc<Graph>,
+    result: Structure,
+    /// Tensors of enclosing traces, which are the last inputs of the graph.
+    captures: Vec<Tensor>,
+    program: run::Program,
+}
+
+/// A trace that failed; the structure of the result where that is known.
+pub(crate) struct Failed {
+    pub(crate) result: Option<Structure>,
+    pub(crate) error: Error,
+}
+
+impl Traced {
+    pub(crate) fn new(graph: Graph, result: Structure, captures: Vec<Tensor>) -> Traced {
+        Traced {
+            graph: Arc::new(graph),
+            result,
+            captures,
+            program: run::Program::default(),
+        }
+    }
+
+    /// The graph: its inputs are the leaves of the arguments, its outputs those of the result.
+    pub fn graph(&self) -> &Arc<Graph> {
+        &self.graph
+    }
+
+    /// The structure of the result.
+    pub fn result(&self) -> &Structure {
+        &self.result
+    }
+
+    /// Runs the graph on arrays, one for each leaf of the arguments, in order.
+    ///
+    /// # Errors
+    /// Arrays of other types, an index out of range, or tensors of an enclosing trace, whose
+    /// values are not known.
+    pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, Error> {
+        if !self.captures.is_empty() {
+            return Err(Error::Argument(format!(
+                "`{}` uses a tensor of an enclosing traced function, so it can only be applied \
+                 inside of that one",
+                self.graph.name()
+            )));
+        }
+        self.program.run(&self.graph, inputs)
+    }
+}
+
+impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
+    /// Makes a function of an ordinary one: an `fn` or closure of 1 to 6 arguments, all taken by
+    /// value or all by reference, that are trees of tensors.
+    pub fn new<M, F>(f: F) -> Function<I, O>
+    where
+        F: IntoFunction<M, In = I, Out = O> + Send + Sync + 'static,
+    {
+        f.into_function()
+    }
+
+    /// The same function under another name, with names for its arguments.
+    ///
+    /// They appear in graphs, texts and errors. Without names the arguments are called `x`, or
+    /// `x0`, `x1`, ... where there are several.
+    ///
+    /// ```
+    /// use cotangent::{DType, Function, Tensor, TensorType};
+    /// let f = Function::new(|w: &Tensor, x: &Tensor| w.dot(x)).named("model", ["w", "x"]);
+    /// let t = TensorType::new(DType::F64, [3]);
+    /// let traced = f.trace(&(t.clone(), t))?;
+    /// assert_eq!(&*traced.graph().inputs()[0].0, "w");
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    pub fn named<'a>(self, name: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        let names: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        match self.direct {
+            Some(direct) => Function::from_closure(name, names, direct),
+            None => {
+                let inner = self.inner;
+                let label = name.to_owned();
+                Function::from_build(name, move |signature| {
+                    let traced = inner.traced(signature)?;
+                    let graph = renamed(&traced.graph, &label, &names, &signature.structure)
+                        .map_err(|e| Failed::known(&traced.result, e))?;
+                    Ok(Traced::new(
+                        graph,
+                        traced.result.clone(),
+                        traced.captures.clone(),
+                    ))
+                })
+            }
+        }
+    }
+
+    /// Runs the function on arrays.
+    ///
+    /// # Errors
+    /// The first operation that does not fit its operands, with its place in the user's code; an
+    /// index out of range.
+    pub fn call(&self, arguments: I::Of<Array>) -> Result<O::Of<Array>, Error> {
+        let leaves: Vec<Array> = arguments.leaves().into_iter().cloned().collect();
+        let traced = self
+            .inner
+            .traced(&signature_of(&arguments))
+            .map_err(|f| f.error)?;
+        Ok(from_leaves(&traced.result, traced.run(&leaves)?)?)
+    }
+
+    /// Traces the function for arguments of these types; the result is kept for later calls.
+    ///
+    /// # Errors
+    /// The first operation that does not fit its operands, with its place in the user's code.
+    pub fn trace(&self, types: &I::Of<TensorType>) -> Result<Arc<Traced>, Error> {
+        let types_of = types.leaves().into_iter().cloned().collect();
+        let signature = Signature {
+            structure: types.structure(),
+            types: types_of,
+        };
+        self.inner.traced(&signature).map_err(|f| f.error)
+    }
+
+    /// The graph of the function for arguments like these.
+    ///
+    /// # Errors
+    /// As [`trace`](Function::trace).
+    pub fn graph(&self, arguments: &I::Of<Array>) -> Result<Arc<Graph>, Error> {
+        let traced = self
+            .inner
+            .traced(&signature_of(arguments))
+            .map_err(|f| f.error)?;
+        Ok(traced.graph.clone())
+    }
+
+    /// Applies the function to tensors, as a part of the function that is being traced.
+    ///
+    /// Errors are recorded, as those of any operation.
+    #[track_caller]
+    pub fn apply(&self, arguments: I) -> O {
+        match &self.direct {
+            Some(direct) => direct(arguments),
+            None => self.apply_graph(&arguments, false, Caller::caller()),
+        }
+    }
+
+    /// Applies the function to tensors as one operation, a call of its graph, which is kept as a
+    /// function of its own in texts and is compiled once however often it is called.
+    #[track_caller]
+    pub fn apply_as_call(&self, arguments: I) -> O {
+        self.apply_graph(&arguments, true, Caller::caller())
+    }
+
+    fn apply_graph(&self, arguments: &I, call: bool, at: Place) -> O {
+        let mut tensors: Vec<Tensor> = arguments.leaves().into_iter().cloned().collect();
+        let signature = Signature {
+            structure: arguments.structure(),
+            types: tensors.iter().map(|t| t.ty().clone()).collect(),
+        };
+        finish(self.inner.traced(&signature), &mut tensors, call, at)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    pub(crate) fn from_build(
+        name: &str,
+        build: impl Fn(&Signature) -> Result<Traced, Failed> + Send + Sync + 'static,
+    ) -> Function<I, O> {
+        let inner = Inner {
+            name: name.to_owned(),
+            build: Box::new(build),
+            cache: Mutex::default(),
+        };
+        Function {
+            inner: Arc::new(inner),
+            direct: None,
+            types: PhantomData,
+        }
+    }
+
+    pub(crate) fn from_closure(
+        name: &str,
+        arguments: Vec<String>,
+        f: Arc<dyn Fn(I) -> O + Send + Sync>,
+    ) -> Function<I, O> {
+        let label = name.to_owned();
+        let body = f.clone();
+        let function = Function::from_build(name, move |signature| {
+            trace_closure(&label, &arguments, signature, &*body)
+        });
+        Function {
+            direct: Some(f),
+            ..function
+        }
+    }
+}
+
+/// Applies what was traced to tensors, or records why there is nothing to apply.
+pub(crate) fn finish<O: Tree<Tensor>>(
+    traced: Result<Arc<Traced>, Failed>,
+    tensors: &mut Vec<Tensor>,
+    call: bool,
+    at: Place,
+) -> O {
+    let (result, outputs) = match traced {
+        Ok(traced) => {
+            tensors.extend(traced.captures.iter().cloned());
+            let outputs = trace::apply(&traced.graph, &traced.program, tensors, call, at);
+            (traced.result.clone(), outputs)
+        }
+        Err(Failed { result, error }) => {
+            let error = error.into_graph_error(Some(Location::Code(at)));
+            let failed = trace::fail(error, &tensors.iter().collect::<Vec<_>>());
+            match result {
+                Some(result) => {
+                    let count = result.leaf_count();
+                    (result, vec![failed; count])
+                }
+                // The error is recorded; whoever traces the code around us reports it.
+                None => resume_unwind(Box::new("a function could not be traced")),
+            }
+        }
+    };
+    match from_leaves(&result, outputs) {
+        Ok(result) => result,
+        Err(e) => {
+            trace::fail(
+                GraphError::other(e.to_string(), Some(Location::Code(at))),
+                &[],
+            );
+            resume_unwind(Box::new(e.to_string()))
+        }
+    }
+}
+
+/// Traces a function for arguments of these types.
+pub(crate) fn trace_closure<I: Tree<Tensor>, O: Tree<Tensor>>(
+    name: &str,
+    arguments: &[String],
+    signature: &Signature,
+    f: &dyn Fn(I) -> O,
+) -> Result<Traced, Failed> {
+    let names = arguments::input_names(&signature.structure, arguments);
+    let inputs: Vec<(String, TensorType)> = names
+        .into_iter()
+        .zip(signature.types.iter().cloned())
+        .collect();
+    let outcome = trace::trace(
+        name,
+        &inputs,
+        |tensors| from_leaves(&signature.structure, tensors).map(f),
+        |result: &Result<O, TreeError>| match result {
+            Ok(result) => result.leaves().into_iter().cloned().collect(),
+            Err(_) => Vec::new(),
+        },
+    );
+    let structure = match outcome.result {
+        Some(Ok(result)) => Some(result.structure()),
+        Some(Err(e)) => {
+            return Err(Failed {
+                result: None,
+                error: e.into(),
+            });
+        }
+        None => None,
+    };
+    match (outcome.graph, structure) {
+        (Ok((graph, captures)), Some(result)) => Ok(Traced::new(graph, result, captures)),
+        (Ok(_), None) => Err(Failed {
+            result: None,
+            error: Error::Argument(format!("`{name}` gave no result")),
+        }),
+        (Err(e), result) => Err(Failed {
+            result,
+            error: e.into(),
+        }),
+    }
+}
+
+impl Inner {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The trace for this signature, from the cache or new.
+    pub(crate) fn traced(&self, signature: &Signature) -> Result<Arc<Traced>, Failed> {
+        let cached = self.lock().get(signature).cloned();
+        if let Some(traced) = cached
+            && traced.captures.iter().all(is_open)
+        {
+            return Ok(traced);
+        }
+        // The lock is not held meanwhile: tracing may call this very function for other types.
+        let traced = Arc::new((self.build)(signature)?);
+        self.lock().insert(signature.clone(), traced.clone());
+        Ok(traced)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Signature, Arc<Traced>>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_open(tensor: &Tensor) -> bool {
+    match tensor.value() {
+        Value::Traced(trace, _) => trace.is_open(),
+        _ => true,
+    }
+}
+
+impl Failed {
+    /// A failure of something whose result has this structure.
+    pub(crate) fn known(result: &Structure, error: impl Into<Error>) -> Failed {
+        Failed {
+            result: Some(result.clone()),
+            error: error.into(),
+        }
+    }
+}
+
+fn signature_of<T: Tree<Array>>(arguments: &T) -> Signature {
+    let types = arguments
+        .leaves()
+        .into_iter()
+        .map(|a| TensorType::new(a.dtype(), a.shape().clone()))
+        .collect();
+    Signature {
+        structure: arguments.structure(),
+        types,
+    }
+}
+
+/// The graph under another name, with the inputs of the arguments renamed.
+fn renamed(
+    graph: &Graph,
+    name: &str,
+    arguments: &[String],
+    structure: &Structure,
+) -> Result<Graph, GraphError> {
+    let names = arguments::input_names(structure, arguments);
+    let mut b = cotangent_graph::Builder::new(name);
+    let inputs: Vec<_> = graph
+        .inputs()
+        .iter()
+        .zip(graph.input_types())
+        .enumerate()
+        .map(|(i, ((old, _), ty))| b.input(names.get(i).map_or(&**old, String::as_str), ty))
+        .collect();
+    let outputs = b.inline(graph, &inputs);
+    b.finish(&outputs)
+}
+
+impl<I, O> Clone for Function<I, O> {
+    fn clone(&self) -> Self {
+        Function {
+            inner: self.inner.clone(),
+            direct: self.direct.clone(),
+            types: PhantomData,
+        }
+    }
+}
+
+impl<I, O> fmt::Debug for Function<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Function({})", self.inner.name)
+    }
+}
+
+impl fmt::Debug for Traced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Traced")
+            .field("graph", &self.graph.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! Whole derivatives of functions: Jacobians, Hessians and their products with vectors.
+
+use cotangent_graph::Builder;
+use cotangent_transform::{self as transform, Mode};
+
+use super::{Failed, Function, Inner, Signature, Traced};
+use crate::tree::Structure;
+use crate::{Argument, Error, Graph, Tensor, TensorType, Tree};
+
+/// Whole derivatives of functions that give one tensor.
+impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
+    /// The Jacobian with respect to the first argument: for each leaf of it an array of the result's
+    /// shape followed by the leaf's shape. Forward or reverse mode, whichever costs less.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x * x);
+    /// let j = f.jacobian().call((Array::from([1.0, 2.0]),))?;
+    /// assert_eq!(j, [[2.0, 0.0], [0.0, 4.0]].into());
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    pub fn jacobian(&self) -> Function<I, <I as Argument<0>>::Tree>
+    where
+        I: Argument<0>,
+    {
+        self.jacobian_of::<0>(Mode::Auto)
+    }
+
+    /// The Jacobian with respect to argument `N`, from 0, by the mode chosen.
+    pub fn jacobian_of<const N: usize>(&self, mode: Mode) -> Function<I, <I as Argument<N>>::Tree>
+    where
+        I: Argument<N>,
+    {
+        let inner = self.inner().clone();
+        Function::from_build(&format!("{}_jacobian", inner.name()), move |signature| {
+            build_jacobian(signature, &inner, N, mode)
+        })
+    }
+
+    /// The Hessian of a scalar function with respect to its first argument, one tensor x: an array
+    /// of x's shape twice.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x.at(0) * x.at(0) * x.at(1));
+    /// let h = f.hessian().call((Array::from([3.0, 5.0]),))?;
+    /// assert_eq!(h, [[10.0, 6.0], [6.0, 0.0]].into());
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    pub fn hessian(&self) -> Function<I, Tensor>
+    where
+        I: Argument<0, Tree = Tensor>,
+    {
+        self.grad().jacobian_of::<0>(Mode::Forward)
+    }
+
+    /// The Hessian of a scalar function times a vector, without the Hessian: takes the arguments and
+    /// a tangent of the first one, gives the product. Forward over reverse mode, at a small constant
+    /// times the cost of the function.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| (x * x * x).sum(..));
+    /// let v = Array::from([1.0, -1.0]);
+    /// let product = f.hvp().call(((Array::from([3.0, 5.0]),), v))?;
+    /// assert_eq!(product, [18.0, -30.0].into());
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    pub fn hvp(&self) -> Function<(I, <I as Argument<0>>::Tree), <I as Argument<0>>::Tree>
+    where
+        I: Argument<0>,
+    {
+        let inner = self.inner().clone();
+        Function::from_build(&format!("{}_hvp", inner.name()), move |signature| {
+            build_hvp(signature, &inner)
+        })
+    }
+}
+
+fn build_jacobian(
+    signature: &Signature,
+    f: &Inner,
+    argument: usize,
+    mode: Mode,
+) -> Result<Traced, Failed> {
+    let (structure, range) = signature
+        .argument(argument)
+        .map_err(|error| Failed { result: None, error })?;
+    let traced = f
+        .traced(signature)
+        .map_err(|e| Failed { result: Some(structure.clone()), error: e.error })?;
+    let graph = || -> Result<Graph, Error> {
+        let graph = &traced.graph;
+        let wrt = chosen(signature, range.clone(), graph);
+        let Some(out) = graph.output_types().into_iter().next() else {
+            return Err(Error::Argument(format!("`{}` gave no result", graph.name())));
+        };
+        let derived = match wrt.contains(&true) {
+            true => Some(transform::jacobian(graph, &wrt, mode)?),
+            false => None,
+        };
+        with_zeros(graph, derived.as_ref(), "jacobian", &wrt, range.clone(), &|ty| {
+            ty.with_shape([out.shape.dims(), ty.shape.dims()].concat())
+        })
+    };
+    finish(graph(), structure, &traced)
+}
+
+fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
+    let unknown = |error| Failed { result: None, error };
+    let primal = signature.part(0).map_err(unknown)?;
+    let tangent = signature.part(1).map_err(unknown)?;
+    let (structure, range) = primal.argument(0).map_err(unknown)?;
+    let traced =
+        f.traced(&primal).map_err(|e| Failed { result: Some(structure.clone()), error: e.error })?;
+    let graph = || -> Result<Graph, Error> {
+        let first = primal.part(0)?;
+        super::derivative::expect_like("tangents", "first argument", &first, &tangent)?;
+        let graph = &traced.graph;
+        let wrt = chosen(&primal, range.clone(), graph);
+        let derived = match wrt.contains(&true) {
+            true => Some(transform::hvp(graph, &wrt)?),
+            false => None,
+        };
+        let count = primal.types.len();
+        let mut b = Builder::new(&format!("{}_hvp", graph.name()));
+        let names: Vec<&str> = graph.inputs().iter().map(|(n, _)| &**n).collect();
+        let types = graph.input_types();
+        let input = |b: &mut Builder, prefix: &str, i: usize| {
+            names.get(i).zip(types.get(i)).map(|(n, t)| b.input(&format!("{prefix}{n}"), t.clone()))
+        };
+        let mut args: Vec<_> = (0..count).filter_map(|i| input(&mut b, "", i)).collect();
+        let tangents: Vec<_> = range.clone().filter_map(|i| input(&mut b, "t_", i)).collect();
+        args.extend((count..types.len()).filter_map(|i| input(&mut b, "", i)));
+        let moving = tangents.iter().zip(range.clone()).filter(|(_, i)| wrt.get(*i) == Some(&true));
+        args.extend(moving.map(|(t, _)| *t));
+        let mut products = derived.iter().flat_map(|d| b.inline(d, &args)).collect::<Vec<_>>().into_iter();
+        let outputs: Vec<_> = range
+            .clone()
+            .zip(&tangents)
+            .map(|(i, t)| match wrt.get(i) {
+                Some(true) => products.next().unwrap_or(*t),
+                _ => b.like(*t, 0.0),
+            })
+            .collect();
+        Ok(b.finish(&outputs)?.without_dead_code())
+    };
+    finish(graph(), structure, &traced)
+}
+
+/// The float leaves of one argument.
+fn chosen(signature: &Signature, range: std::ops::Range<usize>, graph: &Graph) -> Vec<bool> {
+    let is_float = |i: usize| signature.types.get(i).is_some_and(|t| t.dtype.is_float());
+    (0..graph.inputs().len()).map(|i| range.contains(&i) && is_float(i)).collect()
+}
+
+/// The outputs of a derivative for the leaves that have one, zeros for the others.
+fn with_zeros(
+    graph: &Graph,
+    derived: Option<&Graph>,
+    suffix: &str,
+    wrt: &[bool],
+    range: std::ops::Range<usize>,
+    zero: &dyn Fn(&TensorType) -> TensorType,
+) -> Result<Graph, Error> {
+    let mut b = Builder::new(&format!("{}_{suffix}", graph.name()));
+    let types = graph.input_types();
+    let inputs: Vec<_> = graph
+        .inputs()
+        .iter()
+        .zip(&types)
+        .map(|((name, _), ty)| b.input(name, ty.clone()))
+        .collect();
+    let mut found = derived.map(|d| b.inline(d, &inputs)).unwrap_or_default().into_iter();
+    let mut outputs = Vec::new();
+    for i in range {
+        let value = if wrt.get(i) == Some(&true) { found.next() } else { None };
+        match (value, types.get(i)) {
+            (Some(v), _) => outputs.push(v),
+            (None, Some(ty)) => outputs.push(b.zeros(&zero(ty))),
+            (None, None) => {}
+        }
+    }
+    Ok(b.finish(&outputs)?.without_dead_code())
+}
+
+fn finish(
+    graph: Result<Graph, Error>,
+    structure: &Structure,
+    traced: &Traced,
+) -> Result<Traced, Failed> {
+    match graph {
+        Ok(graph) => Ok(Traced::new(graph, structure.clone(), traced.captures.clone())),
+        Err(e) => Err(Failed::known(structure, e)),
+    }
+}
