@@ -1,0 +1,212 @@
+//! Gives every value of a plan its place in the arena.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{Place, Step};
+
+/// Chooses the offsets of all values and working memory; returns the bytes of the arena, or `None`
+/// when they overflow.
+///
+/// Values live from the step that writes them to the last that reads them. A pointwise step takes
+/// over the place of an operand that it is the last to read. Everything else goes into the smallest
+/// gap that fits, or to the end. Blocks of a page and more take an odd number of lines, so that
+/// neighbours of one size start at different addresses modulo 4096, where the cache would
+/// otherwise keep evicting one for the other.
+pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Option<usize> {
+    let last = last_reads(steps, values);
+    let mut blocks: Vec<Option<Block>> = vec![None; values];
+    let mut gaps = Gaps::default();
+    for (i, step) in steps.iter_mut().enumerate() {
+        let dies = |value: u32| last[value as usize] == i;
+        let mut taken = in_place(step, &dies);
+        for arg in &mut step.args {
+            if let Place::Arena { value, offset } = &mut arg.place {
+                *offset = blocks[*value as usize].map_or(0, |b| b.offset);
+            }
+        }
+        for out in &mut step.outs {
+            let bytes = out.ty.bytes();
+            let Place::Arena { value, offset } = &mut out.place else {
+                continue;
+            };
+            let block = match taken.take().and_then(|v| blocks[v as usize].take()) {
+                Some(block) => block,
+                None => Block::of(&mut gaps, bytes, alignment)?,
+            };
+            *offset = block.offset;
+            blocks[*value as usize] = Some(block);
+        }
+        if !step.scratch.is_empty() {
+            let bytes = step.scratch.end;
+            let block = Block::of(&mut gaps, bytes, alignment)?;
+            step.scratch = block.offset..block.offset.checked_add(bytes)?;
+            gaps.free(block);
+        }
+        for operand in step.args.iter().chain(&step.outs) {
+            if let Place::Arena { value, .. } = operand.place {
+                if dies(value) {
+                    if let Some(block) = blocks[value as usize].take() {
+                        gaps.free(block);
+                    }
+                }
+            }
+        }
+    }
+    Some(gaps.top)
+}
+
+/// For each value the last step that reads it, or else the one that writes it.
+fn last_reads(steps: &[Step], values: usize) -> Vec<usize> {
+    let mut last = vec![0; values];
+    for (i, step) in steps.iter().enumerate() {
+        for operand in step.args.iter().chain(&step.outs) {
+            if let Place::Arena { value, .. } = operand.place {
+                last[value as usize] = i;
+            }
+        }
+    }
+    last
+}
+
+/// The operand whose place the result can take over: it has the result's size, dies here, and the
+/// kernel has read each element before it writes there.
+fn in_place(step: &Step, dies: &impl Fn(u32) -> bool) -> Option<u32> {
+    let [out] = &step.outs[..] else { return None };
+    if !step.op.is_pointwise() || !matches!(out.place, Place::Arena { .. }) {
+        return None;
+    }
+    step.args.iter().find_map(|arg| match arg.place {
+        Place::Arena { value, .. }
+            if dies(value)
+                && arg.elements() == out.elements()
+                && arg.ty.dtype.size() == out.ty.dtype.size() =>
+        {
+            Some(value)
+        }
+        _ => None,
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Block {
+    offset: usize,
+    size: usize,
+}
+
+impl Block {
+    fn of(gaps: &mut Gaps, bytes: usize, alignment: usize) -> Option<Block> {
+        let lines = bytes.div_ceil(alignment);
+        let lines = if lines.checked_mul(alignment)? >= 4096 {
+            lines | 1
+        } else {
+            lines
+        };
+        gaps.allocate(lines.checked_mul(alignment)?)
+    }
+}
+
+/// The free parts of the arena, found by size and by offset.
+#[derive(Default)]
+struct Gaps {
+    by_offset: BTreeMap<usize, usize>,
+    by_size: BTreeSet<(usize, usize)>,
+    top: usize,
+}
+
+impl Gaps {
+    fn allocate(&mut self, size: usize) -> Option<Block> {
+        if size == 0 {
+            return Some(Block { offset: 0, size });
+        }
+        if let Some(&(found, offset)) = self.by_size.range((size, 0)..).next() {
+            self.remove(offset, found);
+            if found > size {
+                self.insert(offset + size, found - size);
+            }
+            return Some(Block { offset, size });
+        }
+        // A gap that reaches the end of the arena grows with it.
+        let mut offset = self.top;
+        if let Some((&start, &length)) = self.by_offset.last_key_value() {
+            if start + length == self.top {
+                self.remove(start, length);
+                offset = start;
+            }
+        }
+        self.top = offset
+            .checked_add(size)
+            .filter(|top| isize::try_from(*top).is_ok())?;
+        Some(Block { offset, size })
+    }
+
+    fn free(&mut self, block: Block) {
+        let Block {
+            mut offset,
+            mut size,
+        } = block;
+        if size == 0 {
+            return;
+        }
+        if let Some((&before, &length)) = self.by_offset.range(..offset).next_back() {
+            if before + length == offset {
+                self.remove(before, length);
+                (offset, size) = (before, size + length);
+            }
+        }
+        if let Some(&length) = self.by_offset.get(&(offset + size)) {
+            self.remove(offset + size, length);
+            size += length;
+        }
+        self.insert(offset, size);
+    }
+
+    fn insert(&mut self, offset: usize, size: usize) {
+        self.by_offset.insert(offset, size);
+        self.by_size.insert((size, offset));
+    }
+
+    fn remove(&mut self, offset: usize, size: usize) {
+        self.by_offset.remove(&offset);
+        self.by_size.remove(&(size, offset));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_merge_and_the_smallest_that_fits_is_taken() {
+        let mut gaps = Gaps::default();
+        let blocks: Vec<Block> = (0..4).map(|_| gaps.allocate(64).unwrap()).collect();
+        assert_eq!(gaps.top, 256);
+        gaps.free(blocks[0]);
+        gaps.free(blocks[2]);
+        gaps.free(blocks[1]);
+        assert_eq!(gaps.by_offset.iter().collect::<Vec<_>>(), [(&0, &192)]);
+        assert_eq!(gaps.allocate(128).unwrap().offset, 0);
+        assert_eq!(gaps.allocate(64).unwrap().offset, 128);
+        gaps.free(blocks[3]);
+        // The gap at the end grows instead of being left behind.
+        assert_eq!(gaps.allocate(128).unwrap().offset, 192);
+        assert_eq!(gaps.top, 320);
+    }
+
+    #[test]
+    fn large_blocks_are_staggered() {
+        let mut gaps = Gaps::default();
+        let offsets: Vec<usize> = (0..64)
+            .map(|_| Block::of(&mut gaps, 8192, 64).unwrap().offset % 4096)
+            .collect();
+        let distinct: BTreeSet<usize> = offsets.iter().copied().collect();
+        assert_eq!(distinct.len(), 64);
+    }
+
+    #[test]
+    fn sizes_beyond_memory_are_refused() {
+        let mut gaps = Gaps::default();
+        assert!(Block::of(&mut gaps, isize::MAX as usize - 4096, 64).is_some());
+        assert!(Block::of(&mut gaps, isize::MAX as usize - 4096, 64).is_none());
+        assert!(Block::of(&mut gaps, usize::MAX, 64).is_none());
+    }
+}

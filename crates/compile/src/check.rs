@@ -1,0 +1,334 @@
+//! Replays a plan and checks that every value is where it is read.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use cotangent_array::{DType, Scalar};
+use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::{Op, TensorType, Type};
+use smallvec::SmallVec;
+
+use crate::plan::{Operand, Place, Plan, Step, StepOp};
+
+/// Plans nest at most this deep; graphs do not nest deeper either.
+const MAX_DEPTH: usize = 256;
+
+impl Plan {
+    /// Replays the plan, and each plan that it calls, and checks that running it is sound: every
+    /// operand stands where it is read and has not been overwritten, no two values overlap while
+    /// both live, everything is inside the arena, every output is written once, and the types are
+    /// those that the operations infer.
+    ///
+    /// # Errors
+    /// The first step that breaks a rule, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let callees = self.callees();
+        let mut depth: HashMap<*const Plan, usize> = HashMap::new();
+        for plan in callees.iter().map(|p| &**p).chain([self]) {
+            let below = plan.steps.iter().filter_map(|s| match &s.op {
+                StepOp::Call(callee) => depth.get(&std::sync::Arc::as_ptr(callee)).copied(),
+                _ => None,
+            });
+            let own = below.max().map_or(0, |d| d + 1);
+            if own > MAX_DEPTH {
+                return Err(format!("calls nest deeper than {MAX_DEPTH}"));
+            }
+            depth.insert(plan, own);
+            plan.check_own()?;
+        }
+        Ok(())
+    }
+
+    /// [`Plan::check`] without the plans that it calls.
+    pub(crate) fn check_own(&self) -> Result<(), String> {
+        let mut replay = Replay {
+            plan: self,
+            live: BTreeMap::new(),
+            written: vec![false; self.outputs.len()],
+        };
+        for (i, step) in self.steps.iter().enumerate() {
+            replay.step(step).map_err(|message| {
+                format!(
+                    "step {i} of `{}` ({}): {message}",
+                    self.name,
+                    step.op.name()
+                )
+            })?;
+        }
+        match replay.written.iter().position(|written| !written) {
+            Some(i) => Err(format!("output {i} of `{}` is never written", self.name)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What stands in the arena at one place.
+struct Entry {
+    end: usize,
+    value: u32,
+    dtype: DType,
+}
+
+struct Replay<'a> {
+    plan: &'a Plan,
+    /// By offset; entries never overlap.
+    live: BTreeMap<usize, Entry>,
+    written: Vec<bool>,
+}
+
+impl Replay<'_> {
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        self.types(step)?;
+        for (i, arg) in step.args.iter().enumerate() {
+            self.read(arg).map_err(|m| format!("operand {i}: {m}"))?;
+        }
+        if step.scratch.end > self.plan.arena || step.scratch.start > step.scratch.end {
+            return Err(format!(
+                "working memory {:?} is outside the arena",
+                step.scratch
+            ));
+        }
+        for (i, out) in step.outs.iter().enumerate() {
+            let Some(range) = out.range() else { continue };
+            if overlap(&range, &step.scratch) {
+                return Err("the result overlaps the working memory".into());
+            }
+            for other in step.outs[..i].iter().filter_map(Operand::range) {
+                if overlap(&range, &other) {
+                    return Err("two results overlap".into());
+                }
+            }
+            for arg in &step.args {
+                let Some(read) = arg.range() else { continue };
+                let in_place =
+                    step.op.is_pointwise() && read == range && arg.elements() == out.elements();
+                if overlap(&range, &read) && !in_place {
+                    return Err("the result overlaps an operand".into());
+                }
+            }
+        }
+        for arg in &step.args {
+            if arg
+                .range()
+                .is_some_and(|read| overlap(&read, &step.scratch))
+            {
+                return Err("an operand overlaps the working memory".into());
+            }
+        }
+        self.overwrite(&step.scratch);
+        for out in &step.outs {
+            self.write(out)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, arg: &Operand) -> Result<(), String> {
+        match arg.place {
+            Place::Splat(value) if value.dtype() == arg.ty.dtype => Ok(()),
+            Place::Splat(value) => Err(format!("{value} is not {}", arg.ty.dtype)),
+            Place::Input(i) => {
+                let found = self.plan.inputs.get(i as usize).map(|(_, ty)| ty);
+                same_values(found, &arg.ty, "input")
+            }
+            Place::Constant(i) => {
+                let found = self.plan.constants.get(i as usize);
+                let ty = found.map(|c| TensorType::new(c.dtype(), c.shape()));
+                same_values(ty.as_ref(), &arg.ty, "constant")
+            }
+            Place::Output(i) => {
+                if self.written.get(i as usize) != Some(&true) {
+                    return Err(format!("output {i} is read before it is written"));
+                }
+                same_values(self.plan.outputs.get(i as usize), &arg.ty, "output")
+            }
+            Place::Arena { value, offset } => {
+                let range = self.arena_range(arg, offset)?;
+                if range.is_empty() {
+                    return Ok(());
+                }
+                match self.live.get(&offset) {
+                    Some(e)
+                        if e.value == value && e.end == range.end && e.dtype == arg.ty.dtype =>
+                    {
+                        Ok(())
+                    }
+                    Some(e) => Err(format!(
+                        "expected value {value}, {} at {offset}, found value {}, {} up to {}",
+                        arg.ty, e.value, e.dtype, e.end
+                    )),
+                    None => Err(format!("value {value} does not stand at {offset}")),
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, out: &Operand) -> Result<(), String> {
+        match out.place {
+            Place::Arena { value, offset } => {
+                let range = self.arena_range(out, offset)?;
+                self.overwrite(&range);
+                if !range.is_empty() {
+                    let entry = Entry {
+                        end: range.end,
+                        value,
+                        dtype: out.ty.dtype,
+                    };
+                    self.live.insert(offset, entry);
+                }
+                Ok(())
+            }
+            Place::Output(i) => {
+                same_values(self.plan.outputs.get(i as usize), &out.ty, "output")?;
+                match self.written.get_mut(i as usize) {
+                    Some(written) if !*written => {
+                        *written = true;
+                        Ok(())
+                    }
+                    _ => Err(format!("output {i} is written twice")),
+                }
+            }
+            _ => Err("a result must stand in the arena or in an output".into()),
+        }
+    }
+
+    fn arena_range(&self, operand: &Operand, offset: usize) -> Result<Range<usize>, String> {
+        let bytes = operand
+            .ty
+            .shape
+            .checked_elements()
+            .and_then(|n| n.checked_mul(operand.ty.dtype.size()));
+        let end = bytes
+            .and_then(|b| offset.checked_add(b))
+            .filter(|end| *end <= self.plan.arena);
+        match end {
+            Some(end) if offset % 64 == 0 => Ok(offset..end),
+            Some(_) => Err(format!("the offset {offset} is not a multiple of 64")),
+            None => Err(format!("{} at {offset} is outside the arena", operand.ty)),
+        }
+    }
+
+    /// Forgets whatever stands in this range.
+    fn overwrite(&mut self, range: &Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        while let Some((&start, entry)) = self.live.range(..range.end).next_back() {
+            if entry.end <= range.start {
+                break;
+            }
+            self.live.remove(&start);
+        }
+    }
+
+    /// Checks the types of operands and results against the operation.
+    fn types(&self, step: &Step) -> Result<(), String> {
+        match &step.op {
+            StepOp::Copy => match (&step.args[..], &step.outs[..]) {
+                ([x], [out]) => {
+                    let spread = x.elements() == 1 || matches!(x.place, Place::Splat(_));
+                    if x.ty.dtype == out.ty.dtype && (spread || x.elements() == out.elements()) {
+                        return Ok(());
+                    }
+                    Err(format!("cannot copy {} to {}", x.ty, out.ty))
+                }
+                _ => Err("a copy has one operand and one result".into()),
+            },
+            StepOp::Call(plan) => {
+                let inputs: Vec<&TensorType> = plan.inputs.iter().map(|(_, ty)| ty).collect();
+                let outputs: Vec<&TensorType> = plan.outputs.iter().collect();
+                same_list(&inputs, &step.args, "operands")?;
+                same_list(&outputs, &step.outs, "results")?;
+                if step.args.iter().any(|a| matches!(a.place, Place::Splat(_))) {
+                    return Err("a call reads arrays".into());
+                }
+                if step.scratch.len() < plan.arena
+                    || (plan.arena > 0 && step.scratch.start % 64 != 0)
+                {
+                    return Err(format!(
+                        "expected an arena of {} bytes, found {:?}",
+                        plan.arena, step.scratch
+                    ));
+                }
+                Ok(())
+            }
+            StepOp::Op(op) => {
+                let [out] = &step.outs[..] else {
+                    return Err("an operation has one result".into());
+                };
+                if matches!(
+                    op,
+                    Op::Input | Op::Full(..) | Op::Constant(_) | Op::Call(_) | Op::Get(_)
+                ) {
+                    return Err("expected an operation that computes".into());
+                }
+                if !step.scratch.is_empty() && step.scratch.start % 64 != 0 {
+                    return Err("the working memory is not aligned".into());
+                }
+                let mut types: SmallVec<[Type; 3]> = SmallVec::new();
+                for arg in &step.args {
+                    let one = arg.elements() == 1;
+                    if matches!(arg.place, Place::Splat(_)) && !one && !reads_splats(op) {
+                        return Err(
+                            "expected an array, found a number that stands everywhere".into()
+                        );
+                    }
+                    types.push(if op.is_pointwise() && one {
+                        arg.ty.with_shape(out.ty.shape.clone()).into()
+                    } else {
+                        (*arg.ty).clone().into()
+                    });
+                }
+                let types: SmallVec<[&Type; 3]> = types.iter().collect();
+                match op.infer(&types) {
+                    Ok(Type::Tensor(ty)) if ty == *out.ty => Ok(()),
+                    Ok(ty) => Err(format!("expected the result {ty}, found {}", out.ty)),
+                    Err(e) => Err(e.to_string()),
+                }
+            }
+        }
+    }
+}
+
+/// Whether the operation takes a number in place of an array that holds it everywhere.
+pub(crate) fn reads_splats(op: &Op) -> bool {
+    op.is_pointwise() || matches!(op, Op::Array(ArrayOp::Concat(_)))
+}
+
+/// The number that stands everywhere in an operand.
+pub(crate) fn splat_of(operand: &Operand) -> Option<Scalar> {
+    match operand.place {
+        Place::Splat(value) => Some(value),
+        _ => None,
+    }
+}
+
+fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
+    !a.is_empty() && !b.is_empty() && a.start < b.end && b.start < a.end
+}
+
+fn same_list(expected: &[&TensorType], found: &[Operand], what: &str) -> Result<(), String> {
+    if expected.len() != found.len() {
+        return Err(format!(
+            "expected {} {what}, found {}",
+            expected.len(),
+            found.len()
+        ));
+    }
+    expected
+        .iter()
+        .zip(found)
+        .try_for_each(|(e, f)| same_values(Some(e), &f.ty, what))
+}
+
+/// Fails unless both hold as many elements of one dtype.
+fn same_values(
+    expected: Option<&TensorType>,
+    found: &TensorType,
+    what: &str,
+) -> Result<(), String> {
+    match expected {
+        Some(e) if e.dtype == found.dtype && e.shape.elements() == found.shape.elements() => Ok(()),
+        Some(e) => Err(format!("expected {what} {e}, found {found}")),
+        None => Err(format!("there is no such {what}")),
+    }
+}

@@ -1,0 +1,34 @@
+//! Errors of the compiler.
+
+use cotangent_graph::GraphError;
+
+/// Why a graph could not be compiled.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The graph does not verify, or a pass made one that does not.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// There is no pass of this name.
+    #[error("there is no pass `{name}`, expected one of {known}")]
+    UnknownPass {
+        /// The name asked for.
+        name: String,
+        /// The names that there are.
+        known: String,
+    },
+    /// The values that live at one time are together larger than memory can be.
+    #[error("the values of `{graph}` that live at one time are larger than memory can be")]
+    TooLarge {
+        /// The name of the graph.
+        graph: String,
+    },
+    /// A graph breaks a rule that the builder keeps; this is a bug of the compiler.
+    #[error("`{graph}` cannot be lowered: {message}")]
+    Malformed {
+        /// The name of the graph.
+        graph: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}

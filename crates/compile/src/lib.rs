@@ -1,0 +1,36 @@
+//! The compiler: a graph goes through named passes and becomes a plan.
+//!
+//! [`compile`] runs the passes of [`PASSES`] over a graph and lowers the result to a [`Plan`]:
+//! steps in order, each with its operands and its place in one arena. A plan is plain data; the
+//! crate `cotangent-cpu` runs it.
+//!
+//! ```
+//! use cotangent_array::DType;
+//! use cotangent_compile::{Target, compile};
+//! use cotangent_graph::{Builder, TensorType};
+//!
+//! let mut b = Builder::new("f");
+//! let x = b.input("x", TensorType::new(DType::F64, [4]));
+//! let two = b.like(x, 2.0);
+//! let y = b.mul(x, two);
+//! let z = b.add(y, x);
+//! let plan = compile(&b.finish(&[z])?, &Target::plain())?;
+//! assert_eq!(plan.steps.len(), 2);
+//! assert_eq!(plan.check(), Ok(()));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod arena;
+mod check;
+mod error;
+mod lower;
+mod passes;
+mod plan;
+mod print;
+mod target;
+
+pub use error::CompileError;
+pub use lower::compile;
+pub use passes::{PASSES, Pass, optimize, simplify};
+pub use plan::{Operand, Place, Plan, Step, StepOp};
+pub use target::Target;

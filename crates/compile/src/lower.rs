@@ -1,0 +1,363 @@
+//! Lowers an optimised graph to a plan.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use cotangent_array::Scalar;
+use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::{Equation, Graph, Location, Op, TensorType, Type, Var};
+use smallvec::{SmallVec, smallvec};
+
+use crate::check::reads_splats;
+use crate::plan::{Operand, Place, Plan, Step, StepOp};
+use crate::{CompileError, Target, arena, optimize};
+
+/// Compiles a graph: runs all passes, chooses steps, and gives every value its place.
+///
+/// Equal graphs that are called are compiled once and share a plan. Numbers that stand everywhere
+/// are not stored where a step can take the number itself; a reshaped value stands where it stood.
+///
+/// # Errors
+/// A graph that does not verify, or one whose values are larger than memory can be.
+pub fn compile(graph: &Graph, target: &Target) -> Result<Plan, CompileError> {
+    let entry = optimize(graph, None)?;
+    let mut plans: HashMap<u128, Arc<Plan>> = HashMap::new();
+    // Callees before callers, by a work list: a graph waits on it, optimised, for those it calls.
+    let mut work: Vec<(Arc<Graph>, Option<Graph>)> = uncompiled(&entry, &plans);
+    while let Some((callee, optimised)) = work.pop() {
+        let key = callee.fingerprint();
+        if plans.contains_key(&key) {
+            continue;
+        }
+        let optimised = match optimised {
+            Some(graph) => graph,
+            None => optimize(&callee, None)?,
+        };
+        let missing = uncompiled(&optimised, &plans);
+        if missing.is_empty() {
+            plans.insert(key, Arc::new(lower(&optimised, target, &plans)?));
+        } else {
+            work.push((callee, Some(optimised)));
+            work.extend(missing);
+        }
+    }
+    lower(&entry, target, &plans)
+}
+
+/// The distinct graphs that this one calls and that have no plan yet.
+fn uncompiled(graph: &Graph, plans: &HashMap<u128, Arc<Plan>>) -> Vec<(Arc<Graph>, Option<Graph>)> {
+    let mut seen = HashSet::new();
+    let calls = graph.equations().iter().filter_map(|e| match &e.op {
+        Op::Call(callee) => Some(&callee.0),
+        _ => None,
+    });
+    calls
+        .filter(|g| !plans.contains_key(&g.fingerprint()) && seen.insert(g.fingerprint()))
+        .map(|g| (g.clone(), None))
+        .collect()
+}
+
+fn lower(
+    graph: &Graph,
+    target: &Target,
+    plans: &HashMap<u128, Arc<Plan>>,
+) -> Result<Plan, CompileError> {
+    let mut lower = Lower {
+        graph,
+        target,
+        plans,
+        plan: Plan {
+            name: graph.name().to_owned(),
+            inputs: Vec::with_capacity(graph.inputs().len()),
+            outputs: graph.output_types(),
+            constants: Vec::new(),
+            steps: Vec::new(),
+            arena: 0,
+        },
+        homes: HashMap::new(),
+        types: HashMap::new(),
+        values: Vec::with_capacity(graph.equations().len()),
+        filled: HashMap::new(),
+        next: 0,
+    };
+    lower.choose_homes();
+    for (v, e) in graph.iter() {
+        let value = lower.equation(v, e)?;
+        lower.values.push(value);
+    }
+    for (i, var) in graph.outputs().iter().enumerate() {
+        lower.output(i, *var)?;
+    }
+    let Lower { mut plan, next, .. } = lower;
+    match arena::place(&mut plan.steps, next as usize, target.alignment.max(64)) {
+        Some(bytes) => plan.arena = bytes,
+        None => return Err(CompileError::TooLarge { graph: plan.name }),
+    }
+    debug_assert_eq!(plan.check_own(), Ok(()));
+    Ok(plan)
+}
+
+/// What a variable of the graph is in the plan.
+#[derive(Clone)]
+enum Value {
+    /// One number everywhere.
+    Splat(Scalar),
+    /// An array in memory.
+    Stored(Place),
+    /// One element in memory that stands everywhere.
+    Spread(Operand),
+    /// Several arrays in memory.
+    Tuple(Arc<[Place]>),
+}
+
+struct Lower<'a> {
+    graph: &'a Graph,
+    target: &'a Target,
+    plans: &'a HashMap<u128, Arc<Plan>>,
+    plan: Plan,
+    /// Which output's memory a result is written to: by the variable and its component.
+    homes: HashMap<(Var, usize), u32>,
+    types: HashMap<TensorType, Arc<TensorType>>,
+    values: Vec<Value>,
+    /// Where numbers and spread elements were stored for steps that want an array.
+    filled: HashMap<Var, Place>,
+    next: u32,
+}
+
+impl Lower<'_> {
+    /// Lets steps write outputs straight to the caller's memory.
+    fn choose_homes(&mut self) {
+        for (i, output) in self.graph.outputs().iter().enumerate() {
+            let mut var = *output;
+            let key = loop {
+                let e = self.graph.equation(var);
+                match (&e.op, e.args.first()) {
+                    (Op::Get(component), Some(call)) => break Some((*call, *component)),
+                    (_, Some(x)) if is_view(self.graph, e) => var = *x,
+                    (Op::Input | Op::Full(..) | Op::Constant(_), _) => break None,
+                    _ if is_spread(self.graph, e) => break None,
+                    _ => break Some((var, 0)),
+                }
+            };
+            if let Some(key) = key {
+                self.homes.entry(key).or_insert(i as u32);
+            }
+        }
+    }
+
+    fn equation(&mut self, v: Var, e: &Equation) -> Result<Value, CompileError> {
+        match &e.op {
+            Op::Input => {
+                let index = self.plan.inputs.len();
+                let (name, ty) = match (self.graph.inputs().get(index), e.ty.tensor()) {
+                    (Some((name, _)), Some(ty)) => (name.to_string(), ty.clone()),
+                    _ => return Err(self.malformed("an input is not in the list of inputs")),
+                };
+                self.plan.inputs.push((name, ty));
+                Ok(Value::Stored(Place::Input(index as u32)))
+            }
+            Op::Full(value, _) => Ok(Value::Splat(*value)),
+            Op::Constant(array) => {
+                self.plan.constants.push(array.clone());
+                Ok(Value::Stored(Place::Constant(
+                    self.plan.constants.len() as u32 - 1,
+                )))
+            }
+            Op::Get(index) => match e.args.first().map(|a| &self.values[a.index()]) {
+                Some(Value::Tuple(parts)) if *index < parts.len() => {
+                    Ok(Value::Stored(parts[*index]))
+                }
+                _ => Err(self.malformed("`get` of something that is no tuple")),
+            },
+            Op::Call(callee) => self.call(v, e, callee.0.fingerprint()),
+            _ => match e.args.first() {
+                Some(x) if is_view(self.graph, e) => Ok(self.values[x.index()].clone()),
+                Some(x) if is_spread(self.graph, e) => match self.values[x.index()].clone() {
+                    Value::Stored(place) => {
+                        let ty = self.ty_of(*x)?;
+                        Ok(Value::Spread(Operand { place, ty }))
+                    }
+                    value => Ok(value),
+                },
+                _ => self.operation(v, e),
+            },
+        }
+    }
+
+    fn operation(&mut self, v: Var, e: &Equation) -> Result<Value, CompileError> {
+        let out_ty = self.ty_of(v)?;
+        let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(e.args.len());
+        for a in &e.args {
+            args.push(self.operand(*a, &e.op)?);
+        }
+        let scratch = {
+            let types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
+            (self.target.scratch)(&e.op, &types, &out_ty)
+        };
+        let place = self.result(v, 0);
+        self.plan.steps.push(Step {
+            op: StepOp::Op(e.op.clone()),
+            args,
+            outs: smallvec![Operand { place, ty: out_ty }],
+            scratch: 0..scratch,
+            location: e.location,
+        });
+        Ok(Value::Stored(place))
+    }
+
+    fn call(&mut self, v: Var, e: &Equation, key: u128) -> Result<Value, CompileError> {
+        let Some(plan) = self.plans.get(&key).cloned() else {
+            return Err(self.malformed("a called graph has no plan"));
+        };
+        let mut args = SmallVec::with_capacity(e.args.len());
+        for a in &e.args {
+            args.push(self.stored(*a)?);
+        }
+        let parts: Vec<TensorType> = e.ty.components().to_vec();
+        let mut outs: SmallVec<[Operand; 1]> = SmallVec::new();
+        for (i, ty) in parts.into_iter().enumerate() {
+            outs.push(Operand {
+                place: self.result(v, i),
+                ty: self.intern(&ty),
+            });
+        }
+        let places: Vec<Place> = outs.iter().map(|o| o.place).collect();
+        let scratch = 0..plan.arena;
+        let op = StepOp::Call(plan);
+        self.plan.steps.push(Step {
+            op,
+            args,
+            outs,
+            scratch,
+            location: e.location,
+        });
+        Ok(match (&e.ty, places.first()) {
+            (Type::Tensor(_), Some(place)) => Value::Stored(*place),
+            _ => Value::Tuple(places.into()),
+        })
+    }
+
+    /// The operand as the operation takes it.
+    fn operand(&mut self, var: Var, op: &Op) -> Result<Operand, CompileError> {
+        let ty = self.ty_of(var)?;
+        match self.values[var.index()].clone() {
+            Value::Splat(value) if reads_splats(op) || ty.shape.elements() == 1 => Ok(Operand {
+                place: Place::Splat(value),
+                ty,
+            }),
+            Value::Spread(one) if op.is_pointwise() => Ok(one),
+            _ => self.stored(var),
+        }
+    }
+
+    /// The variable as an array in memory.
+    fn stored(&mut self, var: Var) -> Result<Operand, CompileError> {
+        let ty = self.ty_of(var)?;
+        let place = match (&self.values[var.index()], self.filled.get(&var)) {
+            (Value::Stored(place), _) | (_, Some(place)) => *place,
+            _ => {
+                let place = self.fresh();
+                self.copy(var, place, self.graph.equation(var).location)?;
+                self.filled.insert(var, place);
+                place
+            }
+        };
+        Ok(Operand { place, ty })
+    }
+
+    /// Sees to it that the variable's value ends up in the memory of output `i`.
+    fn output(&mut self, i: usize, var: Var) -> Result<(), CompileError> {
+        let home = Place::Output(i as u32);
+        match self.values[var.index()] {
+            Value::Stored(place) if place == home => Ok(()),
+            _ => self.copy(var, home, None),
+        }
+    }
+
+    fn copy(
+        &mut self,
+        var: Var,
+        to: Place,
+        location: Option<Location>,
+    ) -> Result<(), CompileError> {
+        let ty = self.ty_of(var)?;
+        let from = match self.values[var.index()].clone() {
+            Value::Splat(value) => Operand {
+                place: Place::Splat(value),
+                ty: ty.clone(),
+            },
+            Value::Stored(place) => Operand {
+                place,
+                ty: ty.clone(),
+            },
+            Value::Spread(one) => one,
+            Value::Tuple(_) => return Err(self.malformed("expected an array, found a tuple")),
+        };
+        self.plan.steps.push(Step {
+            op: StepOp::Copy,
+            args: smallvec![from],
+            outs: smallvec![Operand { place: to, ty }],
+            scratch: 0..0,
+            location,
+        });
+        Ok(())
+    }
+
+    fn result(&mut self, var: Var, component: usize) -> Place {
+        match self.homes.get(&(var, component)) {
+            Some(output) => Place::Output(*output),
+            None => self.fresh(),
+        }
+    }
+
+    fn fresh(&mut self) -> Place {
+        let value = self.next;
+        self.next += 1;
+        Place::Arena { value, offset: 0 }
+    }
+
+    fn ty_of(&mut self, var: Var) -> Result<Arc<TensorType>, CompileError> {
+        let graph = self.graph;
+        match graph.ty(var) {
+            Type::Tensor(ty) => Ok(self.intern(ty)),
+            Type::Tuple(_) => Err(self.malformed("expected an array, found a tuple")),
+        }
+    }
+
+    fn intern(&mut self, ty: &TensorType) -> Arc<TensorType> {
+        if let Some(found) = self.types.get(ty) {
+            return found.clone();
+        }
+        let shared = Arc::new(ty.clone());
+        self.types.insert(ty.clone(), shared.clone());
+        shared
+    }
+
+    fn malformed(&self, message: &str) -> CompileError {
+        CompileError::Malformed {
+            graph: self.graph.name().to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// Whether the result is the operand's memory under another shape.
+fn is_view(graph: &Graph, e: &Equation) -> bool {
+    match &e.op {
+        Op::Array(ArrayOp::Reshape(_)) => true,
+        Op::Array(ArrayOp::Broadcast(_)) => e.args.first().is_some_and(|x| {
+            let (x, out) = (graph.ty(*x).tensor(), e.ty.tensor());
+            x.map(|t| t.shape.elements()) == out.map(|t| t.shape.elements())
+        }),
+        _ => false,
+    }
+}
+
+/// Whether the result is one element of memory that stands everywhere.
+fn is_spread(graph: &Graph, e: &Equation) -> bool {
+    matches!(&e.op, Op::Array(ArrayOp::Broadcast(_)))
+        && e.args
+            .first()
+            .and_then(|x| graph.ty(*x).tensor())
+            .is_some_and(|t| t.shape.elements() == 1)
+}

@@ -1,0 +1,14 @@
+//! Removes operations that no output needs.
+
+use cotangent_graph::Graph;
+
+use crate::CompileError;
+
+/// Inputs stay, whether they are needed or not: they are the function's signature.
+pub(super) fn run(graph: &Graph) -> Result<Graph, CompileError> {
+    let out = graph.without_dead_code();
+    if cfg!(debug_assertions) {
+        out.verify()?;
+    }
+    Ok(out)
+}

@@ -1,0 +1,72 @@
+//! Computes operations on constants.
+
+use cotangent_array::{Array, Scalar};
+use cotangent_graph::{Builder, Equation, Graph, Op, Type, Var, eval_op, eval_scalars};
+use smallvec::SmallVec;
+
+use super::rewrite::rewrite;
+use crate::CompileError;
+
+/// Results of up to this many elements are kept as constants.
+const ELEMENTS: usize = 1024;
+/// Operands of more elements than this together are left alone, and so is work of more than
+/// [`WORK`] additions: compiling must stay quick.
+const OPERANDS: usize = 16 * 1024;
+const WORK: u64 = 1 << 20;
+
+/// Walks over the graph and replaces operations whose operands are constants by their values. One
+/// that fails, such as an index out of range, stays: it fails when it runs.
+pub(super) fn run(graph: &Graph) -> Result<Graph, CompileError> {
+    rewrite(graph, |b, e, args| {
+        let value = fold(b, e, args)?;
+        Some(b.push(value, &[]))
+    })
+}
+
+fn fold(b: &Builder, e: &Equation, args: &[Var]) -> Option<Op> {
+    if e.op.is_constant() || matches!(e.op, Op::Input | Op::Call(_) | Op::Get(_)) {
+        return None;
+    }
+    let constant = |v: &Var| {
+        b.graph()
+            .equations()
+            .get(v.index())
+            .is_some_and(|e| e.op.is_constant())
+    };
+    if !args.iter().all(constant) {
+        return None;
+    }
+    let out = e.ty.tensor()?;
+    if e.op.is_pointwise() {
+        // Numbers that stand everywhere give one that does, however many elements there are.
+        let splats: Option<SmallVec<[Scalar; 3]>> =
+            args.iter().map(|a| b.graph().splat(*a)).collect();
+        if let Some(splats) = splats {
+            return Some(Op::Full(eval_scalars(&e.op, &splats)?, out.shape.clone()));
+        }
+    }
+    let types: SmallVec<[&Type; 3]> = args.iter().map(|a| b.ty(*a)).collect();
+    let read: usize = types
+        .iter()
+        .filter_map(|t| t.tensor())
+        .fold(0, |sum: usize, t| sum.saturating_add(t.shape.elements()));
+    if out.shape.elements() > ELEMENTS || read > OPERANDS || e.op.cost(&types, &e.ty) > WORK {
+        return None;
+    }
+    let arrays: SmallVec<[Array; 3]> = args.iter().map(|a| array(b, *a)).collect::<Option<_>>()?;
+    let arrays: SmallVec<[&Array; 3]> = arrays.iter().collect();
+    let value = eval_op(&e.op, &arrays, out).ok()?;
+    let first = value.at(0);
+    match first {
+        Some(x) if value.scalars().all(|y| y == x) => Some(Op::Full(x, out.shape.clone())),
+        _ => Some(Op::Constant(value)),
+    }
+}
+
+fn array(b: &Builder, var: Var) -> Option<Array> {
+    match &b.graph().equation(var).op {
+        Op::Constant(array) => Some(array.clone()),
+        Op::Full(value, shape) => Array::full(shape.clone(), *value).ok(),
+        _ => None,
+    }
+}

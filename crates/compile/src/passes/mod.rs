@@ -1,0 +1,75 @@
+//! The passes, in one list.
+
+mod cse;
+mod dead;
+mod fold;
+mod rewrite;
+mod rules;
+pub mod simplify;
+
+use cotangent_graph::Graph;
+
+use crate::CompileError;
+
+/// A pass: a graph goes in, an equal and better one comes out.
+///
+/// Every pass is one forward walk, linear in the graph.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// The name, for `show --after`.
+    pub name: &'static str,
+    /// What the pass does.
+    pub doc: &'static str,
+    /// Runs the pass.
+    pub run: fn(&Graph) -> Result<Graph, CompileError>,
+}
+
+/// Every pass, in the order in which they run.
+pub const PASSES: &[Pass] = &[
+    Pass {
+        name: "fold",
+        doc: "Computes operations on constants with the reference evaluator, up to 1,024 elements.",
+        run: fold::run,
+    },
+    Pass {
+        name: "simplify",
+        doc: "Replaces operations by cheaper equal ones, rule by rule.",
+        run: simplify::run,
+    },
+    Pass {
+        name: "cse",
+        doc: "Gives equal operations one variable, operands of commutative operations in one order.",
+        run: cse::run,
+    },
+    Pass {
+        name: "dead",
+        doc: "Removes operations that no output needs.",
+        run: dead::run,
+    },
+];
+
+/// Runs the passes in order, all of them or those up to and including `until`. In debug builds the
+/// graph is verified after each.
+///
+/// # Errors
+/// A name that no pass has, or a graph that does not verify.
+pub fn optimize(graph: &Graph, until: Option<&str>) -> Result<Graph, CompileError> {
+    let end = match until {
+        None => PASSES.len(),
+        Some(name) => match PASSES.iter().position(|p| p.name == name) {
+            Some(i) => i + 1,
+            None => {
+                let known: Vec<&str> = PASSES.iter().map(|p| p.name).collect();
+                return Err(CompileError::UnknownPass {
+                    name: name.to_owned(),
+                    known: known.join(", "),
+                });
+            }
+        },
+    };
+    let mut current: Option<Graph> = None;
+    for pass in &PASSES[..end] {
+        current = Some((pass.run)(current.as_ref().unwrap_or(graph))?);
+    }
+    Ok(current.unwrap_or_else(|| graph.clone()))
+}

@@ -1,0 +1,200 @@
+//! The plan: steps in order, with a place for every value.
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use cotangent_array::{Array, Scalar};
+use cotangent_graph::{Location, Op, TensorType};
+use smallvec::SmallVec;
+
+/// A compiled function as plain data: what is computed, in which order, and where each value
+/// stands.
+///
+/// A plan reads its inputs and constants, keeps what is between in one arena of [`Plan::arena`]
+/// bytes, and writes its outputs straight to the caller's memory. [`Plan::check`] replays it.
+/// Its text form (`Display`) is for reading and for tests.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The name of the function.
+    pub name: String,
+    /// The inputs: name and type.
+    pub inputs: Vec<(String, TensorType)>,
+    /// The types of the outputs; output `i` is written once, by the step that has
+    /// [`Place::Output`]`(i)` among its results.
+    pub outputs: Vec<TensorType>,
+    /// Values known at compile time.
+    pub constants: Vec<Array>,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// The bytes of the arena: the most that is held at one time, called plans included, inputs,
+    /// constants and outputs apart.
+    pub arena: usize,
+}
+
+/// One step of a plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What is done.
+    pub op: StepOp,
+    /// What is read.
+    pub args: SmallVec<[Operand; 2]>,
+    /// What is written: one result, or as many as a called plan has.
+    pub outs: SmallVec<[Operand; 1]>,
+    /// Working memory in the arena, empty where none is needed. A called plan has its arena there.
+    pub scratch: Range<usize>,
+    /// Where the operation was written.
+    pub location: Option<Location>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+pub enum StepOp {
+    /// An operation of the graph; never an input, a constant, a call or `get`.
+    ///
+    /// The operands of a pointwise operation have as many elements as the result, or one element,
+    /// which then stands at every place.
+    Op(Op),
+    /// Copies its operand, or repeats it where it has one element.
+    Copy,
+    /// Runs another plan. Equal graphs share one.
+    Call(Arc<Plan>),
+}
+
+/// A value that a step reads or writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operand {
+    /// Where it stands.
+    pub place: Place,
+    /// Its type. A reshaped value stands where the value stood before.
+    pub ty: Arc<TensorType>,
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In an input.
+    Input(u32),
+    /// In a constant.
+    Constant(u32),
+    /// In the memory of an output.
+    Output(u32),
+    /// Nowhere: one number that is the same everywhere.
+    Splat(Scalar),
+    /// In the arena.
+    Arena {
+        /// The number of the value, unique in the plan, so that a checker can tell a value from
+        /// another one that stood at its place before.
+        value: u32,
+        /// The offset in bytes from the start of the arena.
+        offset: usize,
+    },
+}
+
+impl Operand {
+    /// The bytes of arena that the value takes, if it stands there.
+    pub fn range(&self) -> Option<Range<usize>> {
+        match self.place {
+            Place::Arena { offset, .. } => Some(offset..offset.saturating_add(self.ty.bytes())),
+            _ => None,
+        }
+    }
+
+    /// The number of elements.
+    pub fn elements(&self) -> usize {
+        self.ty.shape.elements()
+    }
+}
+
+impl StepOp {
+    /// The name of what is done.
+    pub fn name(&self) -> &str {
+        match self {
+            StepOp::Op(op) => op.name(),
+            StepOp::Copy => "copy",
+            StepOp::Call(plan) => &plan.name,
+        }
+    }
+
+    /// Whether each element of the result depends only on the operands' elements at its place.
+    pub fn is_pointwise(&self) -> bool {
+        matches!(self, StepOp::Op(op) if op.is_pointwise())
+    }
+}
+
+impl Step {
+    /// Operations of one run, in units of one addition.
+    pub fn cost(&self) -> u64 {
+        match &self.op {
+            StepOp::Copy => 0,
+            StepOp::Call(plan) => plan.cost(),
+            StepOp::Op(op) => {
+                let Some(out) = self.outs.first() else {
+                    return 0;
+                };
+                let types: SmallVec<[cotangent_graph::Type; 2]> =
+                    self.args.iter().map(|a| (*a.ty).clone().into()).collect();
+                let types: SmallVec<[&cotangent_graph::Type; 2]> = types.iter().collect();
+                op.cost(&types, &(*out.ty).clone().into())
+            }
+        }
+    }
+
+    /// Bytes read and written in one run, if nothing stays in a cache.
+    pub fn bytes(&self) -> u64 {
+        let own = |o: &Operand| match o.place {
+            Place::Splat(_) => 0,
+            _ => o.ty.bytes() as u64,
+        };
+        let io = self
+            .args
+            .iter()
+            .chain(&self.outs)
+            .fold(0, |sum: u64, o| sum.saturating_add(own(o)));
+        match &self.op {
+            StepOp::Call(plan) => plan.bytes(),
+            _ => io,
+        }
+    }
+}
+
+impl Plan {
+    /// Operations of one run, in units of one addition.
+    pub fn cost(&self) -> u64 {
+        self.steps
+            .iter()
+            .fold(0, |sum, s| sum.saturating_add(s.cost()))
+    }
+
+    /// Bytes read and written in one run, if nothing stays in a cache.
+    pub fn bytes(&self) -> u64 {
+        self.steps
+            .iter()
+            .fold(0, |sum, s| sum.saturating_add(s.bytes()))
+    }
+
+    /// The plans that this one calls, directly or not: each once, a plan after those it calls.
+    pub fn callees(&self) -> Vec<Arc<Plan>> {
+        let calls = |plan: &Plan| -> Vec<Arc<Plan>> {
+            let called = plan.steps.iter().filter_map(|s| match &s.op {
+                StepOp::Call(plan) => Some(plan.clone()),
+                _ => None,
+            });
+            called.collect()
+        };
+        let mut found: HashSet<*const Plan> = HashSet::new();
+        let mut order = Vec::new();
+        let mut work: Vec<(Arc<Plan>, bool)> = Vec::new();
+        work.extend(calls(self).into_iter().rev().map(|p| (p, false)));
+        while let Some((plan, expanded)) = work.pop() {
+            if expanded {
+                order.push(plan);
+            } else if found.insert(Arc::as_ptr(&plan)) {
+                let next = calls(&plan);
+                work.push((plan, true));
+                work.extend(next.into_iter().rev().map(|p| (p, false)));
+            }
+        }
+        order
+    }
+}

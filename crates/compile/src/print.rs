@@ -1,0 +1,119 @@
+//! The text form of a plan.
+
+use std::fmt;
+
+use cotangent_graph::{Op, TensorType};
+
+use crate::check::splat_of;
+use crate::plan::{Operand, Place, Plan, Step, StepOp};
+
+/// Called plans first, then this one: a head with totals, then one step a line with its results
+/// (`value: type @offset+bytes`, or `outN` in the caller's memory), what is done to which operands,
+/// and what it costs (operations in units of one addition, bytes read and written).
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for callee in self.callees() {
+            one(&callee, f)?;
+            f.write_str("\n")?;
+        }
+        one(self, f)
+    }
+}
+
+fn one(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "plan {}(", plan.name)?;
+    for (i, (name, ty)) in plan.inputs.iter().enumerate() {
+        write!(f, "{}{name}: {ty}", if i == 0 { "" } else { ", " })?;
+    }
+    f.write_str(") -> (")?;
+    for (i, ty) in plan.outputs.iter().enumerate() {
+        write!(f, "{}{ty}", if i == 0 { "" } else { ", " })?;
+    }
+    writeln!(f, ") {{")?;
+    writeln!(
+        f,
+        "    // {}, {} operations, {} bytes moved, arena {} bytes",
+        count(plan.steps.len(), "step"),
+        plan.cost(),
+        plan.bytes(),
+        plan.arena
+    )?;
+    for (i, constant) in plan.constants.iter().enumerate() {
+        let ty = TensorType::new(constant.dtype(), constant.shape());
+        writeln!(
+            f,
+            "    c{i}: {ty} = constant, {} bytes",
+            constant.bytes_len()
+        )?;
+    }
+    for step in &plan.steps {
+        line(plan, step, f)?;
+    }
+    writeln!(f, "}}")
+}
+
+fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("    ")?;
+    for (i, out) in step.outs.iter().enumerate() {
+        f.write_str(if i == 0 { "" } else { ", " })?;
+        name(plan, out, f)?;
+        write!(f, ": {}", out.ty)?;
+        if let Some(range) = out.range() {
+            write!(f, " @{}+{}", range.start, range.len())?;
+        }
+    }
+    write!(f, " = {}(", step.op.name())?;
+    let mut first = true;
+    let mut comma = |f: &mut fmt::Formatter<'_>| {
+        let text = if first { "" } else { ", " };
+        first = false;
+        f.write_str(text)
+    };
+    for arg in &step.args {
+        comma(f)?;
+        name(plan, arg, f)?;
+    }
+    match &step.op {
+        StepOp::Op(Op::Indexed(_, n)) => {
+            comma(f)?;
+            write!(f, "n={n}")?;
+        }
+        StepOp::Op(Op::Convert(dtype)) => {
+            comma(f)?;
+            write!(f, "dtype={dtype}")?;
+        }
+        StepOp::Op(Op::Array(op)) => {
+            let types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
+            for (key, value) in op.attributes(&types) {
+                comma(f)?;
+                write!(f, "{key}={value}")?;
+            }
+        }
+        _ => {}
+    }
+    f.write_str(")")?;
+    if !step.scratch.is_empty() {
+        write!(f, " scratch @{}+{}", step.scratch.start, step.scratch.len())?;
+    }
+    writeln!(f, "  // {} operations, {} bytes", step.cost(), step.bytes())
+}
+
+fn name(plan: &Plan, operand: &Operand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(value) = splat_of(operand) {
+        return write!(f, "{value}");
+    }
+    match operand.place {
+        Place::Input(i) => match plan.inputs.get(i as usize) {
+            Some((name, _)) => f.write_str(name),
+            None => write!(f, "in{i}"),
+        },
+        Place::Constant(i) => write!(f, "c{i}"),
+        Place::Output(i) => write!(f, "out{i}"),
+        Place::Arena { value, .. } => write!(f, "v{value}"),
+        Place::Splat(value) => write!(f, "{value}"),
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,24 @@
+//! What the compiler knows of the machine that will run a plan.
+
+use cotangent_graph::{Op, TensorType};
+
+/// What the compiler knows of the machine that will run a plan: plain data, filled in by the crate
+/// that runs plans.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Every offset in the arena is a multiple of this many bytes: a power of two, 64 or more.
+    pub alignment: usize,
+    /// The bytes of working memory that the kernel of an operation wants, from the types of its
+    /// operands and of its result. Every caller must get the same answer for the same types.
+    pub scratch: fn(&Op, &[&TensorType], &TensorType) -> usize,
+}
+
+impl Target {
+    /// A machine whose kernels need no working memory, for tests and for printing plans.
+    pub fn plain() -> Target {
+        Target {
+            alignment: 64,
+            scratch: |_, _, _| 0,
+        }
+    }
+}
