@@ -1,0 +1,86 @@
+//! Errors of running a program.
+
+use cotangent_array::ArrayError;
+use cotangent_compile::CompileError;
+use cotangent_graph::Location;
+
+/// Why a program could not be made or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The number of arrays differs from the number of inputs.
+    #[error("`{program}` takes {expected} inputs, {found} were given")]
+    InputCount {
+        /// The name of the program.
+        program: String,
+        /// How many inputs it has.
+        expected: usize,
+        /// How many arrays were given.
+        found: usize,
+    },
+    /// An input has another dtype or shape than the program says.
+    #[error("input `{name}` is {expected}, the array given is {found}")]
+    InputType {
+        /// The name of the input.
+        name: String,
+        /// The type in the program.
+        expected: String,
+        /// The type of the array.
+        found: String,
+    },
+    /// The number of arrays to write to differs from the number of outputs.
+    #[error("`{program}` has {expected} outputs, {found} arrays were given to write to")]
+    OutputCount {
+        /// The name of the program.
+        program: String,
+        /// How many outputs it has.
+        expected: usize,
+        /// How many arrays were given.
+        found: usize,
+    },
+    /// An index is outside its axis.
+    #[error("index {index} is out of range for an axis of length {length}")]
+    IndexOutOfRange {
+        /// The index found.
+        index: i64,
+        /// The length of the axis.
+        length: usize,
+    },
+    /// An operation failed; the source says why.
+    #[error("{}{op}: {source}", At(*location))]
+    Op {
+        /// The name of the operation.
+        op: String,
+        /// Where the operation was written.
+        location: Option<Location>,
+        /// What went wrong.
+        #[source]
+        source: Box<RunError>,
+    },
+    /// There is no memory for the arena.
+    #[error("there is no memory for an arena of {bytes} bytes")]
+    Memory {
+        /// The size of the arena.
+        bytes: usize,
+    },
+    /// An array for an output could not be made.
+    #[error(transparent)]
+    Array(#[from] ArrayError),
+    /// The graph could not be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The plan does not hold together; plans that the compiler made do.
+    #[error("the plan cannot be run: {0}")]
+    Plan(String),
+}
+
+struct At(Option<Location>);
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(l) => write!(f, "{l}: "),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Convolutions: floats as products of matrices, integers directly.
+//!
+//! For floats the elements that each output meets are laid out as columns of a matrix (im2col),
+//! some outputs at a time, in working memory; the kernel is the other matrix. How many at a time
+//! depends on the shapes alone.
+
+use cotangent_graph::TensorType;
+use cotangent_graph::ops::Conv;
+
+use super::matrix::{Matrix, multiply};
+use super::spatial::{Axis, Space};
+use super::{Site, resized};
+use crate::memory::{Run, run2};
+use crate::number::{Number, by_dtype};
+
+/// Elements of the matrix of columns that fit the second cache.
+const COLUMNS: usize = 32 * 1024;
+
+pub(super) fn scratch(op: &Conv, x: &TensorType, kernel: &TensorType, out: &TensorType) -> usize {
+    if !x.dtype.is_float() {
+        return 0;
+    }
+    let plan = Layout::new(op, x, kernel, out);
+    plan.room().saturating_mul(x.dtype.size())
+}
+
+pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
+    let [x, kernel] = site.args else { return None };
+    let plan = Layout::new(op, &x.ty, &kernel.ty, &site.out.ty);
+    let dtype = site.out.ty.dtype;
+    let scratch = resized(site.scratch, dtype.size());
+    by_dtype!(number dtype, T => Some(run2(x.slot, kernel.slot, site.out.slot, scratch, move |x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]| {
+        if T::FLOAT {
+            plan.by_matrices(x, kernel, out, scratch);
+        } else {
+            plan.directly(x, kernel, out);
+        }
+        Ok(())
+    })), else None)
+}
+
+struct Layout {
+    images: usize,
+    groups: usize,
+    /// Channels of a group in the input and in the result.
+    channels: usize,
+    outputs: usize,
+    space: Space,
+    /// Elements of an image's channel, of a kernel's channel, and of a result's channel.
+    size: usize,
+    window: usize,
+    places: usize,
+    /// Places that are laid out at a time.
+    tile: usize,
+}
+
+impl Layout {
+    fn new(op: &Conv, x: &TensorType, kernel: &TensorType, out: &TensorType) -> Layout {
+        let spatial = op
+            .stride
+            .iter()
+            .zip(&op.padding)
+            .zip(op.dilation.iter().zip(&op.input_dilation));
+        let axes = spatial
+            .enumerate()
+            .map(|(i, ((stride, padding), (dilation, spread)))| Axis {
+                size: x.dim(2 + i),
+                out: out.dim(2 + i),
+                window: kernel.dim(2 + i),
+                stride: *stride,
+                low: i128::from(padding.0),
+                dilation: *dilation,
+                spread: *spread,
+            });
+        let space = Space::new(axes.collect());
+        let [size, window, places] = space.sizes();
+        let channels = kernel.dim(1);
+        let rows = channels.saturating_mul(window).max(1);
+        let tile = (COLUMNS / rows).max(16).min(places);
+        let groups = op.groups.max(1);
+        Layout {
+            images: x.dim(0),
+            groups,
+            channels,
+            outputs: kernel.dim(0) / groups,
+            space,
+            size,
+            window,
+            places,
+            tile,
+        }
+    }
+
+    fn terms(&self) -> usize {
+        self.channels.saturating_mul(self.window)
+    }
+
+    /// Elements of working memory.
+    fn room(&self) -> usize {
+        if self.space.is_identity() {
+            0
+        } else {
+            self.terms().saturating_mul(self.tile)
+        }
+    }
+
+    fn by_matrices<T: Number>(&self, x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]) {
+        let (terms, places) = (self.terms(), self.places);
+        if out.is_empty() {
+            return;
+        }
+        for image in 0..self.images {
+            for group in 0..self.groups {
+                let member = image * self.groups + group;
+                let x = &x[member * self.channels * self.size..][..self.channels * self.size];
+                let weights = &kernel[group * self.outputs * terms..][..self.outputs * terms];
+                let weights = Matrix {
+                    elements: weights,
+                    row: terms,
+                    column: 1,
+                };
+                let out = &mut out[member * self.outputs * places..][..self.outputs * places];
+                if self.space.is_identity() {
+                    let columns = Matrix {
+                        elements: x,
+                        row: self.size,
+                        column: 1,
+                    };
+                    multiply([self.outputs, places, terms], weights, columns, out, places);
+                    continue;
+                }
+                for from in (0..places).step_by(self.tile.max(1)) {
+                    let count = self.tile.min(places - from);
+                    let columns = &mut scratch[..terms * count];
+                    self.lay_out(x, from, count, columns);
+                    let columns = Matrix {
+                        elements: columns,
+                        row: count,
+                        column: 1,
+                    };
+                    multiply(
+                        [self.outputs, count, terms],
+                        weights,
+                        columns,
+                        &mut out[from..],
+                        places,
+                    );
+                }
+            }
+        }
+    }
+
+    /// The elements that the places from `from` on meet: a row for each element of the kernel, a
+    /// column for each place.
+    fn lay_out<T: Number>(&self, x: &[T], from: usize, count: usize, columns: &mut [T]) {
+        columns.fill(T::NOTHING);
+        let width = self.space.width();
+        let mut start = from;
+        while start < from + count {
+            // A part of one row of the result.
+            let (row, left) = (start / width, start % width);
+            let right = width.min(left + (from + count - start));
+            self.space.row(row, |k, base| {
+                for tap in &self.space.last {
+                    for channel in 0..self.channels {
+                        let line = (channel * self.window + k + tap.k) * count;
+                        // The column of the row's place 0, which may stand before the first one.
+                        let to = (line + start - from).wrapping_sub(left);
+                        let at = channel * self.size + base;
+                        if tap.out_step == 1 && tap.x_step == 1 {
+                            let first = tap.out.max(left);
+                            let last = (tap.out + tap.count).min(right);
+                            if first < last {
+                                let source = at + tap.x + (first - tap.out);
+                                columns[to.wrapping_add(first)..][..last - first]
+                                    .copy_from_slice(&x[source..][..last - first]);
+                            }
+                        } else {
+                            tap.each(left, right, |place, met| {
+                                columns[to.wrapping_add(place)] = x[at + met]
+                            });
+                        }
+                    }
+                }
+            });
+            start += right - left;
+        }
+    }
+
+    /// Element by element, for integers: sums wrap, so any order gives the same bits.
+    fn directly<T: Number>(&self, x: &[T], kernel: &[T], out: &mut [T]) {
+        let width = self.space.width();
+        if out.is_empty() || width == 0 {
+            return;
+        }
+        let outputs = self.groups * self.outputs;
+        let terms = self.terms();
+        for (i, out) in out.chunks_exact_mut(self.places).enumerate() {
+            let (image, output) = (i / outputs, i % outputs);
+            let group = output / self.outputs;
+            let first = (image * self.groups + group) * self.channels * self.size;
+            let weights = &kernel[output * terms..][..terms];
+            for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                out.fill(T::NOTHING);
+                self.space.row(row, |k, base| {
+                    for tap in &self.space.last {
+                        for channel in 0..self.channels {
+                            let weight = weights[channel * self.window + k + tap.k];
+                            let at = first + channel * self.size + base;
+                            tap.each(0, width, |place, met| {
+                                out[place] = out[place].plus(weight.times(x[at + met]));
+                            });
+                        }
+                    }
+                });
+            }
+        }
+    }
+}

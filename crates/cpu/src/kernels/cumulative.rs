@@ -1,0 +1,107 @@
+//! Running sums and products, and the linear recurrence.
+
+use super::{Site, around};
+use crate::memory::{Run, run1, run2};
+use crate::number::{Number, by_dtype};
+
+/// Columns that run side by side; their states stay in the first cache.
+const COLUMNS: usize = 256;
+
+pub(super) fn cumsum(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
+    by_dtype!(number site.out.ty.dtype, T => running::<T>(axis, reverse, site, |sum, x| T::add(x, sum)), else None)
+}
+
+pub(super) fn cumprod(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
+    by_dtype!(number site.out.ty.dtype, T => running::<T>(axis, reverse, site, |product, x| T::mul(x, product)), else None)
+}
+
+fn running<T: Number>(
+    axis: usize,
+    reverse: bool,
+    site: &Site<'_>,
+    join: impl Fn(T::Sum, T::Sum) -> T::Sum + Send + Sync + 'static,
+) -> Option<Run> {
+    let [x] = site.args else { return None };
+    let shape = Columns::new(around(&x.ty, axis), reverse);
+    Some(run1(
+        x.slot,
+        site.out.slot,
+        move |x: &[T], out: &mut [T]| {
+            shape.each(
+                |first, at, width, state: &mut [T::Sum]| {
+                    let columns = x[at..at + width].iter().zip(&mut out[at..at + width]);
+                    for (state, (x, out)) in state.iter_mut().zip(columns) {
+                        *state = if first {
+                            x.widen()
+                        } else {
+                            join(*state, x.widen())
+                        };
+                        *out = T::narrow(*state);
+                    }
+                },
+                T::ZERO,
+            );
+            Ok(())
+        },
+    ))
+}
+
+/// h_i = a_i * h_(i-1) + b_i, the product and the sum rounded one after the other.
+pub(super) fn recurrence(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
+    let [a, b] = site.args else { return None };
+    let shape = Columns::new(around(&a.ty, axis), reverse);
+    let (a, b, out) = (a.slot, b.slot, site.out.slot);
+    by_dtype!(number site.out.ty.dtype, T => Some(run2(a, b, out, site.scratch, move |a: &[T], b: &[T], out: &mut [T], _: &mut [u8]| {
+        shape.each(|first, at, width, state: &mut [<T as Number>::Sum]| {
+            let columns = a[at..at + width].iter().zip(&b[at..at + width]);
+            for (state, ((a, b), out)) in state.iter_mut().zip(columns.zip(&mut out[at..at + width])) {
+                *state = if first {
+                    b.widen()
+                } else {
+                    T::add(b.widen(), T::mul(a.widen(), *state))
+                };
+                *out = T::narrow(*state);
+            }
+        }, T::ZERO);
+        Ok(())
+    })), else None)
+}
+
+/// A walk along one axis, many columns at a time.
+struct Columns {
+    outer: usize,
+    n: usize,
+    inner: usize,
+    reverse: bool,
+}
+
+impl Columns {
+    fn new([outer, n, inner]: [usize; 3], reverse: bool) -> Columns {
+        Columns {
+            outer,
+            n,
+            inner,
+            reverse,
+        }
+    }
+
+    /// Calls `f` with whether the place is the first of its run, the position of its first column,
+    /// the number of columns and their states.
+    #[inline(always)]
+    fn each<S: Copy>(&self, mut f: impl FnMut(bool, usize, usize, &mut [S]), start: S) {
+        if self.n == 0 || self.inner == 0 {
+            return;
+        }
+        for group in 0..self.outer {
+            for column in (0..self.inner).step_by(COLUMNS) {
+                let width = COLUMNS.min(self.inner - column);
+                let mut state = [start; COLUMNS];
+                for i in 0..self.n {
+                    let place = if self.reverse { self.n - 1 - i } else { i };
+                    let at = (group * self.n + place) * self.inner + column;
+                    f(i == 0, at, width, &mut state[..width]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `dot`: any contraction, as a batch of products of matrices.
+//!
+//! Strides express transposed operands. An operand is copied to working memory only where its free
+//! or its contracted axes cannot be walked with one step.
+
+use cotangent_array::Shape;
+use cotangent_graph::TensorType;
+use cotangent_graph::ops::Dot;
+use smallvec::SmallVec;
+
+use super::matrix::{Matrix, multiply};
+use super::moves::{Dim, Walk, strides};
+use super::{Site, resized};
+use crate::memory::{Run, run2};
+use crate::number::{Number, by_dtype};
+
+pub(super) fn scratch(op: &Dot, x: &TensorType, y: &TensorType) -> usize {
+    let product = Product::new(op, &x.shape, &y.shape);
+    (product.a.room() + product.b.room()).saturating_mul(x.dtype.size())
+}
+
+pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
+    let [x, y] = site.args else { return None };
+    let product = Product::new(op, &x.ty.shape, &y.ty.shape);
+    let dtype = site.out.ty.dtype;
+    let scratch = resized(site.scratch, dtype.size());
+    by_dtype!(number dtype, T => Some(run2(x.slot, y.slot, site.out.slot, scratch, move |x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]| {
+        product.run(x, y, out, scratch);
+        Ok(())
+    })), else None)
+}
+
+/// A batch of products of matrices.
+struct Product {
+    /// Rows and columns of a result, terms of each element.
+    m: usize,
+    n: usize,
+    k: usize,
+    /// For each shared axis its length and the steps in both operands.
+    batch: SmallVec<[(usize, usize, usize); 2]>,
+    a: Side,
+    b: Side,
+}
+
+/// One operand: the steps of its free and of its contracted axes, after a copy if there is one.
+struct Side {
+    free: usize,
+    contract: usize,
+    batch: SmallVec<[usize; 2]>,
+    copied: Option<(Walk, usize)>,
+}
+
+impl Product {
+    fn new(op: &Dot, x: &Shape, y: &Shape) -> Product {
+        let (free_x, free_y) = op.free_axes(x.rank(), y.rank());
+        let length = |shape: &Shape, axes: &[usize]| {
+            axes.iter()
+                .filter_map(|a| shape.get(*a))
+                .fold(1_usize, |n, d| n.saturating_mul(*d))
+        };
+        // Contracted pairs may be taken in any order that is the same for both operands.
+        let pairs: Vec<(usize, usize)> = op
+            .contract
+            .0
+            .iter()
+            .copied()
+            .zip(op.contract.1.iter().copied())
+            .collect();
+        let (mut by_x, mut by_y) = (pairs.clone(), pairs);
+        by_x.sort_unstable();
+        by_y.sort_unstable_by_key(|(_, y)| *y);
+        let sides = [by_x, by_y].map(|pairs| {
+            let (of_x, of_y): (Vec<usize>, Vec<usize>) = pairs.into_iter().unzip();
+            (
+                Side::new(x, &op.batch.0, &free_x, &of_x),
+                Side::new(y, &op.batch.1, &free_y, &of_y),
+            )
+        });
+        let [first, second] = sides;
+        let room = |(a, b): &(Side, Side)| a.room() + b.room();
+        let (a, b) = if room(&second) < room(&first) {
+            second
+        } else {
+            first
+        };
+        let sizes = op.batch.0.iter().filter_map(|axis| x.get(*axis));
+        let batch = sizes
+            .zip(a.batch.iter().zip(&b.batch))
+            .map(|(n, (a, b))| (*n, *a, *b))
+            .collect();
+        Product {
+            m: length(x, &free_x),
+            n: length(y, &free_y),
+            k: length(x, &op.contract.0),
+            batch,
+            a,
+            b,
+        }
+    }
+
+    fn run<T: Number>(&self, x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]) {
+        let size = self.m.saturating_mul(self.n);
+        if out.is_empty() || size == 0 {
+            return;
+        }
+        let (left, right) = scratch.split_at_mut(self.a.room().min(scratch.len()));
+        let (x, y) = (self.a.elements(x, left), self.b.elements(y, right));
+        let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, self.batch.len());
+        let (mut at_x, mut at_y) = (0, 0);
+        for out in out.chunks_exact_mut(size) {
+            let a = Matrix {
+                elements: &x[at_x.min(x.len())..],
+                row: self.a.free,
+                column: self.a.contract,
+            };
+            let b = Matrix {
+                elements: &y[at_y.min(y.len())..],
+                row: self.b.contract,
+                column: self.b.free,
+            };
+            multiply([self.m, self.n, self.k], a, b, out, self.n);
+            for (i, (n, by_x, by_y)) in index.iter_mut().zip(&self.batch).rev() {
+                *i += 1;
+                at_x += by_x;
+                at_y += by_y;
+                if *i < *n {
+                    break;
+                }
+                *i = 0;
+                at_x -= by_x * n;
+                at_y -= by_y * n;
+            }
+        }
+    }
+}
+
+impl Side {
+    fn new(shape: &Shape, batch: &[usize], free: &[usize], contract: &[usize]) -> Side {
+        if shape.elements() == 0 {
+            let batch = SmallVec::from_elem(0, batch.len());
+            return Side {
+                free: 1,
+                contract: 1,
+                batch,
+                copied: None,
+            };
+        }
+        let steps = shape.strides();
+        let step = |axis: &usize| steps.get(*axis).copied().unwrap_or(0);
+        if let (Some(free), Some(contract)) =
+            (joined(shape, &steps, free), joined(shape, &steps, contract))
+        {
+            return Side {
+                free,
+                contract,
+                batch: batch.iter().map(step).collect(),
+                copied: None,
+            };
+        }
+        // A copy in the order: shared axes, free axes, contracted axes.
+        let order: Vec<usize> = batch.iter().chain(free).chain(contract).copied().collect();
+        let copy: Shape = order
+            .iter()
+            .map(|a| shape.get(*a).copied().unwrap_or(1))
+            .collect();
+        let (from, to) = (strides(shape), copy.strides());
+        let dims = order.iter().zip(copy.iter()).zip(&to);
+        let dims = dims.map(|((a, n), to)| Dim {
+            n: *n,
+            from: from.get(*a).copied().unwrap_or(0),
+            to: *to,
+        });
+        let walk = Walk::new(dims, 0, 0);
+        let terms = contract.iter().filter_map(|a| shape.get(*a)).product();
+        Side {
+            free: terms,
+            contract: 1,
+            batch: to.iter().take(batch.len()).copied().collect(),
+            copied: Some((walk, shape.elements())),
+        }
+    }
+
+    /// Elements of working memory, in whole lines of 64 bytes for any dtype.
+    fn room(&self) -> usize {
+        self.copied
+            .as_ref()
+            .map_or(0, |(_, n)| n.next_multiple_of(64))
+    }
+
+    fn elements<'a, T: Number>(&self, x: &'a [T], scratch: &'a mut [T]) -> &'a [T] {
+        match &self.copied {
+            None => x,
+            Some((walk, n)) => {
+                walk.copy(x, scratch);
+                &scratch[..*n]
+            }
+        }
+    }
+}
+
+/// The one step with which these axes can be walked in row-major order, if there is one.
+fn joined(shape: &Shape, steps: &[usize], axes: &[usize]) -> Option<usize> {
+    let mut inner: Option<(usize, usize)> = None;
+    let mut whole = 1_usize;
+    for axis in axes.iter().rev() {
+        let (n, step) = (*shape.get(*axis)?, *steps.get(*axis)?);
+        if n == 1 {
+            continue;
+        }
+        match inner {
+            None => inner = Some((step, n)),
+            Some((first, _)) if step != first.checked_mul(whole)? => return None,
+            Some(_) => {}
+        }
+        whole = whole.checked_mul(n)?;
+    }
+    Some(inner.map_or(1, |(step, _)| step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(op: &Dot, x: impl Into<Shape>, y: impl Into<Shape>) -> usize {
+        let product = Product::new(op, &x.into(), &y.into());
+        product.a.room() + product.b.room()
+    }
+
+    fn op(x: &[usize], y: &[usize]) -> Dot {
+        Dot {
+            contract: (x.to_vec(), y.to_vec()),
+            batch: (Vec::new(), Vec::new()),
+        }
+    }
+
+    #[test]
+    fn transposed_operands_are_not_copied() {
+        assert_eq!(room(&op(&[1], &[0]), [3, 4], [4, 5]), 0);
+        assert_eq!(room(&op(&[0], &[0]), [4, 3], [4, 5]), 0);
+        assert_eq!(room(&op(&[1], &[1]), [3, 4], [5, 4]), 0);
+        assert_eq!(room(&op(&[0, 1], &[0, 1]), [4, 3, 2], [4, 3, 5]), 0);
+        // Pairs in the wrong order, but the order of pairs is free.
+        assert_eq!(room(&op(&[1, 0], &[1, 0]), [4, 3, 2], [4, 3, 5]), 0);
+    }
+
+    #[test]
+    fn what_no_step_walks_is_copied() {
+        assert_eq!(room(&op(&[1], &[0]), [3, 4, 2], [4, 5]), 64);
+        assert_eq!(room(&op(&[0, 2], &[0, 1]), [3, 4, 2], [3, 2, 5]), 64);
+    }
+}

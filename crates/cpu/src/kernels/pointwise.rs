@@ -1,0 +1,266 @@
+//! Pointwise operations: a loop for each row and dtype, and the drivers that feed them.
+//!
+//! A loop is a safe function over slices, with the row's meaning inlined; the match over rows stands
+//! outside it. An f32 is computed in f64 and rounded, as the reference evaluator does; the compiler
+//! narrows what it can prove equal (+ - * / sqrt, comparisons) back to f32.
+
+use cotangent_array::Element;
+use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
+
+use super::Site;
+use crate::memory::{BLOCK, Cell, Feed, Frame, Run, Sink, Slot};
+use crate::number::{Bits, Float, Number, by_dtype};
+
+type Loop1<A, U> = fn(&[A], &mut [U]);
+type Loop2<A, B, U> = fn(&[A], &[B], &mut [U]);
+type Loop3<A, B, C, U> = fn(&[A], &[B], &[C], &mut [U]);
+
+/// Matches a row against all rows, each arm with the row as a constant.
+macro_rules! rows {
+    ($op:expr, $E:ident: $($V:ident)+; $row:ident => $body:expr) => {
+        match $op { $($E::$V => { const $row: $E = $E::$V; $body })+ }
+    };
+}
+
+macro_rules! unary_rows {
+    ($op:expr, $row:ident => $body:expr) => {
+        rows!($op, Unary: Neg StopGradient Not Abs Sign Floor Ceil Round Trunc Sqrt Rsqrt Cbrt Exp
+            Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Tan Asin Acos Atan Sinh Cosh Tanh Asinh Acosh
+            Atanh Sigmoid Erf Erfc Lgamma Digamma; $row => $body)
+    };
+}
+
+macro_rules! binary_rows {
+    ($op:expr, $row:ident => $body:expr) => {
+        rows!($op, Binary: Add Sub Mul Zmul Div Rem Pow Atan2 Maximum Minimum And Or Xor Shl Shr;
+            $row => $body)
+    };
+}
+
+macro_rules! compare_rows {
+    ($op:expr, $row:ident => $body:expr) => {
+        rows!($op, Compare: Eq Ne Lt Le Gt Ge; $row => $body)
+    };
+}
+
+pub(super) fn unary(op: Unary, site: &Site<'_>) -> Option<Run> {
+    let dtype = site.out.ty.dtype;
+    by_dtype!(float dtype, T => return run1(site, unary_float::<T>(op)), else {});
+    op.int()?;
+    by_dtype!(bits dtype, T => run1(site, unary_bits::<T>(op)), else None)
+}
+
+fn unary_float<T: Float>(op: Unary) -> Loop1<T, T> {
+    unary_rows!(op, ROW => |x, out| map(x, out, |x| T::of(ROW.float(x.to()))))
+}
+
+fn unary_bits<T: Bits>(op: Unary) -> Loop1<T, T> {
+    unary_rows!(op, ROW => |x, out| if let Some(f) = ROW.int() {
+        map(x, out, |x| T::of(f(x.to())))
+    })
+}
+
+pub(super) fn indexed(op: Indexed, n: i64, site: &Site<'_>) -> Option<Run> {
+    let dtype = site.out.ty.dtype;
+    by_dtype!(float dtype, T => return match op {
+        Indexed::Powi => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(Indexed::Powi.float(n, x.to())))),
+        Indexed::Polygamma => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(Indexed::Polygamma.float(n, x.to())))),
+    }, else {});
+    by_dtype!(bits dtype, T => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(op.int(n, x.to())))), else None)
+}
+
+pub(super) fn binary(op: Binary, site: &Site<'_>) -> Option<Run> {
+    let dtype = site.out.ty.dtype;
+    by_dtype!(float dtype, T => return run2(site, binary_float::<T>(op)), else {});
+    by_dtype!(number dtype, T => if let Some(f) = binary_number::<T>(op) { return run2(site, f) }, else {});
+    op.int()?;
+    by_dtype!(bits dtype, T => run2(site, binary_bits::<T>(op)), else None)
+}
+
+fn binary_float<T: Float>(op: Binary) -> Loop2<T, T, T> {
+    match binary_number::<T>(op) {
+        Some(f) => f,
+        None => {
+            binary_rows!(op, ROW => |x, y, out| map2(x, y, out, |x, y| T::of(ROW.float(x.to(), y.to()))))
+        }
+    }
+}
+
+/// Rows that are the same in the type itself as in the wider one.
+fn binary_number<T: Number>(op: Binary) -> Option<Loop2<T, T, T>> {
+    Some(match op {
+        Binary::Add => |x, y, out| map2(x, y, out, T::plus),
+        Binary::Mul => |x, y, out| map2(x, y, out, T::times),
+        Binary::Zmul => |x, y, out| {
+            map2(x, y, out, |x, y| {
+                let product = x.times(y);
+                if x == T::NOTHING { T::NOTHING } else { product }
+            })
+        },
+        Binary::Maximum => |x, y, out| map2(x, y, out, T::larger),
+        Binary::Minimum => |x, y, out| map2(x, y, out, T::smaller),
+        _ => return None,
+    })
+}
+
+fn binary_bits<T: Bits>(op: Binary) -> Loop2<T, T, T> {
+    binary_rows!(op, ROW => |x, y, out| if let Some(f) = ROW.int() {
+        map2(x, y, out, |x, y| T::of(f(x.to(), y.to())))
+    })
+}
+
+pub(super) fn compare(op: Compare, site: &Site<'_>) -> Option<Run> {
+    let dtype = site.args.first()?.ty.dtype;
+    by_dtype!(float dtype, T => return run2(site, compare_float::<T>(op)), else {});
+    by_dtype!(bits dtype, T => run2(site, compare_bits::<T>(op)), else None)
+}
+
+fn compare_float<T: Float>(op: Compare) -> Loop2<T, T, bool> {
+    compare_rows!(op, ROW => |x, y, out| map2(x, y, out, |x, y| ROW.float(x.to(), y.to())))
+}
+
+fn compare_bits<T: Bits>(op: Compare) -> Loop2<T, T, bool> {
+    compare_rows!(op, ROW => |x, y, out| map2(x, y, out, |x, y| ROW.int(x.to(), y.to())))
+}
+
+pub(super) fn test(op: Test, site: &Site<'_>) -> Option<Run> {
+    let dtype = site.args.first()?.ty.dtype;
+    by_dtype!(float dtype, T => return run1(site, test_float::<T>(op)), else {});
+    by_dtype!(bits dtype, T => run1(site, move |x: &[T], out: &mut [bool]| map(x, out, |_| op.int())), else None)
+}
+
+fn test_float<T: Float>(op: Test) -> Loop1<T, bool> {
+    rows!(op, Test: IsFinite IsNan IsInf; ROW => |x, out| map(x, out, |x| ROW.float(x.to())))
+}
+
+pub(super) fn ternary(op: Ternary, site: &Site<'_>) -> Option<Run> {
+    let dtype = site.out.ty.dtype;
+    match op {
+        // Only bits move, so one loop serves all dtypes of a size.
+        Ternary::Select => by_dtype!(size dtype, T => run3(site, select::<T>), else None),
+        Ternary::Clamp => by_dtype!(number dtype, T => run3(site, clamp::<T>), else None),
+    }
+}
+
+fn select<T: Cell>(condition: &[bool], x: &[T], y: &[T], out: &mut [T]) {
+    for (out, (c, (x, y))) in out.iter_mut().zip(condition.iter().zip(x.iter().zip(y))) {
+        *out = if *c { *x } else { *y };
+    }
+}
+
+fn clamp<T: Number>(x: &[T], low: &[T], high: &[T], out: &mut [T]) {
+    for (out, (x, (low, high))) in out.iter_mut().zip(x.iter().zip(low.iter().zip(high))) {
+        *out = x.larger(*low).smaller(*high);
+    }
+}
+
+pub(super) fn convert(site: &Site<'_>) -> Option<Run> {
+    let from = site.args.first()?.ty.dtype;
+    by_dtype!(any from, A => by_dtype!(any site.out.ty.dtype, U => {
+        let convert: Loop1<A, U> = |x, out| map(x, out, |x| U::from_scalar(x.to_scalar()));
+        run1(site, convert)
+    }, else None), else None)
+}
+
+#[inline(always)]
+fn map<A: Element, U: Element>(x: &[A], out: &mut [U], f: impl Fn(A) -> U) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = f(*x);
+    }
+}
+
+#[inline(always)]
+fn map2<A: Element, U: Element>(x: &[A], y: &[A], out: &mut [U], f: impl Fn(A, A) -> U) {
+    for (out, (x, y)) in out.iter_mut().zip(x.iter().zip(y)) {
+        *out = f(*x, *y);
+    }
+}
+
+fn run1<A: Cell, U: Cell>(
+    site: &Site<'_>,
+    f: impl Fn(&[A], &mut [U]) + Send + Sync + 'static,
+) -> Option<Run> {
+    let [x] = site.args else { return None };
+    let (x, out, in_place) = (x.slot, site.out.slot, site.in_place);
+    Some(Box::new(move |frame| {
+        // SAFETY: the plan was checked: the operand has as many elements as the result or one, and
+        // where they share memory the operand is read before the result is written.
+        unsafe {
+            let x = Feed::<A>::new(frame, x, out.len);
+            each_block(
+                frame,
+                out,
+                x.is_plain() && !in_place,
+                in_place,
+                |from, count, sink| {
+                    sink.put(from, count, |out| f(x.block(from, count), out));
+                },
+            );
+        }
+        Ok(())
+    }))
+}
+
+fn run2<A: Cell, B: Cell, U: Cell>(site: &Site<'_>, f: Loop2<A, B, U>) -> Option<Run> {
+    let [x, y] = site.args else { return None };
+    let (x, y, out, in_place) = (x.slot, y.slot, site.out.slot, site.in_place);
+    Some(Box::new(move |frame| {
+        // SAFETY: as in `run1`.
+        unsafe {
+            let (x, y) = (
+                Feed::<A>::new(frame, x, out.len),
+                Feed::<B>::new(frame, y, out.len),
+            );
+            let whole = x.is_plain() && y.is_plain() && !in_place;
+            each_block(frame, out, whole, in_place, |from, count, sink| {
+                sink.put(from, count, |out| {
+                    f(x.block(from, count), y.block(from, count), out)
+                });
+            });
+        }
+        Ok(())
+    }))
+}
+
+fn run3<A: Cell, B: Cell, C: Cell, U: Cell>(site: &Site<'_>, f: Loop3<A, B, C, U>) -> Option<Run> {
+    let [x, y, z] = site.args else { return None };
+    let (x, y, z, out, in_place) = (x.slot, y.slot, z.slot, site.out.slot, site.in_place);
+    Some(Box::new(move |frame| {
+        // SAFETY: as in `run1`.
+        unsafe {
+            let x = Feed::<A>::new(frame, x, out.len);
+            let (y, z) = (
+                Feed::<B>::new(frame, y, out.len),
+                Feed::<C>::new(frame, z, out.len),
+            );
+            let whole = x.is_plain() && y.is_plain() && z.is_plain() && !in_place;
+            each_block(frame, out, whole, in_place, |from, count, sink| {
+                let (x, y, z) = (
+                    x.block(from, count),
+                    y.block(from, count),
+                    z.block(from, count),
+                );
+                sink.put(from, count, |out| f(x, y, z, out));
+            });
+        }
+        Ok(())
+    }))
+}
+
+/// Calls `f` for all elements at once, or block by block.
+#[inline(always)]
+fn each_block<U: Cell>(
+    frame: &Frame<'_>,
+    out: Slot,
+    whole: bool,
+    in_place: bool,
+    mut f: impl FnMut(usize, usize, &mut Sink<U>),
+) {
+    let mut sink = Sink::new(frame, out, in_place);
+    if whole {
+        return f(0, out.len, &mut sink);
+    }
+    for from in (0..out.len).step_by(BLOCK) {
+        f(from, BLOCK.min(out.len - from), &mut sink);
+    }
+}

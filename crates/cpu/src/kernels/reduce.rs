@@ -1,0 +1,360 @@
+//! Reductions: axes vanish and one number stands for all elements along them.
+//!
+//! The order in which elements are joined is a tree fixed by the shape alone: contiguous elements in
+//! blocks of [`LEAF`] by [`LANES`] lanes side by side, blocks pairwise; along strided axes in blocks
+//! of [`ROWS`] rows. So the same values give the same bits, and the rounding error of a sum grows
+//! with the logarithm of its length.
+
+use std::marker::PhantomData;
+
+use cotangent_array::Shape;
+use smallvec::SmallVec;
+
+use super::Site;
+use crate::memory::{Cell, Run, run1};
+use crate::number::{Float, Number, by_dtype};
+
+/// How elements are joined.
+pub(super) trait Fold: Send + Sync + 'static {
+    type In: Cell;
+    type Acc: Copy;
+    type Out: Cell;
+    const START: Self::Acc;
+    fn lift(x: Self::In) -> Self::Acc;
+    fn join(x: Self::Acc, y: Self::Acc) -> Self::Acc;
+    fn finish(x: Self::Acc) -> Self::Out;
+}
+
+macro_rules! folds {
+    ($(
+        $(#[doc = $doc:literal])?
+        $F:ident<$T:ident: $bound:ident> $In:ty => $Acc:ty => $Out:ty {
+            $start:expr, |$x:ident| $lift:expr, |$a:ident, $b:ident| $join:expr, |$r:ident| $finish:expr
+        }
+    )+) => {$(
+        $(#[doc = $doc])?
+        struct $F<$T>(PhantomData<fn() -> $T>);
+        impl<$T: $bound> Fold for $F<$T> {
+            type In = $In;
+            type Acc = $Acc;
+            type Out = $Out;
+            const START: $Acc = $start;
+            #[inline(always)]
+            fn lift($x: $In) -> $Acc {
+                $lift
+            }
+            #[inline(always)]
+            fn join($a: $Acc, $b: $Acc) -> $Acc {
+                $join
+            }
+            #[inline(always)]
+            fn finish($r: $Acc) -> $Out {
+                $finish
+            }
+        }
+    )+};
+}
+
+folds! {
+    Sum<T: Number> T => T::Sum => T { T::ZERO, |x| x.widen(), |a, b| T::add(a, b), |r| T::narrow(r) }
+    Product<T: Number> T => T::Sum => T { T::ONE, |x| x.widen(), |a, b| T::mul(a, b), |r| T::narrow(r) }
+    Largest<T: Number> T => T => T { T::LOWEST, |x| x, |a, b| a.larger(b), |r| r }
+    Smallest<T: Number> T => T => T { T::HIGHEST, |x| x, |a, b| a.smaller(b), |r| r }
+    /// The root of the sum of squares, without scaling.
+    Length<T: Float> T => f64 => T { 0.0, |x| x.to() * x.to(), |a, b| a + b, |r| T::of(r.sqrt()) }
+    Either<T: Logic> T => bool => bool { false, |x| x.truth(), |a, b| a | b, |r| r }
+    Both<T: Logic> T => bool => bool { true, |x| x.truth(), |a, b| a & b, |r| r }
+}
+
+/// bool, as a bound for the table above.
+trait Logic: Cell {
+    fn truth(self) -> bool;
+}
+
+impl Logic for bool {
+    #[inline(always)]
+    fn truth(self) -> bool {
+        self
+    }
+}
+
+const LANES: usize = 8;
+const LEAF: usize = 256;
+const ROWS: usize = 64;
+/// Columns that are reduced side by side; their accumulators stay in the first cache.
+const COLUMNS: usize = 256;
+
+pub(super) fn sum(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    by_dtype!(number site.out.ty.dtype, T => fold::<Sum<T>>(axes, site), else None)
+}
+
+pub(super) fn prod(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    by_dtype!(number site.out.ty.dtype, T => fold::<Product<T>>(axes, site), else None)
+}
+
+pub(super) fn max(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    by_dtype!(number site.out.ty.dtype, T => fold::<Largest<T>>(axes, site), else None)
+}
+
+pub(super) fn min(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    by_dtype!(number site.out.ty.dtype, T => fold::<Smallest<T>>(axes, site), else None)
+}
+
+pub(super) fn any(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    fold::<Either<bool>>(axes, site)
+}
+
+pub(super) fn all(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    fold::<Both<bool>>(axes, site)
+}
+
+fn fold<F: Fold>(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    let [x] = site.args else { return None };
+    let plan = Reduction::new(&x.ty.shape, axes);
+    Some(run1(
+        x.slot,
+        site.out.slot,
+        move |x: &[F::In], out: &mut [F::Out]| {
+            plan.run::<F>(x, out);
+            Ok(())
+        },
+    ))
+}
+
+/// The Euclidean length. Squares are added without scaling first, which is right unless they
+/// overflow or vanish; those results, and none else, are computed again with scaled elements.
+pub(super) fn norm(axes: &[usize], site: &Site<'_>) -> Option<Run> {
+    let [x] = site.args else { return None };
+    let plan = Reduction::new(&x.ty.shape, axes);
+    by_dtype!(float site.out.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
+        plan.run::<Length<T>>(x, out);
+        plan.again(x, out, |length| !(1e-140..1e140).contains(&length.to()), |elements| {
+            let largest = elements(&mut |m, x| m.larger(x.abs()), 0.0);
+            let scale = scale(largest);
+            let sum = elements(&mut |sum, x| sum + (x / scale) * (x / scale), 0.0);
+            T::of(scale * sum.sqrt())
+        });
+        Ok(())
+    })), else None)
+}
+
+/// The power of two just below a magnitude, by which scaling is exact.
+fn scale(largest: f64) -> f64 {
+    if !largest.is_finite() {
+        1.0
+    } else if largest < f64::MIN_POSITIVE {
+        f64::MIN_POSITIVE
+    } else {
+        f64::from_bits(largest.to_bits() & f64::INFINITY.to_bits())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Dim {
+    n: usize,
+    step: usize,
+}
+
+/// How a shape is reduced: axes without length 1, neighbours of one kind joined.
+#[derive(Debug)]
+struct Reduction {
+    /// Axes that stay and axes that vanish, outermost first, but for the innermost of all.
+    kept: SmallVec<[Dim; 4]>,
+    gone: SmallVec<[Dim; 4]>,
+    /// The innermost axis, contiguous, and whether it stays.
+    inner: usize,
+    inner_stays: bool,
+    /// Whether there is nothing to reduce.
+    empty: bool,
+}
+
+impl Reduction {
+    fn new(shape: &Shape, axes: &[usize]) -> Reduction {
+        let mut groups: SmallVec<[(Dim, bool); 6]> = SmallVec::new();
+        for (axis, (n, step)) in shape.iter().zip(shape.strides()).enumerate() {
+            let stays = !axes.contains(&axis);
+            match groups.last_mut() {
+                _ if *n == 1 => {}
+                Some((outer, kind)) if *kind == stays => {
+                    *outer = Dim {
+                        n: outer.n.saturating_mul(*n),
+                        step,
+                    };
+                }
+                _ => groups.push((Dim { n: *n, step }, stays)),
+            }
+        }
+        let (inner, inner_stays) = groups
+            .pop()
+            .map_or((1, true), |(dim, stays)| (dim.n, stays));
+        let of = |kind: bool| {
+            groups
+                .iter()
+                .filter(|(_, stays)| *stays == kind)
+                .map(|(dim, _)| *dim)
+                .collect()
+        };
+        Reduction {
+            kept: of(true),
+            gone: of(false),
+            inner,
+            inner_stays,
+            empty: shape.elements() == 0,
+        }
+    }
+
+    fn run<F: Fold>(&self, x: &[F::In], out: &mut [F::Out]) {
+        if self.empty {
+            return out.fill(F::finish(F::START));
+        }
+        let mut out = out.iter_mut();
+        if !self.inner_stays {
+            return each(&self.kept, |base| {
+                let mut sum = F::START;
+                each(&self.gone, |at| {
+                    sum = F::join(sum, row::<F>(&x[base + at..][..self.inner]))
+                });
+                if let Some(out) = out.next() {
+                    *out = F::finish(sum);
+                }
+            });
+        }
+        let mut out = out.into_slice();
+        each(&self.kept, |base| {
+            let (part, rest) = std::mem::take(&mut out).split_at_mut(self.inner);
+            out = rest;
+            for (i, part) in part.chunks_mut(COLUMNS).enumerate() {
+                self.columns::<F>(&x[base + i * COLUMNS..], part);
+            }
+        });
+    }
+
+    /// Reduces some columns side by side.
+    fn columns<F: Fold>(&self, x: &[F::In], out: &mut [F::Out]) {
+        let width = out.len();
+        let (mut total, mut block) = ([F::START; COLUMNS], [F::START; COLUMNS]);
+        let mut rows = 0;
+        each(&self.gone, |at| {
+            for (sum, x) in block[..width].iter_mut().zip(&x[at..at + width]) {
+                *sum = F::join(*sum, F::lift(*x));
+            }
+            rows += 1;
+            if rows == ROWS {
+                for (total, sum) in total[..width].iter_mut().zip(&mut block[..width]) {
+                    *total = F::join(*total, *sum);
+                    *sum = F::START;
+                }
+                rows = 0;
+            }
+        });
+        for ((out, total), sum) in out.iter_mut().zip(total).zip(block) {
+            *out = F::finish(F::join(total, sum));
+        }
+    }
+
+    /// Computes the results anew that `wanted` asks for, from a fold over their elements as f64.
+    fn again<T: Float>(
+        &self,
+        x: &[T],
+        out: &mut [T],
+        wanted: impl Fn(T) -> bool,
+        compute: impl Fn(&dyn Fn(&mut dyn FnMut(f64, f64) -> f64, f64) -> f64) -> T,
+    ) {
+        if self.empty || !out.iter().any(|x| wanted(*x)) {
+            return;
+        }
+        let mut results = out.iter_mut();
+        each(&self.kept, |base| {
+            let columns = if self.inner_stays { self.inner } else { 1 };
+            for (column, result) in results.by_ref().take(columns).enumerate() {
+                if !wanted(*result) {
+                    continue;
+                }
+                *result = compute(&|f, start| {
+                    let mut acc = start;
+                    each(&self.gone, |at| {
+                        let first = base + at + column;
+                        let run = if self.inner_stays { 1 } else { self.inner };
+                        acc = x[first..first + run]
+                            .iter()
+                            .fold(acc, |acc, x| f(acc, x.to()));
+                    });
+                    acc
+                });
+            }
+        });
+    }
+}
+
+/// Calls `f` with the position of each index of the axes, in row-major order.
+#[inline(always)]
+fn each(dims: &[Dim], mut f: impl FnMut(usize)) {
+    match dims {
+        [] => f(0),
+        [dim] => (0..dim.n).for_each(|i| f(i * dim.step)),
+        _ => {
+            let mut index: SmallVec<[usize; 6]> = SmallVec::from_elem(0, dims.len());
+            let mut at = 0;
+            loop {
+                f(at);
+                let mut axis = dims.len();
+                loop {
+                    let Some(next) = axis.checked_sub(1) else {
+                        return;
+                    };
+                    axis = next;
+                    let dim = dims[axis];
+                    index[axis] += 1;
+                    at += dim.step;
+                    if index[axis] < dim.n {
+                        break;
+                    }
+                    index[axis] = 0;
+                    at -= dim.step * dim.n;
+                }
+            }
+        }
+    }
+}
+
+/// All elements of a contiguous run: leaves joined pairwise, as if by halving.
+fn row<F: Fold>(x: &[F::In]) -> F::Acc {
+    if x.len() <= LEAF {
+        return leaf::<F>(x);
+    }
+    // Sums of 1, 2, 4, ... leaves that wait for a partner of their size.
+    let mut waiting: SmallVec<[F::Acc; 64]> = SmallVec::new();
+    for (i, part) in x.chunks(LEAF).enumerate() {
+        let mut sum = leaf::<F>(part);
+        for _ in 0..(i + 1).trailing_zeros() {
+            if let Some(partner) = waiting.pop() {
+                sum = F::join(partner, sum);
+            }
+        }
+        waiting.push(sum);
+    }
+    let last = waiting.pop().unwrap_or(F::START);
+    waiting
+        .into_iter()
+        .rev()
+        .fold(last, |sum, partner| F::join(partner, sum))
+}
+
+fn leaf<F: Fold>(x: &[F::In]) -> F::Acc {
+    let mut lanes = [F::START; LANES];
+    let mut chunks = x.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = F::join(*lane, F::lift(*x));
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = F::join(*lane, F::lift(*x));
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    let (low, high) = (
+        F::join(F::join(a, b), F::join(c, d)),
+        F::join(F::join(e, f), F::join(g, h)),
+    );
+    F::join(low, high)
+}

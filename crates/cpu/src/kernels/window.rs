@@ -1,0 +1,152 @@
+//! Sums, maxima and their places in windows that slide along the last axes.
+//!
+//! A row of results is computed at a time: for each position in the window, in row-major order, the
+//! elements that it meets are joined to the results. So each result joins its elements in row-major
+//! order, as the reference evaluator does.
+
+use cotangent_graph::ops::{WindowArgMax, WindowMax, WindowSum};
+
+use super::spatial::{Axis, Space};
+use super::{Site, out_of_range};
+use crate::memory::{Run, run1};
+use crate::number::{Number, by_dtype};
+
+/// Results that are computed side by side.
+const COLUMNS: usize = 256;
+
+/// The attributes of a window operation.
+pub(super) struct Windows<'a> {
+    window: &'a [usize],
+    stride: &'a [usize],
+    padding: &'a [(usize, usize)],
+    dilation: &'a [usize],
+}
+
+impl<'a> Windows<'a> {
+    pub(super) fn of_sum(op: &'a WindowSum) -> Self {
+        Windows {
+            window: &op.window,
+            stride: &op.stride,
+            padding: &op.padding,
+            dilation: &op.dilation,
+        }
+    }
+
+    pub(super) fn of_max(op: &'a WindowMax) -> Self {
+        Windows {
+            window: &op.window,
+            stride: &op.stride,
+            padding: &op.padding,
+            dilation: &op.dilation,
+        }
+    }
+
+    pub(super) fn of_argmax(op: &'a WindowArgMax) -> Self {
+        Windows {
+            window: &op.window,
+            stride: &op.stride,
+            padding: &op.padding,
+            dilation: &op.dilation,
+        }
+    }
+
+    fn space(&self, site: &Site<'_>) -> Option<Space> {
+        let [x] = site.args else { return None };
+        let leading = x.ty.rank().checked_sub(self.window.len())?;
+        let attributes = self
+            .window
+            .iter()
+            .zip(self.stride)
+            .zip(self.padding.iter().zip(self.dilation));
+        let axes = attributes
+            .enumerate()
+            .map(|(i, ((window, stride), (padding, dilation)))| Axis {
+                size: x.ty.dim(leading + i),
+                out: site.out.ty.dim(leading + i),
+                window: *window,
+                stride: *stride,
+                low: padding.0 as i128,
+                dilation: *dilation,
+                spread: 1,
+            });
+        Some(Space::new(axes.collect()))
+    }
+}
+
+pub(super) fn sum(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
+    let space = windows.space(site)?;
+    let [x] = site.args else { return None };
+    by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
+        each_part(&space, x, out, |x, out, meet| {
+            let mut sums = [T::ZERO; COLUMNS];
+            meet(&mut |i, at| sums[i] = T::add(sums[i], x[at].widen()));
+            for (out, sum) in out.iter_mut().zip(sums) {
+                *out = T::narrow(sum);
+            }
+        });
+        Ok(())
+    })), else None)
+}
+
+pub(super) fn max(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
+    let space = windows.space(site)?;
+    let [x] = site.args else { return None };
+    by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
+        each_part(&space, x, out, |x, out, meet| {
+            out.fill(T::LOWEST);
+            meet(&mut |i, at| out[i] = out[i].larger(x[at]));
+        });
+        Ok(())
+    })), else None)
+}
+
+pub(super) fn argmax(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
+    let space = windows.space(site)?;
+    let [x] = site.args else { return None };
+    by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [i64]| {
+        const NOWHERE: i64 = -1;
+        each_part(&space, x, out, |x, out, meet| {
+            out.fill(NOWHERE);
+            meet(&mut |i, at| {
+                let better = match usize::try_from(out[i]) {
+                    Ok(best) => x[at].above(x[best]) || (x[at].is_nan() && !x[best].is_nan()),
+                    Err(_) => true,
+                };
+                if better {
+                    out[i] = at as i64;
+                }
+            });
+        });
+        if out.contains(&NOWHERE) { Err(out_of_range(0, 0)) } else { Ok(()) }
+    })), else None)
+}
+
+/// Calls `f` for each part of a row of results with the member of the batch, the results, and a way
+/// to visit all pairs of a result and an element that it meets.
+#[inline(always)]
+fn each_part<T, U>(
+    space: &Space,
+    x: &[T],
+    out: &mut [U],
+    mut f: impl FnMut(&[T], &mut [U], &dyn Fn(&mut dyn FnMut(usize, usize))),
+) {
+    let ([size, _, results], width) = (space.sizes(), space.width());
+    if results == 0 {
+        return;
+    }
+    for (member, out) in out.chunks_exact_mut(results).enumerate() {
+        let x = &x[member * size..(member + 1) * size];
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            for (part, out) in out.chunks_mut(COLUMNS).enumerate() {
+                let (from, to) = (part * COLUMNS, part * COLUMNS + out.len());
+                f(x, out, &|visit| {
+                    space.row(row, |_, base| {
+                        for tap in &space.last {
+                            tap.each(from, to, |place, at| visit(place - from, base + at));
+                        }
+                    });
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Runs plans on a CPU.
+//!
+//! A [`Program`] is a [`Plan`](cotangent_compile::Plan) that has been checked and whose kernels
+//! have been chosen. It can be shared between threads; runs borrow an arena from a pool and
+//! allocate nothing of their own once the pool is warm (matrix products may pack).
+//!
+//! ```
+//! use cotangent_array::{Array, DType};
+//! use cotangent_graph::{Builder, TensorType};
+//!
+//! let mut b = Builder::new("square");
+//! let x = b.input("x", TensorType::new(DType::F64, [3]));
+//! let y = b.mul(x, x);
+//! let program = cotangent_cpu::compile(&b.finish(&[y])?)?;
+//! let y = program.run(&[Array::from([1.0, 2.0, 3.0])])?;
+//! assert_eq!(y[0], Array::from([1.0, 4.0, 9.0]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod kernels;
+mod memory;
+mod number;
+mod program;
+
+pub use error::RunError;
+pub use program::{Program, compile, target};

@@ -1,0 +1,266 @@
+//! The memory that kernels read and write: the arena, and views into it.
+//!
+//! This file and the matrix product hold all `unsafe` code of the crate. Everything rests on
+//! [`cotangent_compile::Plan::check`], which every program has passed: a value that a step reads was
+//! written before with the same dtype and has not been overwritten, what it writes overlaps nothing
+//! that it reads (but for pointwise steps in place, which go through [`Feed`] and [`Sink`]), and all
+//! of it is inside the arena.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use crate::RunError;
+
+/// Elements whose bits may be anything that some element type wrote: element types themselves, and
+/// unsigned integers of their sizes for kernels that only move bits.
+pub(crate) trait Cell: Copy + Send + Sync + 'static {}
+
+macro_rules! cells {
+    ($($T:ident)+) => { $(impl Cell for $T {})+ };
+}
+
+cells!(bool u8 u32 u64 i32 i64 f32 f64);
+
+/// Zeroed memory aligned to 64 bytes.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+const ALIGNMENT: usize = 64;
+
+impl Memory {
+    pub(crate) fn new(bytes: usize) -> Result<Memory, RunError> {
+        let none = || RunError::Memory { bytes };
+        let layout = Layout::from_size_align(bytes, ALIGNMENT).map_err(|_| none())?;
+        if bytes == 0 {
+            // SAFETY: the alignment is not 0, so neither is the address.
+            let start =
+                unsafe { NonNull::new_unchecked(std::ptr::without_provenance_mut(ALIGNMENT)) };
+            return Ok(Memory { start, layout });
+        }
+        // SAFETY: the layout has a size above 0.
+        match NonNull::new(unsafe { alloc_zeroed(layout) }) {
+            Some(start) => Ok(Memory { start, layout }),
+            None => Err(none()),
+        }
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.layout.size() > 0 {
+            // SAFETY: allocated in `new` with this layout.
+            unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        }
+    }
+}
+
+// SAFETY: the memory is owned by this value alone.
+unsafe impl Send for Memory {}
+
+/// What one run works on: an arena, and the addresses that slots count from.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    pub(crate) arena: Memory,
+    /// A stack of tables of addresses, one table for each program that is running: its arena, its
+    /// numbers, then inputs, constants and outputs.
+    pub(crate) bases: Vec<*mut u8>,
+}
+
+// SAFETY: the addresses are only used while the run that put them there borrows what they point to.
+unsafe impl Send for Workspace {}
+
+/// A value in memory: which base, how many bytes behind it, how many elements.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub(crate) base: u32,
+    pub(crate) offset: usize,
+    pub(crate) len: usize,
+}
+
+/// The table of addresses of the program that is running.
+pub(crate) struct Frame<'a> {
+    pub(crate) bases: &'a mut Vec<*mut u8>,
+    pub(crate) start: usize,
+}
+
+impl Frame<'_> {
+    /// The address of a slot.
+    #[inline(always)]
+    pub(crate) fn address(&self, slot: Slot) -> *mut u8 {
+        let base = self.bases[self.start + slot.base as usize];
+        base.wrapping_add(slot.offset)
+    }
+
+    /// # Safety
+    /// The slot holds elements of type `T`, and nothing writes to it while the slice lives.
+    #[inline(always)]
+    pub(crate) unsafe fn read<'a, T: Cell>(&self, slot: Slot) -> &'a [T] {
+        // SAFETY: the caller's promise; slots are inside their memory and aligned.
+        unsafe { std::slice::from_raw_parts(self.address(slot).cast(), slot.len) }
+    }
+
+    /// # Safety
+    /// The slot may hold elements of type `T`, and nothing else reads or writes it while the slice
+    /// lives.
+    #[inline(always)]
+    pub(crate) unsafe fn write<'a, T: Cell>(&self, slot: Slot) -> &'a mut [T] {
+        // SAFETY: the caller's promise; slots are inside their memory and aligned.
+        unsafe { std::slice::from_raw_parts_mut(self.address(slot).cast(), slot.len) }
+    }
+}
+
+/// What a step does when it runs.
+pub(crate) type Run = Box<dyn Fn(&mut Frame<'_>) -> Result<(), RunError> + Send + Sync>;
+
+/// A step that reads nothing.
+pub(crate) fn run0<U: Cell>(
+    out: Slot,
+    f: impl Fn(&mut [U]) -> Result<(), RunError> + Send + Sync + 'static,
+) -> Run {
+    // SAFETY: the plan was checked; the types are those of the plan.
+    Box::new(move |frame| f(unsafe { frame.write(out) }))
+}
+
+/// A step that reads one operand.
+pub(crate) fn run1<A: Cell, U: Cell>(
+    x: Slot,
+    out: Slot,
+    f: impl Fn(&[A], &mut [U]) -> Result<(), RunError> + Send + Sync + 'static,
+) -> Run {
+    // SAFETY: the plan was checked: the slots do not overlap, and the types are those of the plan.
+    Box::new(move |frame| unsafe { f(frame.read(x), frame.write(out)) })
+}
+
+/// A step that reads two operands and has working memory.
+pub(crate) fn run2<A: Cell, B: Cell, U: Cell, S: Cell>(
+    x: Slot,
+    y: Slot,
+    out: Slot,
+    scratch: Slot,
+    f: impl Fn(&[A], &[B], &mut [U], &mut [S]) -> Result<(), RunError> + Send + Sync + 'static,
+) -> Run {
+    // SAFETY: the plan was checked: nothing that is written overlaps anything else, and the types
+    // are those of the plan. Working memory holds whatever numbers stood there before, and `S` is
+    // never bool.
+    Box::new(move |frame| unsafe {
+        f(
+            frame.read(x),
+            frame.read(y),
+            frame.write(out),
+            frame.write(scratch),
+        )
+    })
+}
+
+/// Elements that a pointwise kernel works on at a time where it cannot take all at once.
+pub(crate) const BLOCK: usize = 256;
+
+/// An operand of a pointwise kernel, block by block: memory, or one element repeated.
+pub(crate) struct Feed<T> {
+    start: *const T,
+    repeated: MaybeUninit<[T; BLOCK]>,
+    spread: bool,
+}
+
+impl<T: Cell> Feed<T> {
+    /// An operand of a kernel over `n` elements, read from `slot`.
+    ///
+    /// # Safety
+    /// The slot holds `n` elements of type `T`, or one.
+    #[inline(always)]
+    pub(crate) unsafe fn new(frame: &Frame<'_>, slot: Slot, n: usize) -> Feed<T> {
+        let start: *const T = frame.address(slot).cast();
+        let mut feed = Feed {
+            start,
+            repeated: MaybeUninit::uninit(),
+            spread: slot.len != n,
+        };
+        if feed.spread && n > 0 {
+            // SAFETY: the slot holds one element.
+            let x = unsafe { *start };
+            let first: *mut T = feed.repeated.as_mut_ptr().cast();
+            for i in 0..n.min(BLOCK) {
+                // SAFETY: i is below the length of the array.
+                unsafe { first.add(i).write(x) };
+            }
+        }
+        feed
+    }
+
+    /// Whether all elements stand in memory one after another.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.spread
+    }
+
+    /// Elements `from..from + count`; at most [`BLOCK`] unless the operand is plain.
+    ///
+    /// # Safety
+    /// They exist, and nothing writes to them while the slice lives.
+    #[inline(always)]
+    pub(crate) unsafe fn block(&self, from: usize, count: usize) -> &[T] {
+        let start = if self.spread {
+            self.repeated.as_ptr().cast()
+        } else {
+            self.start.wrapping_add(from)
+        };
+        // SAFETY: the caller's promise; the first `min(n, BLOCK)` repeated elements were written.
+        unsafe { std::slice::from_raw_parts(start, count) }
+    }
+}
+
+/// The result of a pointwise kernel, block by block. Where the result takes over the memory of an
+/// operand, a block is computed aside and copied when all its operands have been read.
+pub(crate) struct Sink<U> {
+    start: *mut U,
+    aside: Option<MaybeUninit<[U; BLOCK]>>,
+}
+
+impl<U: Cell> Sink<U> {
+    #[inline(always)]
+    pub(crate) fn new(frame: &Frame<'_>, out: Slot, in_place: bool) -> Sink<U> {
+        let mut aside = in_place.then_some(MaybeUninit::<[U; BLOCK]>::uninit());
+        if let Some(aside) = &mut aside {
+            // SAFETY: at most the whole array is filled.
+            unsafe {
+                aside
+                    .as_mut_ptr()
+                    .cast::<U>()
+                    .write_bytes(0, out.len.min(BLOCK))
+            };
+        }
+        Sink {
+            start: frame.address(out).cast(),
+            aside,
+        }
+    }
+
+    /// Has `f` compute elements `from..from + count`; at most [`BLOCK`] in place.
+    ///
+    /// # Safety
+    /// They exist. Slices that `f` has borrowed from feeds end with it.
+    #[inline(always)]
+    pub(crate) unsafe fn put(&mut self, from: usize, count: usize, f: impl FnOnce(&mut [U])) {
+        let to = self.start.wrapping_add(from);
+        match &mut self.aside {
+            // SAFETY: the caller's promise; nothing else is at this place.
+            None => f(unsafe { std::slice::from_raw_parts_mut(to, count) }),
+            Some(aside) => {
+                let aside: *mut U = aside.as_mut_ptr().cast();
+                // SAFETY: `new` wrote zeros, which are elements of every type; count is at most BLOCK
+                // and at most the number of elements.
+                f(unsafe { std::slice::from_raw_parts_mut(aside, count) });
+                // SAFETY: both hold `count` elements; one is on the stack.
+                unsafe { std::ptr::copy_nonoverlapping(aside, to, count) };
+            }
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What kernels need of the element types, and the choice of one from a dtype.
+
+use cotangent_array::Element;
+
+use crate::memory::Cell;
+
+/// An element type with sums and products.
+///
+/// Sums and products are accumulated in [`Number::Sum`]: f64 for floats, so that an f32 is rounded
+/// once at the end as the reference evaluator does, wrapping i64 for integers, whose low bits are
+/// those of wrapping arithmetic in the type itself.
+pub(crate) trait Number: Element + Cell {
+    /// Whether this is f32 or f64.
+    const FLOAT: bool;
+    type Sum: Copy + Send + Sync + PartialEq + 'static;
+    const ZERO: Self::Sum;
+    const ONE: Self::Sum;
+    fn widen(self) -> Self::Sum;
+    fn narrow(x: Self::Sum) -> Self;
+    fn add(x: Self::Sum, y: Self::Sum) -> Self::Sum;
+    fn mul(x: Self::Sum, y: Self::Sum) -> Self::Sum;
+
+    /// Arithmetic in the type itself, for matrix products.
+    const NOTHING: Self;
+    fn plus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
+
+    /// The value that every other is larger or smaller than.
+    const LOWEST: Self;
+    const HIGHEST: Self;
+    /// The larger and the smaller of two; NaN if either is, 0 above -0.
+    fn larger(self, other: Self) -> Self;
+    fn smaller(self, other: Self) -> Self;
+    fn is_nan(self) -> bool;
+    /// Order without NaN.
+    fn above(self, other: Self) -> bool;
+}
+
+/// A float.
+pub(crate) trait Float: Number<Sum = f64> {
+    fn of(x: f64) -> Self;
+    fn to(self) -> f64;
+}
+
+/// An integer or a bool, as the reference evaluator computes with it: widened to i64, the result
+/// wrapped.
+pub(crate) trait Bits: Element + Cell {
+    fn to(self) -> i64;
+    fn of(x: i64) -> Self;
+}
+
+macro_rules! float {
+    ($T:ident) => {
+        impl Number for $T {
+            const FLOAT: bool = true;
+            type Sum = f64;
+            const ZERO: f64 = 0.0;
+            const ONE: f64 = 1.0;
+            #[inline(always)]
+            fn widen(self) -> f64 {
+                self as f64
+            }
+            #[inline(always)]
+            fn narrow(x: f64) -> $T {
+                x as $T
+            }
+            #[inline(always)]
+            fn add(x: f64, y: f64) -> f64 {
+                x + y
+            }
+            #[inline(always)]
+            fn mul(x: f64, y: f64) -> f64 {
+                x * y
+            }
+            const NOTHING: $T = 0.0;
+            #[inline(always)]
+            fn plus(self, other: $T) -> $T {
+                self + other
+            }
+            #[inline(always)]
+            fn times(self, other: $T) -> $T {
+                self * other
+            }
+            const LOWEST: $T = $T::NEG_INFINITY;
+            const HIGHEST: $T = $T::INFINITY;
+            // Without branches, so that loops over it become vector instructions.
+            #[inline(always)]
+            fn larger(self, y: $T) -> $T {
+                let x = self;
+                if (x > y) | (x != x) | ((x == y) & x.is_sign_positive()) {
+                    x
+                } else {
+                    y
+                }
+            }
+            #[inline(always)]
+            fn smaller(self, y: $T) -> $T {
+                let x = self;
+                if (x < y) | (x != x) | ((x == y) & x.is_sign_negative()) {
+                    x
+                } else {
+                    y
+                }
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+            #[inline(always)]
+            fn above(self, other: $T) -> bool {
+                self > other
+            }
+        }
+
+        impl Float for $T {
+            #[inline(always)]
+            fn of(x: f64) -> $T {
+                x as $T
+            }
+            #[inline(always)]
+            fn to(self) -> f64 {
+                self as f64
+            }
+        }
+    };
+}
+
+macro_rules! integer {
+    ($T:ident) => {
+        impl Number for $T {
+            const FLOAT: bool = false;
+            type Sum = i64;
+            const ZERO: i64 = 0;
+            const ONE: i64 = 1;
+            #[inline(always)]
+            fn widen(self) -> i64 {
+                self as i64
+            }
+            #[inline(always)]
+            fn narrow(x: i64) -> $T {
+                x as $T
+            }
+            #[inline(always)]
+            fn add(x: i64, y: i64) -> i64 {
+                x.wrapping_add(y)
+            }
+            #[inline(always)]
+            fn mul(x: i64, y: i64) -> i64 {
+                x.wrapping_mul(y)
+            }
+            const NOTHING: $T = 0;
+            #[inline(always)]
+            fn plus(self, other: $T) -> $T {
+                self.wrapping_add(other)
+            }
+            #[inline(always)]
+            fn times(self, other: $T) -> $T {
+                self.wrapping_mul(other)
+            }
+            const LOWEST: $T = $T::MIN;
+            const HIGHEST: $T = $T::MAX;
+            #[inline(always)]
+            fn larger(self, other: $T) -> $T {
+                self.max(other)
+            }
+            #[inline(always)]
+            fn smaller(self, other: $T) -> $T {
+                self.min(other)
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                false
+            }
+            #[inline(always)]
+            fn above(self, other: $T) -> bool {
+                self > other
+            }
+        }
+
+        impl Bits for $T {
+            #[inline(always)]
+            fn to(self) -> i64 {
+                self as i64
+            }
+            #[inline(always)]
+            fn of(x: i64) -> $T {
+                x as $T
+            }
+        }
+    };
+}
+
+float!(f64);
+float!(f32);
+integer!(u8);
+integer!(u32);
+integer!(i32);
+integer!(i64);
+
+impl Bits for bool {
+    #[inline(always)]
+    fn to(self) -> i64 {
+        i64::from(self)
+    }
+    #[inline(always)]
+    fn of(x: i64) -> bool {
+        x & 1 == 1
+    }
+}
+
+/// Runs `$body` with `$T` naming the element type of a dtype: any of them, numbers, floats,
+/// integers and bools, or unsigned integers of the dtype's size for kernels that only move bits.
+/// A dtype outside the family gives `$other`.
+macro_rules! by_dtype {
+    (any $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other;
+            Bool bool, U8 u8, U32 u32, I32 i32, I64 i64, F32 f32, F64 f64)
+    };
+    (number $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other;
+            U8 u8, U32 u32, I32 i32, I64 i64, F32 f32, F64 f64)
+    };
+    (float $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other; F32 f32, F64 f64)
+    };
+    (bits $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other;
+            Bool bool, U8 u8, U32 u32, I32 i32, I64 i64)
+    };
+    (size $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other;
+            Bool u8, U8 u8, U32 u32, I32 u32, I64 u64, F32 u32, F64 u64)
+    };
+    (@ $dtype:expr, $T:ident => $body:expr, $other:expr; $($D:ident $E:ident),+) => {
+        match $dtype {
+            $(cotangent_array::DType::$D => {
+                type $T = $E;
+                $body
+            })+
+            #[allow(unreachable_patterns)]
+            _ => $other,
+        }
+    };
+}
+
+pub(crate) use by_dtype;
+
+#[cfg(test)]
+mod tests {
+    use cotangent_graph::math;
+
+    use super::*;
+
+    #[test]
+    fn larger_and_smaller_are_the_reference_ones() {
+        let values = [
+            0.0,
+            -0.0,
+            1.0,
+            -1.0,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            f64::NAN,
+        ];
+        let bits = |x: f64| if x.is_nan() { None } else { Some(x.to_bits()) };
+        for x in values {
+            for y in values {
+                assert_eq!(
+                    bits(x.larger(y)),
+                    bits(math::max(x, y)),
+                    "max of {x} and {y}"
+                );
+                assert_eq!(
+                    bits(x.smaller(y)),
+                    bits(math::min(x, y)),
+                    "min of {x} and {y}"
+                );
+                let (a, b) = (x as f32, y as f32);
+                assert_eq!(bits(f64::from(a.larger(b))), bits(math::max(x, y)));
+                assert_eq!(bits(f64::from(a.smaller(b))), bits(math::min(x, y)));
+            }
+        }
+    }
+}

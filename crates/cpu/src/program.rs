@@ -1,0 +1,372 @@
+//! A plan that is ready to run.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cotangent_array::{Array, ArrayError, Scalar};
+use cotangent_compile::{Operand, Place, Plan, Step, StepOp, Target};
+use cotangent_graph::{Graph, TensorType};
+use smallvec::SmallVec;
+
+use crate::RunError;
+use crate::kernels::{self, Arg, Site};
+use crate::memory::{Frame, Memory, Run, Slot, Workspace};
+use crate::number::by_dtype;
+
+/// What the compiler needs to know of this crate's kernels.
+pub fn target() -> Target {
+    Target {
+        alignment: 64,
+        scratch: kernels::scratch,
+    }
+}
+
+/// Compiles a graph for this crate's kernels and makes it ready to run.
+///
+/// # Errors
+/// Those of [`cotangent_compile::compile`] and of [`Program::new`].
+pub fn compile(graph: &Graph) -> Result<Program, RunError> {
+    Program::new(Arc::new(cotangent_compile::compile(graph, &target())?))
+}
+
+/// A plan that has been checked, with a kernel for each step. It may be shared between threads.
+pub struct Program {
+    core: Arc<Core>,
+    /// Workspaces that no run is using.
+    pool: Mutex<Vec<Workspace>>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("name", &self.core.plan.name)
+            .field("steps", &self.core.plan.steps.len())
+            .field("arena", &self.core.plan.arena)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    /// Checks a plan and chooses a kernel for each step.
+    ///
+    /// # Errors
+    /// A plan that [`Plan::check`] refuses, or one whose steps have less working memory than the
+    /// kernels want; plans compiled for [`target`] have neither.
+    pub fn new(plan: Arc<Plan>) -> Result<Program, RunError> {
+        plan.check().map_err(RunError::Plan)?;
+        let mut cores: HashMap<*const Plan, Arc<Core>> = HashMap::new();
+        for callee in plan.callees() {
+            let core = Core::new(callee.clone(), &cores)?;
+            cores.insert(Arc::as_ptr(&callee), Arc::new(core));
+        }
+        let core = Arc::new(Core::new(plan, &cores)?);
+        Ok(Program {
+            core,
+            pool: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.core.plan
+    }
+
+    /// Runs on one array for each input; one array for each output.
+    ///
+    /// # Errors
+    /// Arrays of other numbers, dtypes or shapes than the inputs; an index out of range; no memory.
+    pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
+        self.check_inputs(inputs.len(), inputs.iter())?;
+        let outputs = self.core.plan.outputs.iter();
+        let mut outputs: Vec<Array> = outputs
+            .map(|ty| Array::zeros(ty.dtype, ty.shape.clone()))
+            .collect::<Result<_, ArrayError>>()?;
+        self.execute(inputs.iter(), &mut outputs)?;
+        Ok(outputs)
+    }
+
+    /// Runs on one array for each input and writes to one array for each output, in place where
+    /// the array has the output's type and is not shared with a clone.
+    ///
+    /// # Errors
+    /// Those of [`Program::run`], and another number of arrays to write to than there are outputs.
+    /// After an error the arrays hold any values.
+    pub fn run_into(&self, inputs: &[&Array], outputs: &mut [Array]) -> Result<(), RunError> {
+        self.check_inputs(inputs.len(), inputs.iter().copied())?;
+        let types = &self.core.plan.outputs;
+        if outputs.len() != types.len() {
+            return Err(RunError::OutputCount {
+                program: self.core.plan.name.clone(),
+                expected: types.len(),
+                found: outputs.len(),
+            });
+        }
+        for (output, ty) in outputs.iter_mut().zip(types) {
+            if output.dtype() != ty.dtype || *output.shape() != ty.shape {
+                *output = Array::zeros(ty.dtype, ty.shape.clone())?;
+            }
+        }
+        self.execute(inputs.iter().copied(), outputs)
+    }
+
+    fn check_inputs<'a>(
+        &self,
+        count: usize,
+        inputs: impl Iterator<Item = &'a Array>,
+    ) -> Result<(), RunError> {
+        let plan = &self.core.plan;
+        if count != plan.inputs.len() {
+            return Err(RunError::InputCount {
+                program: plan.name.clone(),
+                expected: plan.inputs.len(),
+                found: count,
+            });
+        }
+        for (array, (name, ty)) in inputs.zip(&plan.inputs) {
+            if array.dtype() != ty.dtype || *array.shape() != ty.shape {
+                return Err(RunError::InputType {
+                    name: name.clone(),
+                    expected: ty.to_string(),
+                    found: TensorType::new(array.dtype(), array.shape().clone()).to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Inputs and outputs have been checked.
+    fn execute<'a>(
+        &self,
+        inputs: impl Iterator<Item = &'a Array>,
+        outputs: &mut [Array],
+    ) -> Result<(), RunError> {
+        let taken = self
+            .pool
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        let mut workspace = match taken {
+            Some(workspace) => workspace,
+            None => Workspace {
+                arena: Memory::new(self.core.plan.arena)?,
+                bases: Vec::with_capacity(self.core.depth),
+            },
+        };
+        let bases = &mut workspace.bases;
+        bases.clear();
+        bases.push(workspace.arena.start());
+        self.core.push_own(bases);
+        bases.extend(inputs.map(|array| array.as_bytes().as_ptr().cast_mut()));
+        self.core.push_constants(bases);
+        for output in outputs {
+            by_dtype!(any output.dtype(), T => {
+                bases.push(output.as_mut_slice::<T>()?.as_mut_ptr().cast());
+            }, else return Err(RunError::Plan(format!("unknown dtype {}", output.dtype()))));
+        }
+        let result = self.core.run(&mut Frame { bases, start: 0 });
+        self.pool
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(workspace);
+        result
+    }
+}
+
+/// The kernels of one plan; the plans that it calls have cores of their own.
+struct Core {
+    plan: Arc<Plan>,
+    /// Numbers that stand everywhere, each in the first bytes of a place of 8.
+    numbers: Vec<u64>,
+    steps: Vec<Run>,
+    /// The number of addresses that a run needs, called plans included.
+    depth: usize,
+}
+
+/// The order of addresses in a table: the arena, the numbers, then inputs, constants, outputs.
+const ARENA: u32 = 0;
+const NUMBERS: u32 = 1;
+const INPUTS: u32 = 2;
+
+impl Core {
+    /// The plan has been checked, and `cores` holds those that it calls.
+    fn new(plan: Arc<Plan>, cores: &HashMap<*const Plan, Arc<Core>>) -> Result<Core, RunError> {
+        let own = 2 + plan.inputs.len() + plan.constants.len() + plan.outputs.len();
+        let mut core = Core {
+            plan: plan.clone(),
+            numbers: Vec::new(),
+            steps: Vec::new(),
+            depth: own,
+        };
+        let mut known = HashMap::new();
+        core.steps.reserve_exact(plan.steps.len());
+        for (i, step) in plan.steps.iter().enumerate() {
+            let run = match &step.op {
+                StepOp::Call(callee) => match cores.get(&Arc::as_ptr(callee)) {
+                    Some(callee) => {
+                        core.depth = core.depth.max(own + callee.depth);
+                        Some(core.call(step, callee.clone(), &mut known))
+                    }
+                    None => None,
+                },
+                _ => core.kernel(step, &mut known),
+            };
+            match run {
+                Some(run) => core.steps.push(run),
+                None => {
+                    let message = format!(
+                        "step {i} ({}) has no kernel, or too little memory",
+                        step.op.name()
+                    );
+                    return Err(RunError::Plan(message));
+                }
+            }
+        }
+        Ok(core)
+    }
+
+    fn run(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
+        for (i, step) in self.steps.iter().enumerate() {
+            if let Err(source) = step(frame) {
+                let step = self.plan.steps.get(i);
+                return Err(RunError::Op {
+                    op: step.map_or_else(String::new, |s| s.op.name().to_owned()),
+                    location: step.and_then(|s| s.location),
+                    source: Box::new(source),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn push_own(&self, bases: &mut Vec<*mut u8>) {
+        bases.push(self.numbers.as_ptr().cast_mut().cast());
+    }
+
+    fn push_constants(&self, bases: &mut Vec<*mut u8>) {
+        let constants = self.plan.constants.iter();
+        bases.extend(constants.map(|array| array.as_bytes().as_ptr().cast_mut()));
+    }
+
+    fn kernel(&mut self, step: &Step, known: &mut HashMap<Scalar, usize>) -> Option<Run> {
+        let [out] = &step.outs[..] else { return None };
+        let args: SmallVec<[Arg; 3]> = step.args.iter().map(|a| self.arg(a, known)).collect();
+        let out_arg = self.arg(out, known);
+        let in_place = out.range().is_some_and(|own| {
+            !own.is_empty() && step.args.iter().any(|a| a.range().as_ref() == Some(&own))
+        });
+        let site = Site {
+            args: &args,
+            out: &out_arg,
+            scratch: Slot {
+                base: ARENA,
+                offset: step.scratch.start,
+                len: step.scratch.len(),
+            },
+            in_place,
+        };
+        match &step.op {
+            StepOp::Copy => kernels::copy(&site),
+            StepOp::Op(op) => {
+                let types: SmallVec<[&TensorType; 3]> = step.args.iter().map(|a| &*a.ty).collect();
+                if step.scratch.len() < kernels::scratch(op, &types, &out.ty) {
+                    return None;
+                }
+                kernels::choose(op, &site)
+            }
+            StepOp::Call(_) => None,
+        }
+    }
+
+    fn call(&mut self, step: &Step, callee: Arc<Core>, known: &mut HashMap<Scalar, usize>) -> Run {
+        let slots = |core: &mut Core, operands: &[Operand], known: &mut _| -> Vec<Slot> {
+            operands.iter().map(|o| core.arg(o, known).slot).collect()
+        };
+        let inputs = slots(self, &step.args, known);
+        let outputs = slots(self, &step.outs, known);
+        let arena = Slot {
+            base: ARENA,
+            offset: step.scratch.start,
+            len: step.scratch.len(),
+        };
+        Box::new(move |frame| {
+            let start = frame.bases.len();
+            frame.bases.push(frame.address(arena));
+            callee.push_own(frame.bases);
+            for slot in &inputs {
+                frame.bases.push(frame.address(*slot));
+            }
+            callee.push_constants(frame.bases);
+            for slot in &outputs {
+                frame.bases.push(frame.address(*slot));
+            }
+            let result = callee.run(&mut Frame {
+                bases: frame.bases,
+                start,
+            });
+            frame.bases.truncate(start);
+            result
+        })
+    }
+
+    fn arg(&mut self, operand: &Operand, known: &mut HashMap<Scalar, usize>) -> Arg {
+        let (inputs, constants) = (
+            self.plan.inputs.len() as u32,
+            self.plan.constants.len() as u32,
+        );
+        let len = operand.elements();
+        let slot = match operand.place {
+            Place::Arena { offset, .. } => Slot {
+                base: ARENA,
+                offset,
+                len,
+            },
+            Place::Input(i) => Slot {
+                base: INPUTS + i,
+                offset: 0,
+                len,
+            },
+            Place::Constant(i) => Slot {
+                base: INPUTS + inputs + i,
+                offset: 0,
+                len,
+            },
+            Place::Output(i) => Slot {
+                base: INPUTS + inputs + constants + i,
+                offset: 0,
+                len,
+            },
+            Place::Splat(value) => {
+                let numbers = &mut self.numbers;
+                let at = *known.entry(value).or_insert_with(|| {
+                    numbers.push(bits(value));
+                    numbers.len() - 1
+                });
+                Slot {
+                    base: NUMBERS,
+                    offset: at * size_of::<u64>(),
+                    len: 1,
+                }
+            }
+        };
+        Arg {
+            slot,
+            ty: operand.ty.clone(),
+        }
+    }
+}
+
+/// A number as it stands in memory, in the first bytes.
+fn bits(value: Scalar) -> u64 {
+    let mut bytes = [0; 8];
+    let mut put = |source: &[u8]| bytes[..source.len()].copy_from_slice(source);
+    match value {
+        Scalar::Bool(x) => put(&[u8::from(x)]),
+        Scalar::U8(x) => put(&x.to_ne_bytes()),
+        Scalar::U32(x) => put(&x.to_ne_bytes()),
+        Scalar::I32(x) => put(&x.to_ne_bytes()),
+        Scalar::I64(x) => put(&x.to_ne_bytes()),
+        Scalar::F32(x) => put(&x.to_ne_bytes()),
+        Scalar::F64(x) => put(&x.to_ne_bytes()),
+    }
+    u64::from_ne_bytes(bytes)
+}
