@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Reshape, Slice, Sum, Ternary, Test, Transpose,
+    Binary, Bound, Broadcast, Compare, Indexed, Region, Reshape, Slice, Sum, Ternary, Test, Transpose,
     Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
@@ -144,7 +144,7 @@ impl Builder {
             },
             Bound::Operands => args.iter().all(|a| self.is_finite(*a)),
         };
-        if let Op::Call(callee) = &op {
+        for callee in op.callees() {
             self.graph.depth = self.graph.depth.max(callee.0.call_depth() + 1);
         }
         let var = self.define(op, SmallVec::from_slice(args), ty, finite);
@@ -463,6 +463,17 @@ impl Builder {
         (0..count)
             .map(|i| self.push(Op::Get(i), &[result]))
             .collect()
+    }
+
+    /// Runs a branch or a loop; one variable for each of its results.
+    pub fn region(&mut self, region: Region, args: &[Var]) -> Vec<Var> {
+        let result = self.push(Op::Region(region), args);
+        match self.ty(result) {
+            Type::Tensor(_) => vec![result],
+            Type::Tuple(parts) => {
+                (0..parts.len()).map(|i| self.push(Op::Get(i), &[result])).collect()
+            }
+        }
     }
 
     /// Copies the equations of a graph into this one, with its inputs replaced; one variable for

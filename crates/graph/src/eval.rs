@@ -113,9 +113,14 @@ impl<'a> Evaluator<'a> {
             location: e.location,
             source: Box::new(source),
         };
-        if let Op::Call(callee) = &e.op {
+        if matches!(e.op, Op::Call(_) | Op::Region(_)) {
             let inputs: Vec<Array> = args.into_iter().cloned().collect();
-            let mut outputs = self.run(&callee.0, &inputs).map_err(located)?;
+            let outputs = match &e.op {
+                Op::Call(callee) => self.run(&callee.0, &inputs),
+                Op::Region(region) => region.eval(&inputs, &mut |c, inputs| self.run(&c.0, inputs)),
+                _ => Ok(Vec::new()),
+            };
+            let mut outputs = outputs.map_err(located)?;
             return Ok(match (&e.ty, outputs.len()) {
                 (Type::Tensor(_), 1) => Value::Array(outputs.remove(0)),
                 _ => Value::Tuple(outputs.into()),

@@ -200,7 +200,7 @@ impl Graph {
             for a in &mut e.args {
                 *a = to[a.index()];
             }
-            if let Op::Call(callee) = &e.op {
+            for callee in e.op.callees() {
                 depth = depth.max(callee.0.call_depth() + 1);
             }
             equations.push(e);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cotangent_array::{Array, DType, Scalar, Shape};
 
-use crate::ops::{ArrayOp, Binary, Bound, Compare, Indexed, Row, Ternary, Test, Unary};
+use crate::ops::{ArrayOp, Binary, Bound, Compare, Indexed, Region, Row, Ternary, Test, Unary};
 use crate::{Graph, TensorType, Type, TypeError, type_error};
 
 /// How many operands an operation takes.
@@ -64,6 +64,8 @@ pub enum Op {
     Array(ArrayOp),
     /// Calls another graph; its results are a tuple unless it has just one.
     Call(Callee),
+    /// A branch or a loop, whose bodies are graphs.
+    Region(Region),
     /// One component of a tuple.
     Get(usize),
 }
@@ -102,6 +104,7 @@ impl Op {
             Op::Convert(_) => "convert",
             Op::Array(op) => op.name(),
             Op::Call(callee) => callee.0.name(),
+            Op::Region(region) => region.name(),
             Op::Get(_) => "get",
         }
     }
@@ -122,6 +125,19 @@ impl Op {
     /// Whether each element of the result depends only on the operands' elements at its place.
     pub fn is_pointwise(&self) -> bool {
         self.row().is_some() || matches!(self, Op::Convert(_))
+    }
+
+    /// The graphs that the operation runs.
+    pub fn callees(&self) -> impl Iterator<Item = &Callee> {
+        let call = match self {
+            Op::Call(callee) => Some(callee),
+            _ => None,
+        };
+        let region = match self {
+            Op::Region(region) => region.callees(),
+            _ => Vec::new(),
+        };
+        call.into_iter().chain(region.into_iter().map(|(_, c)| c))
     }
 
     /// Whether this is an input of the graph.
@@ -153,6 +169,7 @@ impl Op {
             Op::Ternary(_) => Arity::Exactly(3),
             Op::Array(op) => op.arity(),
             Op::Call(callee) => Arity::Exactly(callee.0.inputs().len()),
+            Op::Region(region) => region.arity(),
         }
     }
 
@@ -161,6 +178,9 @@ impl Op {
         let arity = self.arity();
         if !arity.allows(args.len()) {
             type_error!("expected {arity}, found {}", args.len());
+        }
+        if self.callees().any(|c| c.0.call_depth() >= crate::graph::MAX_CALL_DEPTH) {
+            type_error!("calls nest deeper than {}", crate::graph::MAX_CALL_DEPTH);
         }
         if let Op::Get(index) = self {
             return match args.first() {
@@ -189,10 +209,8 @@ impl Op {
             (Op::Ternary(op), [x, y, z]) => op.infer(x, y, z)?,
             (Op::Convert(dtype), [x]) => x.with_dtype(*dtype),
             (Op::Array(op), tensors) => op.infer(tensors)?,
+            (Op::Region(region), tensors) => return region.infer(tensors),
             (Op::Call(callee), tensors) => {
-                if callee.0.call_depth() >= crate::graph::MAX_CALL_DEPTH {
-                    type_error!("calls nest deeper than {}", crate::graph::MAX_CALL_DEPTH);
-                }
                 for (((name, _), want), found) in callee
                     .0
                     .inputs()
@@ -219,7 +237,7 @@ impl Op {
             Op::Indexed(op, n) => op.bound(*n),
             Op::Full(value, _) if value.to_f64().is_finite() => Bound::Finite,
             Op::Full(..) | Op::Constant(_) => Bound::Open,
-            Op::Call(_) => Bound::Open,
+            Op::Call(_) | Op::Region(_) => Bound::Open,
             Op::Input => Bound::Finite,
             Op::Convert(_) | Op::Array(_) | Op::Get(_) => Bound::Operands,
             _ => self.row().map_or(Bound::Open, |row| row.bound),
@@ -240,6 +258,7 @@ impl Op {
                 out.tensor().map_or(0, |t| op.cost(&tensors, t))
             }
             Op::Call(callee) => callee.0.cost(),
+            Op::Region(region) => region.cost(),
             _ => self
                 .row()
                 .map_or(0, |row| elements.saturating_mul(u64::from(row.cost))),

@@ -1,6 +1,6 @@
 //! Checks that a graph is well formed.
 
-use crate::{Graph, GraphError, Op, Type};
+use crate::{Graph, GraphError, Type};
 
 impl Graph {
     /// Checks every invariant of a graph: operands come earlier, types are what the operations
@@ -29,7 +29,7 @@ impl Graph {
                 }
                 continue;
             }
-            if let Op::Call(callee) = &e.op {
+            for callee in e.op.callees() {
                 depth = depth.max(callee.0.call_depth() + 1);
             }
             types.clear();

@@ -1,13 +1,12 @@
 //! Forward mode: tangents beside values.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use cotangent_graph::ops::{Binary, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
-use crate::linearize::linearize_call;
+use crate::regions;
 
 /// The Jacobian-vector product: the graph of the values and of the directional derivative.
 ///
@@ -131,8 +130,8 @@ impl Forward {
         }
         let args: Vec<Var> = e.args.iter().map(|a| self.to[a.index()]).collect();
         let tangents: Vec<Option<Var>> = e.args.iter().map(|a| self.tangents[a.index()]).collect();
-        if let Op::Call(callee) = &e.op {
-            let results = call(b, &callee.0, &args, &tangents)?;
+        if e.op.callees().next().is_some() {
+            let results = regions::forward(b, &e.op, &args, &tangents)?;
             if let ([(value, tangent)], Some(_)) = (&results[..], e.ty.tensor()) {
                 self.to[v.index()] = *value;
                 self.tangents[v.index()] = *tangent;
@@ -246,42 +245,6 @@ pub(crate) fn sum(b: &mut Builder, x: Option<Var>, y: Option<Var>) -> Option<Var
         (Some(x), Some(y)) => Some(b.add(x, y)),
         (x, y) => x.or(y),
     }
-}
-
-/// A call whose operands vary: the callee split into values with residuals, and the linear map of
-/// the tangents.
-fn call(
-    b: &mut Builder,
-    callee: &Arc<Graph>,
-    args: &[Var],
-    tangents: &[Option<Var>],
-) -> Result<Vec<(Var, Option<Var>)>, TransformError> {
-    let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
-    if active.iter().all(|a| !a) {
-        return Ok(b
-            .call(callee, args)
-            .into_iter()
-            .map(|v| (v, None))
-            .collect());
-    }
-    let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let split = linearize_call(callee, &active, &finite)?;
-    let mut values = b.call(&Arc::new(split.primal), args);
-    let residuals = values.split_off(callee.outputs().len());
-    let varying: Vec<bool> = split.varying;
-    if varying.iter().all(|v| !v) {
-        return Ok(values.into_iter().map(|v| (v, None)).collect());
-    }
-    let operands: Vec<Var> = residuals
-        .into_iter()
-        .chain(tangents.iter().flatten().copied())
-        .collect();
-    let mut moved = b.call(&Arc::new(split.linear), &operands).into_iter();
-    Ok(values
-        .into_iter()
-        .zip(varying)
-        .map(|(value, varies)| (value, if varies { moved.next() } else { None }))
-        .collect())
 }
 
 pub(crate) fn is_float(ty: &TensorType) -> bool {

@@ -17,6 +17,7 @@ mod error;
 mod forward;
 mod jacobian;
 mod linearize;
+mod regions;
 mod reverse;
 mod transpose;
 mod vmap;

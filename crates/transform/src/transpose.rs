@@ -1,7 +1,6 @@
 //! Transposition: the cotangents of a linear graph's inputs from those of its outputs.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use cotangent_graph::ops::{Binary, Operand, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
@@ -9,6 +8,7 @@ use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
 use crate::TransformError;
 use crate::forward::{product, sum};
 use crate::linearize::dependents;
+use crate::regions;
 
 /// The transpose of a graph that is linear in some of its inputs.
 ///
@@ -173,7 +173,7 @@ impl PullBack<'_> {
                 }
                 return Ok(());
             }
-            (Op::Call(_), _) => return self.call(b, e, &[Some(cotangent)]),
+            (Op::Call(_) | Op::Region(_), _) => return self.call(b, e, &[Some(cotangent)]),
             _ => None,
         };
         let Some(results) = results else {
@@ -188,39 +188,22 @@ impl PullBack<'_> {
         Ok(())
     }
 
-    /// A call: the callee is transposed and called with the cotangents of its results.
+    /// A call, a branch or a loop: its bodies are transposed.
     fn call(
         &mut self,
         b: &mut Builder,
         e: &Equation,
         parts: &[Option<Var>],
     ) -> Result<(), TransformError> {
-        let Op::Call(callee) = &e.op else {
-            return Err(TransformError::NotLinear {
-                op: e.op.name().to_owned(),
-                location: e.location,
-            });
-        };
-        let chosen: Vec<bool> = e.args.iter().map(|a| self.linear[a.index()]).collect();
-        let transposed = Arc::new(transpose(&callee.0, &chosen)?);
-        let mut args: Vec<Var> = e
-            .args
+        let operands: Vec<Operand> = e.args.iter().map(|a| self.operand(b, *a)).collect();
+        let cotangents: Vec<Var> = parts
             .iter()
-            .filter(|a| !self.linear[a.index()])
-            .filter_map(|a| self.to[a.index()])
+            .zip(e.ty.components())
+            .map(|(part, ty)| part.unwrap_or_else(|| b.zeros(ty)))
             .collect();
-        for (part, ty) in parts.iter().zip(e.ty.components()) {
-            args.push(part.unwrap_or_else(|| b.zeros(ty)));
-        }
-        let results = b.call(&transposed, &args);
-        let targets: Vec<Var> = e
-            .args
-            .iter()
-            .copied()
-            .filter(|a| self.linear[a.index()])
-            .collect();
-        for (a, c) in targets.into_iter().zip(results) {
-            self.add(b, a, Some(c));
+        let results = regions::transpose(b, e, &operands, &cotangents)?;
+        for (a, c) in e.args.iter().zip(results) {
+            self.add(b, *a, c);
         }
         Ok(())
     }

@@ -1,11 +1,10 @@
 //! Batching: a graph over one example becomes a graph over many.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use cotangent_graph::{Builder, Equation, Graph, Op, Var};
 
-use crate::TransformError;
+use crate::{TransformError, regions};
 
 /// The graph over a batch of `size` examples.
 ///
@@ -77,8 +76,8 @@ pub(crate) fn walk(
             continue;
         }
         let args: Vec<(Var, bool)> = e.args.iter().map(|a| to[a.index()]).collect();
-        if let Op::Call(callee) = &e.op {
-            let results = call(b, &callee.0, &args, size)?;
+        if e.op.callees().next().is_some() {
+            let results = regions::batch(b, &e.op, &args, size)?;
             if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
                 to[v.index()] = *one;
             }
@@ -112,30 +111,8 @@ fn step(b: &mut Builder, e: &Equation, args: &[(Var, bool)], size: usize) -> (Va
     (b.push(e.op.clone(), &full), true)
 }
 
-fn call(
-    b: &mut Builder,
-    callee: &Arc<Graph>,
-    args: &[(Var, bool)],
-    size: usize,
-) -> Result<Vec<(Var, bool)>, TransformError> {
-    let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
-    if args.iter().all(|a| !a.1) {
-        return Ok(b
-            .call(callee, &vars)
-            .into_iter()
-            .map(|v| (v, false))
-            .collect());
-    }
-    let axes: Vec<Option<usize>> = args.iter().map(|a| a.1.then_some(0)).collect();
-    let mapped = Arc::new(vmap(callee, &axes, size)?);
-    Ok(b.call(&mapped, &vars)
-        .into_iter()
-        .map(|v| (v, true))
-        .collect())
-}
-
 /// The same value for every example: a new leading axis.
-fn repeat(b: &mut Builder, v: Var, size: usize) -> Var {
+pub(crate) fn repeat(b: &mut Builder, v: Var, size: usize) -> Var {
     let shape = b.shape(v);
     let mut dims = vec![size];
     dims.extend_from_slice(shape.dims());

@@ -29,6 +29,7 @@ pub mod moves;
 pub mod pad;
 pub mod random;
 pub mod reduce;
+pub mod region;
 pub mod slice;
 pub mod window;
 
@@ -48,6 +49,7 @@ pub use moves::{Broadcast, Reshape, Reverse, Transpose};
 pub use pad::Pad;
 pub use random::RandomBits;
 pub use reduce::{All, Any, ArgMax, ArgMin, Max, Min, Norm, Prod, Sum};
+pub use region::{Cond, Region, Scan, While};
 pub use row::{Bound, Kinds, Row};
 pub use rule::{ArrayOp, Operand, Rule};
 pub use slice::Slice;

@@ -36,6 +36,7 @@ pub(super) fn literal_type(
             x.or_else(result).map(|t| TensorType::scalar(t.dtype))
         }
         Op::Call(callee) => callee.0.input_types().get(position).cloned(),
+        Op::Region(region) => region.operand_type(position),
         _ => None,
     }
 }

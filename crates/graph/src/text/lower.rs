@@ -9,7 +9,7 @@ use super::ast::{Annotation, Expr, ExprKind, Function, Number, Subscript};
 use super::literal::literal_type;
 use super::parse::fits;
 use super::{At, Module, ParseError, broadcast, index, sugar};
-use crate::ops::{ArrayOp, Attributes, Binary, Compare, Indexed, Unary, Value as AttributeValue};
+use crate::ops::{ArrayOp, Attributes, Binary, Compare, Indexed, Region, Unary, Value as AttributeValue};
 use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
 
 /// The graphs of all functions, in the order of the text.
@@ -93,7 +93,15 @@ fn calls_of(function: &Function, places: &HashMap<&str, usize>) -> Vec<(usize, A
                     found.push((*i, e.at));
                 }
                 work.extend(args);
-                work.extend(attributes.iter().map(|(_, e)| e));
+                for (_, value) in attributes {
+                    match &value.kind {
+                        // The bodies of branches and loops are functions by name.
+                        ExprKind::Name(callee) if is_region(name) => {
+                            found.extend(places.get(&callee[..]).map(|i| (*i, value.at)));
+                        }
+                        _ => work.push(value),
+                    }
+                }
             }
             ExprKind::Index(x, subscripts) => {
                 work.push(x);
@@ -336,6 +344,10 @@ impl Lowerer<'_> {
         for a in args {
             operands.push((self.value(a, None)?, a.at));
         }
+        if is_region(name) && (self.functions)(name).is_none() {
+            let op = self.region(at, name, attributes, &operands)?;
+            return self.plain(at, op, &operands, want);
+        }
         if let Some(callee) = (self.functions)(name) {
             let op = Op::Call(Callee(callee));
             no_attributes(at, attributes)?;
@@ -406,6 +418,43 @@ impl Lowerer<'_> {
                 ))
             }
         }
+    }
+
+    /// `cond`, `scan` or `while`: functions and numbers from the attributes.
+    fn region(
+        &mut self,
+        at: At,
+        name: &str,
+        attributes: &[(String, Expr)],
+        operands: &[(Value, At)],
+    ) -> Result<Op, ParseError> {
+        let mut callees = HashMap::new();
+        let mut numbers = Vec::new();
+        for (attribute, e) in attributes {
+            if !matches!(&attribute[..], "then" | "otherwise" | "body" | "test") {
+                numbers.push((attribute.clone(), attribute_value(e)?));
+                continue;
+            }
+            let function = match &e.kind {
+                ExprKind::Name(f) => (self.functions)(f),
+                _ => None,
+            };
+            let Some(function) = function else {
+                let message = format!("attribute `{attribute}`: expected the name of a function of this text");
+                return Err(ParseError::new(e.at, message));
+            };
+            callees.insert(attribute.clone(), Callee(function));
+        }
+        let lengths: Vec<usize> = operands
+            .iter()
+            .map(|(value, _)| match value {
+                Value::Var(v) => self.builder.tensor(*v).dim(0),
+                Value::Literal(_) => 1,
+            })
+            .collect();
+        Region::from_attributes(name, callees, Attributes(numbers), &lengths)
+            .map(Op::Region)
+            .map_err(|e| ParseError::new(at, format!("`{name}`: {e}")))
     }
 
     fn array_op(
@@ -594,6 +643,10 @@ impl Lowerer<'_> {
         }
         Err(ParseError::new(at, format!("expected {ty}, found {found}")))
     }
+}
+
+fn is_region(name: &str) -> bool {
+    Region::ALL.iter().any(|op| op.0 == name)
 }
 
 fn annotated(a: &Annotation) -> Type {

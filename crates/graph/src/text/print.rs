@@ -8,7 +8,7 @@ use cotangent_array::Array;
 use super::literal::literal_type;
 use super::parse::is_reserved;
 use super::sugar;
-use crate::ops::Value;
+use crate::ops::{Region, Value};
 use crate::{Equation, Graph, Op, TensorType, Type, Var};
 
 /// The canonical text of a graph, with the functions that it calls in front of it.
@@ -49,9 +49,7 @@ fn callees_first<'a>(graphs: &[&'a Graph]) -> Vec<&'a Graph> {
             }
             work.push((g, true));
             for e in g.equations().iter().rev() {
-                if let Op::Call(callee) = &e.op {
-                    work.push((&callee.0, false));
-                }
+                work.extend(e.op.callees().map(|callee| (&*callee.0, false)));
             }
         }
     }
@@ -212,12 +210,22 @@ impl<'a> Printer<'a> {
             Op::Indexed(_, n) => vec![("n", Value::Int(*n))],
             Op::Convert(dtype) => vec![("dtype", Value::Name(dtype.to_string()))],
             Op::Get(index) => vec![("index", Value::Int(*index as i64))],
+            Op::Region(region) => self.region_attributes(region),
             Op::Array(op) => {
                 let types: Vec<&TensorType> = types.iter().flatten().collect();
                 op.attributes(&types)
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The functions of a branch or loop by name, then its numbers.
+    fn region_attributes(&self, region: &Region) -> Vec<(&'static str, Value)> {
+        let name = |graph: &Graph| self.functions.get(&Key::of(graph)).map_or("f", |n| n).to_owned();
+        let mut out: Vec<(&'static str, Value)> =
+            region.callees().into_iter().map(|(a, c)| (a, Value::Name(name(&c.0)))).collect();
+        out.extend(region.numbers());
+        out
     }
 
     /// The text of an operand: a name, a literal where the reader can tell its type, or the name of

@@ -1,0 +1,241 @@
+//! Calls, branches and loops: their bodies are transformed as graphs of their own.
+
+mod cond;
+mod scan;
+mod repeat;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cotangent_graph::ops::{Operand, Region};
+use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
+
+use crate::TransformError;
+use crate::linearize::{Linearized, linearize_call};
+
+/// A result and its tangent.
+type Moved = (Var, Option<Var>);
+
+/// The results of an operation with bodies, and their tangents.
+pub(crate) fn forward(
+    b: &mut Builder,
+    op: &Op,
+    args: &[Var],
+    tangents: &[Option<Var>],
+) -> Result<Vec<Moved>, TransformError> {
+    if tangents.iter().all(Option::is_none) {
+        return Ok(plain(b, op, args).into_iter().map(|v| (v, None)).collect());
+    }
+    match op {
+        Op::Call(callee) => call(b, callee, args, tangents),
+        Op::Region(Region::Cond(c)) => cond::forward(b, c, args, tangents),
+        Op::Region(Region::Scan(s)) => scan::forward(b, s, args, tangents),
+        Op::Region(Region::While(w)) => repeat::forward(b, w, args, tangents),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The cotangents of the operands of an operation with bodies that is linear in some of them.
+pub(crate) fn transpose(
+    b: &mut Builder,
+    e: &Equation,
+    operands: &[Operand],
+    cotangents: &[Var],
+) -> Result<Vec<Option<Var>>, TransformError> {
+    let results = match &e.op {
+        Op::Call(callee) => {
+            let turned = transposed(&callee.0, operands)?;
+            let args: Vec<Var> = known(operands).chain(cotangents.iter().copied()).collect();
+            b.call(&Arc::new(turned), &args)
+        }
+        Op::Region(Region::Cond(c)) => cond::transpose(b, c, e, operands, cotangents)?,
+        Op::Region(Region::Scan(s)) => scan::transpose(b, s, operands, cotangents)?,
+        _ => return Err(not_linear(e)),
+    };
+    let mut results = results.into_iter();
+    Ok(operands.iter().map(|o| if o.is_linear() { results.next() } else { None }).collect())
+}
+
+/// An operation with bodies over a batch.
+pub(crate) fn batch(
+    b: &mut Builder,
+    op: &Op,
+    args: &[(Var, bool)],
+    size: usize,
+) -> Result<Vec<(Var, bool)>, TransformError> {
+    if args.iter().all(|a| !a.1) {
+        let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
+        return Ok(plain(b, op, &vars).into_iter().map(|v| (v, false)).collect());
+    }
+    match op {
+        Op::Call(callee) => {
+            let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
+            let flags: Vec<bool> = args.iter().map(|a| a.1).collect();
+            let (mapped, out) = batched_body(&callee.0, &flags, size, &[])?;
+            let results = b.call(&Arc::new(mapped), &vars);
+            Ok(results.into_iter().zip(out).collect())
+        }
+        Op::Region(Region::Cond(c)) => cond::batch(b, c, args, size),
+        Op::Region(Region::Scan(s)) => scan::batch(b, s, args, size),
+        Op::Region(Region::While(w)) => repeat::batch(b, w, args, size),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The operation as it stands; one variable for each result.
+fn plain(b: &mut Builder, op: &Op, args: &[Var]) -> Vec<Var> {
+    match op {
+        Op::Call(callee) => b.call(&callee.0, args),
+        Op::Region(region) => b.region(region.clone(), args),
+        _ => Vec::new(),
+    }
+}
+
+/// A call whose operands vary: the callee split into values with residuals, and the linear map of
+/// the tangents.
+fn call(
+    b: &mut Builder,
+    callee: &Callee,
+    args: &[Var],
+    tangents: &[Option<Var>],
+) -> Result<Vec<Moved>, TransformError> {
+    let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+    let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
+    let split = linearize_call(&callee.0, &active, &finite)?;
+    let mut values = b.call(&Arc::new(split.primal), args);
+    let residuals = values.split_off(callee.0.outputs().len());
+    if split.varying.iter().all(|v| !v) {
+        return Ok(values.into_iter().map(|v| (v, None)).collect());
+    }
+    let operands: Vec<Var> =
+        residuals.into_iter().chain(tangents.iter().flatten().copied()).collect();
+    let moved = b.call(&Arc::new(split.linear), &operands);
+    Ok(pair(values, &split.varying, moved))
+}
+
+/// Values with the tangents of those that vary.
+fn pair(values: Vec<Var>, varying: &[bool], moved: Vec<Var>) -> Vec<Moved> {
+    let mut moved = moved.into_iter();
+    let tangent = |varies: &bool, moved: &mut std::vec::IntoIter<Var>| {
+        if *varies { moved.next() } else { None }
+    };
+    values.into_iter().zip(varying).map(|(v, varies)| (v, tangent(varies, &mut moved))).collect()
+}
+
+/// The transpose of a body in its linear operands.
+fn transposed(body: &Graph, operands: &[Operand]) -> Result<Graph, TransformError> {
+    let linear: Vec<bool> = operands.iter().map(Operand::is_linear).collect();
+    crate::transpose::transpose(body, &linear)
+}
+
+/// The operands that are values.
+fn known(operands: &[Operand]) -> impl Iterator<Item = Var> + '_ {
+    operands.iter().filter_map(Operand::known)
+}
+
+/// A body over a batch: inputs with a flag have a leading batch axis; so have the outputs with a
+/// flag, which are those that need it and those asked for.
+fn batched_body(
+    body: &Graph,
+    flags: &[bool],
+    size: usize,
+    also: &[bool],
+) -> Result<(Graph, Vec<bool>), TransformError> {
+    let mut b = Builder::new(&format!("{}_vmap", body.name()));
+    let mut inputs = Vec::with_capacity(flags.len());
+    for (((name, _), ty), flag) in body.inputs().iter().zip(body.input_types()).zip(flags) {
+        let ty = if *flag { cotangent_graph::ops::region::stacked(&ty, size) } else { ty };
+        inputs.push((b.input(name, ty), *flag));
+    }
+    let results = crate::vmap::walk(&mut b, body, &inputs, size)?;
+    let mut outputs = Vec::with_capacity(results.len());
+    let mut out = Vec::with_capacity(results.len());
+    for (i, (v, batched)) in results.into_iter().enumerate() {
+        let wanted = batched || also.get(i) == Some(&true);
+        outputs.push(if wanted && !batched { crate::vmap::repeat(&mut b, v, size) } else { v });
+        out.push(wanted);
+    }
+    Ok((b.finish(&outputs)?.without_dead_code(), out))
+}
+
+/// Which outputs of a body are finite where its inputs are as given.
+fn finite_outputs(body: &Graph, finite: &[bool]) -> Result<Vec<bool>, TransformError> {
+    let mut b = Builder::new(body.name());
+    let mut inputs = Vec::with_capacity(finite.len());
+    for (((name, _), ty), finite) in body.inputs().iter().zip(body.input_types()).zip(finite) {
+        let v = b.input(name, ty);
+        if !finite {
+            b.set_open(v);
+        }
+        inputs.push(v);
+    }
+    let outputs = b.inline(body, &inputs);
+    Ok(outputs.into_iter().map(|v| b.is_finite(v)).collect())
+}
+
+/// A body linearized in the operands that vary, with the carried ones that come to vary on the way.
+struct Carried {
+    split: Linearized,
+    /// Which operands vary in some step.
+    active: Vec<bool>,
+}
+
+/// Linearizes the body of a loop: what varies in one step may make a carried value vary in the
+/// next, so this goes on until nothing new varies.
+fn linearize_loop(
+    body: &Graph,
+    carry: usize,
+    tangents: &[Option<Var>],
+    finite: &[bool],
+) -> Result<Carried, TransformError> {
+    let mut active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+    let mut finite = finite.to_vec();
+    loop {
+        let found = finite_outputs(body, &finite)?;
+        let lost: Vec<usize> = (0..carry).filter(|i| finite[*i] && !found[*i]).collect();
+        if lost.is_empty() {
+            break;
+        }
+        for i in lost {
+            finite[i] = false;
+        }
+    }
+    loop {
+        let split = linearize_call(body, &active, &finite)?;
+        let new: Vec<usize> =
+            (0..carry).filter(|i| split.varying.get(*i) == Some(&true) && !active[*i]).collect();
+        if new.is_empty() {
+            return Ok(Carried { split, active });
+        }
+        for i in new {
+            active[i] = true;
+        }
+    }
+}
+
+/// Emits the equations of `graph` that `wanted` need, where `to` has its inputs.
+fn emit(b: &mut Builder, graph: &Graph, to: &mut HashMap<Var, Var>, wanted: &[Var]) -> Vec<Var> {
+    let mut needed = vec![false; graph.equations().len()];
+    for v in wanted {
+        needed[v.index()] = true;
+    }
+    for (v, e) in graph.iter().rev() {
+        if needed[v.index()] && !to.contains_key(&v) {
+            for a in &e.args {
+                needed[a.index()] = true;
+            }
+        }
+    }
+    for (v, e) in graph.iter() {
+        if needed[v.index()] && !to.contains_key(&v) && !e.op.is_input() {
+            let args: Vec<Var> = e.args.iter().filter_map(|a| to.get(a).copied()).collect();
+            let out = b.push(e.op.clone(), &args);
+            to.insert(v, out);
+        }
+    }
+    wanted.iter().filter_map(|v| to.get(v).copied()).collect()
+}
+
+fn not_linear(e: &Equation) -> TransformError {
+    TransformError::NotLinear { op: e.op.name().to_owned(), location: e.location }
+}
