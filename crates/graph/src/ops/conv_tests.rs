@@ -149,7 +149,11 @@ fn padding_multiplies_like_any_zero() {
     };
     let y = apply(conv(&[line], 1), &[x, kernel]).to_f64s();
     assert_eq!(y[0], f64::INFINITY);
-    assert!(y[1].is_nan(), "0 times inf, as IEEE 754 has it, found {}", y[1]);
+    assert!(
+        y[1].is_nan(),
+        "0 times inf, as IEEE 754 has it, found {}",
+        y[1]
+    );
 }
 
 #[test]
