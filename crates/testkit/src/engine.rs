@@ -53,7 +53,7 @@ impl Default for Engine {
 fn pass(name: Option<&str>, graph: &Graph) -> Fallible<Graph> {
     let done = match name {
         Some(name) => match PASSES.iter().find(|p| p.name == name) {
-            Some(pass) => (pass.run)(graph),
+            Some(pass) => (pass.run)(graph).map(|better| better.unwrap_or_else(|| graph.clone())),
             None => return Err(format!("there is no pass `{name}`")),
         },
         None => cotangent_compile::optimize(graph, None),
