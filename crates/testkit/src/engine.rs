@@ -1,6 +1,10 @@
 //! The functions under test, in one place, so that a test of the tests can put a wrong one in.
 
+use std::sync::Arc;
+
 use cotangent_array::Array;
+use cotangent_compile::PASSES;
+use cotangent_cpu::Program;
 use cotangent_graph::Graph;
 use cotangent_transform::{Linearized, TransformError};
 
@@ -39,9 +43,28 @@ impl Default for Engine {
             transpose: cotangent_transform::transpose,
             linearize: cotangent_transform::linearize,
             vmap: cotangent_transform::vmap,
-            passes: Vec::new(),
-            pass: |_, graph| Ok(graph.clone()),
-            run: |graph, inputs| cotangent_graph::eval(graph, inputs).map_err(|e| e.to_string()),
+            passes: PASSES.iter().map(|p| p.name).collect(),
+            pass,
+            run,
         }
     }
+}
+
+fn pass(name: Option<&str>, graph: &Graph) -> Fallible<Graph> {
+    let done = match name {
+        Some(name) => match PASSES.iter().find(|p| p.name == name) {
+            Some(pass) => (pass.run)(graph).map(|better| better.unwrap_or_else(|| graph.clone())),
+            None => return Err(format!("there is no pass `{name}`")),
+        },
+        None => cotangent_compile::optimize(graph, None),
+    };
+    done.map_err(|e| e.to_string())
+}
+
+fn run(graph: &Graph, inputs: &[Array]) -> Fallible<Vec<Array>> {
+    let plan = cotangent_compile::compile(graph, &cotangent_cpu::target());
+    let plan = Arc::new(plan.map_err(|e| e.to_string())?);
+    plan.check()?;
+    let program = Program::new(plan).map_err(|e| e.to_string())?;
+    program.run(inputs).map_err(|e| e.to_string())
 }

@@ -104,7 +104,16 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self, op: &Op, args: &[&Array], ty: &TensorType) -> Result<Array, EvalError> {
-        let mut result = eval_op(op, args, ty)?;
+        // A sum of several terms shows its error only when the terms move, each for itself.
+        let disturbed: Vec<Array>;
+        let disturbed_args: Vec<&Array>;
+        let mut result = if self.noise == Noise::Ulp && accumulates(op) {
+            disturbed = args.iter().map(|a| self.disturbed(a)).collect();
+            disturbed_args = disturbed.iter().collect();
+            eval_op(op, &disturbed_args, ty)?
+        } else {
+            eval_op(op, args, ty)?
+        };
         if *op == Op::Unary(Unary::StopGradient) && ty.dtype.is_float() {
             if let Some(frozen) = self.frozen.and_then(|f| f.get(self.stopped.len())) {
                 result = frozen.clone();
@@ -267,6 +276,11 @@ pub fn is_exact(op: &Op) -> bool {
         Op::Input | Op::Full(..) | Op::Constant(_) | Op::Compare(_) | Op::Test(_)
         | Op::Ternary(_) | Op::Convert(_) | Op::Call(_) | Op::Get(_) => true,
     }
+}
+
+/// Whether an operation adds or multiplies several numbers, in an order that programs may choose.
+fn accumulates(op: &Op) -> bool {
+    matches!(op, Op::Array(_)) && !is_exact(op)
 }
 
 /// For each output whether no operation that it depends on rounds a float.

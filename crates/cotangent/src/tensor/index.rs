@@ -529,6 +529,12 @@ impl Tensor {
 #[derive(Clone, Debug)]
 pub struct Indices(Tensor);
 
+impl Indices {
+    pub(crate) fn into_tensor(self) -> Tensor {
+        self.0
+    }
+}
+
 impl From<Tensor> for Indices {
     fn from(indices: Tensor) -> Indices {
         Indices(indices)

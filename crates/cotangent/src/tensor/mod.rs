@@ -1,19 +1,27 @@
 //! The tensor: what user code computes with while a function is traced.
 
+mod activation;
 mod axes;
 mod create;
 mod index;
+mod layer;
+mod linear;
+mod loss;
 mod operand;
 mod operators;
 mod pointwise;
+mod random;
 mod reduce;
 mod shape;
 
 pub use axes::{Axes, AxisIndex, AxisSet, Keep, keep};
 pub use create::meshgrid;
 pub use index::{Index, IndexPart, Indices, NewAxis, Part, Rest, Step, scatter_add, step};
+pub use layer::{ConvOptions, Padding, PoolOptions};
+pub use linear::einsum;
 pub use operand::{Operand, OperandValue};
 pub use pointwise::select;
+pub use random::{Key, bernoulli, normal, random_bits, uniform};
 pub use shape::{Integers, PadMode, concat, stack};
 
 use std::fmt;

@@ -6,7 +6,7 @@ use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
 use super::operand::{binary, numbered, one_dtype, together};
 use super::operand::{common_shape, spread};
 use super::{Operand, OperandValue, Tensor, fail, push, stack};
-use crate::{DType, Scalar};
+use crate::DType;
 
 macro_rules! unary_methods {
     ($($(#[$meta:meta])* $name:ident $op:ident;)*) => {
@@ -579,12 +579,6 @@ impl Tensor {
         }
         let message = format!("expected f64 or f32, found {}; use convert", self.dtype());
         Err(fail(name, &[self], message))
-    }
-
-    /// A number in this tensor's dtype that is known to fit.
-    #[track_caller]
-    pub(crate) fn number(&self, value: f64) -> Tensor {
-        Tensor::full((), Scalar::from_f64(self.dtype(), value))
     }
 }
 

@@ -93,10 +93,16 @@ impl Rule for Conv {
         };
         let sums = match (Values::of(x), Values::of(kernel)) {
             (Values::Float(v), Values::Float(w)) => {
-                Values::Float(self.sums(x, kernel, out, 0.0, |sum, i, j| sum + v[i] * w[j])?)
+                // Zeros of the padding multiply like any others: beside an infinity they give NaN.
+                let add = |sum: f64, i: Option<usize>, j: usize| {
+                    sum + i.map_or(0.0, |i| v[i]) * w[j]
+                };
+                Values::Float(self.sums(x, kernel, out, 0.0, add)?)
             }
             (Values::Int(v), Values::Int(w)) => {
-                let add = |sum: i64, i: usize, j: usize| sum.wrapping_add(v[i].wrapping_mul(w[j]));
+                let add = |sum: i64, i: Option<usize>, j: usize| {
+                    sum.wrapping_add(i.map_or(0, |i| v[i]).wrapping_mul(w[j]))
+                };
                 Values::Int(self.sums(x, kernel, out, 0, add)?)
             }
             _ => return Err(missing(out)),
@@ -313,23 +319,23 @@ impl Conv {
     }
 
     /// Folds the pairs of flat positions in input and kernel that each element of the result sums
-    /// over.
+    /// over; no position in the input where it was padded.
     fn sums<A: Copy>(
         &self,
         x: &Array,
         kernel: &Array,
         out: &TensorType,
         start: A,
-        add: impl Fn(A, usize, usize) -> A,
+        add: impl Fn(A, Option<usize>, usize) -> A,
     ) -> Result<Vec<A>, EvalError> {
         let mut sums = filled(out, start)?;
-        if sums.is_empty() || x.is_empty() || kernel.is_empty() {
+        if sums.is_empty() || kernel.is_empty() {
             return Ok(sums);
         }
         let ty = |a: &Array| TensorType::new(a.dtype(), a.shape().clone());
         let (x_type, k_type) = (ty(x), ty(kernel));
         // For each place of each spatial axis of the result: positions in input and kernel.
-        let taps: Vec<Vec<Vec<(usize, usize)>>> = self
+        let taps: Vec<Vec<Vec<Tap>>> = self
             .spatial_axes(&x_type, &k_type)
             .into_iter()
             .enumerate()
@@ -348,12 +354,14 @@ impl Conv {
             let Some(index) = indices.next_index() else {
                 break;
             };
-            let mut pairs = vec![(0, 0)];
+            let mut pairs: Vec<Tap> = vec![(Some(0), 0)];
             for (axis, (j, of)) in index.iter().zip(&taps).enumerate() {
                 let (n, k) = (x_type.dim(axis + 2), k_type.dim(axis + 2));
                 let next = of.get(*j).map_or(&[][..], |t| t);
-                let longer =
-                    |(p, q): (usize, usize)| next.iter().map(move |(i, j)| (p * n + i, q * k + j));
+                let longer = |(p, q): Tap| {
+                    let at = move |i: &Option<usize>| Some(p? * n + (*i)?);
+                    next.iter().map(move |(i, j)| (at(i), q * k + j))
+                };
                 pairs = pairs.into_iter().flat_map(longer).collect();
             }
             for image in 0..x_type.dim(0) {
@@ -363,7 +371,9 @@ impl Conv {
                     for channel in 0..channels {
                         let i = (first + channel) * x_space;
                         let j = (output * channels + channel) * k_space;
-                        sum = pairs.iter().fold(sum, |sum, (p, q)| add(sum, i + p, j + q));
+                        sum = pairs
+                            .iter()
+                            .fold(sum, |sum, (p, q)| add(sum, p.map(|p| i + p), j + q));
                     }
                     if let Some(s) = sums.get_mut((image * outputs + output) * places + place) {
                         *s = sum;
@@ -374,6 +384,9 @@ impl Conv {
         Ok(sums)
     }
 }
+
+/// A position in the input, none where it was padded, and one in the kernel.
+type Tap = (Option<usize>, usize);
 
 /// One spatial axis. Numbers are wide enough that no product of two sizes overflows.
 #[derive(Clone, Copy, Debug)]
@@ -437,14 +450,14 @@ impl Axis {
     }
 
     /// The positions in input and kernel that the output at `j` multiplies.
-    fn taps(&self, j: usize) -> Vec<(usize, usize)> {
+    fn taps(&self, j: usize) -> Vec<Tap> {
         let start = wide(j) * self.stride - self.low;
         (0..self.kernel)
             .filter_map(|k| {
                 let at = start + k * self.dilation;
                 let inside = at >= 0 && at < self.dilated() && at % self.input_dilation == 0;
-                let position = usize::try_from(at / self.input_dilation).ok()?;
-                inside.then_some((position, usize::try_from(k).ok()?))
+                let position = usize::try_from(at / self.input_dilation).ok();
+                Some((position.filter(|_| inside), usize::try_from(k).ok()?))
             })
             .collect()
     }

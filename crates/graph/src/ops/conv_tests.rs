@@ -140,6 +140,23 @@ impl Lines {
 }
 
 #[test]
+fn padding_multiplies_like_any_zero() {
+    let x = Array::new([1, 1, 2], vec![1.0, 2.0]).unwrap();
+    let kernel = Array::new([1, 1, 2], vec![1.0, f64::INFINITY]).unwrap();
+    let line = Line {
+        padding: (0, 1),
+        ..PLAIN
+    };
+    let y = apply(conv(&[line], 1), &[x, kernel]).to_f64s();
+    assert_eq!(y[0], f64::INFINITY);
+    assert!(
+        y[1].is_nan(),
+        "0 times inf, as IEEE 754 has it, found {}",
+        y[1]
+    );
+}
+
+#[test]
 fn values_by_hand() {
     let x = Array::new([1, 1, 5], vec![1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
     let kernel = Array::new([1, 1, 2], vec![10.0, 1.0]).unwrap();
