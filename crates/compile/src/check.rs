@@ -25,10 +25,11 @@ impl Plan {
         let callees = self.callees();
         let mut depth: HashMap<*const Plan, usize> = HashMap::new();
         for plan in callees.iter().map(|p| &**p).chain([self]) {
-            let below = plan.steps.iter().filter_map(|s| match &s.op {
-                StepOp::Call(callee) => depth.get(&std::sync::Arc::as_ptr(callee)).copied(),
-                _ => None,
-            });
+            let below = plan
+                .steps
+                .iter()
+                .flat_map(|s| s.op.callees())
+                .filter_map(|callee| depth.get(&std::sync::Arc::as_ptr(callee)).copied());
             let own = below.max().map_or(0, |d| d + 1);
             if own > MAX_DEPTH {
                 return Err(format!("calls nest deeper than {MAX_DEPTH}"));
@@ -251,13 +252,14 @@ impl Replay<'_> {
                 }
                 Ok(())
             }
+            StepOp::Flow(flow) => flow.check(step),
             StepOp::Op(op) => {
                 let [out] = &step.outs[..] else {
                     return Err("an operation has one result".into());
                 };
                 if matches!(
                     op,
-                    Op::Input | Op::Full(..) | Op::Constant(_) | Op::Call(_) | Op::Get(_)
+                    Op::Input | Op::Full(..) | Op::Constant(_) | Op::Call(_) | Op::Region(_) | Op::Get(_)
                 ) {
                     return Err("expected an operation that computes".into());
                 }

@@ -23,6 +23,7 @@
 mod arena;
 mod check;
 mod error;
+mod flow;
 mod lower;
 mod passes;
 mod plan;
@@ -30,6 +31,7 @@ mod print;
 mod target;
 
 pub use error::CompileError;
+pub use flow::{Flow, Layout};
 pub use lower::compile;
 pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};

@@ -10,7 +10,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Target, arena, optimize};
+use crate::{CompileError, Flow, Target, arena, optimize};
 
 /// Compiles a graph: runs all passes, chooses steps, and gives every value its place.
 ///
@@ -47,11 +47,9 @@ pub fn compile(graph: &Graph, target: &Target) -> Result<Plan, CompileError> {
 /// The distinct graphs that this one calls and that have no plan yet.
 fn uncompiled(graph: &Graph, plans: &HashMap<u128, Arc<Plan>>) -> Vec<(Arc<Graph>, Option<Graph>)> {
     let mut seen = HashSet::new();
-    let calls = graph.equations().iter().filter_map(|e| match &e.op {
-        Op::Call(callee) => Some(&callee.0),
-        _ => None,
-    });
+    let calls = graph.equations().iter().flat_map(|e| e.op.callees());
     calls
+        .map(|callee| &callee.0)
         .filter(|g| !plans.contains_key(&g.fingerprint()) && seen.insert(g.fingerprint()))
         .map(|g| (g.clone(), None))
         .collect()
@@ -169,7 +167,7 @@ impl Lower<'_> {
                 }
                 _ => Err(self.malformed("`get` of something that is no tuple")),
             },
-            Op::Call(callee) => self.call(v, e, callee.0.fingerprint()),
+            Op::Call(_) | Op::Region(_) => self.call(v, e),
             _ => match e.args.first() {
                 Some(x) if is_view(self.graph, e) => Ok(self.values[x.index()].clone()),
                 Some(x) if is_spread(self.graph, e) => match self.values[x.index()].clone() {
@@ -205,9 +203,24 @@ impl Lower<'_> {
         Ok(Value::Stored(place))
     }
 
-    fn call(&mut self, v: Var, e: &Equation, key: u128) -> Result<Value, CompileError> {
-        let Some(plan) = self.plans.get(&key).cloned() else {
-            return Err(self.malformed("a called graph has no plan"));
+    fn call(&mut self, v: Var, e: &Equation) -> Result<Value, CompileError> {
+        let mut bodies = Vec::new();
+        for callee in e.op.callees() {
+            match self.plans.get(&callee.0.fingerprint()) {
+                Some(plan) => bodies.push(plan.clone()),
+                None => return Err(self.malformed("a called graph has no plan")),
+            }
+        }
+        let (op, scratch) = match (&e.op, &bodies[..]) {
+            (Op::Call(_), [plan]) => (StepOp::Call(plan.clone()), plan.arena),
+            (Op::Region(region), bodies) => match Flow::new(region, bodies) {
+                Some(flow) => {
+                    let bytes = flow.layout().bytes;
+                    (StepOp::Flow(flow), bytes)
+                }
+                None => return Err(self.malformed("a branch or loop without its bodies")),
+            },
+            _ => return Err(self.malformed("a call without a graph")),
         };
         let mut args = SmallVec::with_capacity(e.args.len());
         for a in &e.args {
@@ -222,8 +235,7 @@ impl Lower<'_> {
             });
         }
         let places: Vec<Place> = outs.iter().map(|o| o.place).collect();
-        let scratch = 0..plan.arena;
-        let op = StepOp::Call(plan);
+        let scratch = 0..scratch;
         self.plan.steps.push(Step {
             op,
             args,

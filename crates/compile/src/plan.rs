@@ -8,6 +8,8 @@ use cotangent_array::{Array, Scalar};
 use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
+use crate::Flow;
+
 /// A compiled function as plain data: what is computed, in which order, and where each value
 /// stands.
 ///
@@ -59,6 +61,8 @@ pub enum StepOp {
     Copy,
     /// Runs another plan. Equal graphs share one.
     Call(Arc<Plan>),
+    /// A branch or a loop over other plans.
+    Flow(Flow),
 }
 
 /// A value that a step reads or writes.
@@ -113,6 +117,16 @@ impl StepOp {
             StepOp::Op(op) => op.name(),
             StepOp::Copy => "copy",
             StepOp::Call(plan) => &plan.name,
+            StepOp::Flow(flow) => flow.name(),
+        }
+    }
+
+    /// The plans that the step runs.
+    pub fn callees(&self) -> Vec<&Arc<Plan>> {
+        match self {
+            StepOp::Call(plan) => vec![plan],
+            StepOp::Flow(flow) => flow.plans().into_iter().map(|(_, p)| p).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -128,6 +142,7 @@ impl Step {
         match &self.op {
             StepOp::Copy => 0,
             StepOp::Call(plan) => plan.cost(),
+            StepOp::Flow(flow) => flow.total(Plan::cost),
             StepOp::Op(op) => {
                 let Some(out) = self.outs.first() else {
                     return 0;
@@ -153,6 +168,7 @@ impl Step {
             .fold(0, |sum: u64, o| sum.saturating_add(own(o)));
         match &self.op {
             StepOp::Call(plan) => plan.bytes(),
+            StepOp::Flow(flow) => flow.total(Plan::bytes),
             _ => io,
         }
     }
@@ -176,11 +192,7 @@ impl Plan {
     /// The plans that this one calls, directly or not: each once, a plan after those it calls.
     pub fn callees(&self) -> Vec<Arc<Plan>> {
         let calls = |plan: &Plan| -> Vec<Arc<Plan>> {
-            let called = plan.steps.iter().filter_map(|s| match &s.op {
-                StepOp::Call(plan) => Some(plan.clone()),
-                _ => None,
-            });
-            called.collect()
+            plan.steps.iter().flat_map(|s| s.op.callees().into_iter().cloned()).collect()
         };
         let mut found: HashSet<*const Plan> = HashSet::new();
         let mut order = Vec::new();

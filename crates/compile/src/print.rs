@@ -4,6 +4,7 @@ use std::fmt;
 
 use cotangent_graph::{Op, TensorType};
 
+use crate::Flow;
 use crate::check::splat_of;
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
 
@@ -87,6 +88,16 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             for (key, value) in op.attributes(&types) {
                 comma(f)?;
                 write!(f, "{key}={value}")?;
+            }
+        }
+        StepOp::Flow(flow) => {
+            for (key, plan) in flow.plans() {
+                comma(f)?;
+                write!(f, "{key}={}", plan.name)?;
+            }
+            if let Flow::Scan { carry, scanned, length, reverse, .. } = flow {
+                write!(f, ", carry={carry}, scanned={scanned}, length={length}")?;
+                f.write_str(if *reverse { ", reverse=true" } else { "" })?;
             }
         }
         _ => {}

@@ -18,6 +18,7 @@
 //! ```
 
 mod error;
+mod flow;
 mod kernels;
 mod memory;
 mod number;

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_array::{Array, ArrayError, Scalar};
-use cotangent_compile::{Operand, Place, Plan, Step, StepOp, Target};
+use cotangent_compile::{Flow, Operand, Place, Plan, Step, StepOp, Target};
 use cotangent_graph::{Graph, TensorType};
 use smallvec::SmallVec;
 
 use crate::RunError;
+use crate::flow;
 use crate::kernels::{self, Arg, Site};
 use crate::memory::{Frame, Memory, Run, Slot, Workspace};
 use crate::number::by_dtype;
@@ -173,7 +174,7 @@ impl Program {
 }
 
 /// The kernels of one plan; the plans that it calls have cores of their own.
-struct Core {
+pub(crate) struct Core {
     plan: Arc<Plan>,
     /// Numbers that stand everywhere, each in the first bytes of a place of 8.
     numbers: Vec<u64>,
@@ -208,6 +209,14 @@ impl Core {
                     }
                     None => None,
                 },
+                StepOp::Flow(flow) => {
+                    let bodies: Option<Vec<Arc<Core>>> =
+                        flow.plans().iter().map(|(_, p)| cores.get(&Arc::as_ptr(p)).cloned()).collect();
+                    let bodies = bodies.unwrap_or_default();
+                    let below = bodies.iter().map(|b| b.depth).max().unwrap_or(0);
+                    core.depth = core.depth.max(own + below);
+                    core.flow(step, flow, &bodies, &mut known)
+                }
                 _ => core.kernel(step, &mut known),
             };
             match run {
@@ -273,7 +282,7 @@ impl Core {
                 }
                 kernels::choose(op, &site)
             }
-            StepOp::Call(_) => None,
+            StepOp::Call(_) | StepOp::Flow(_) => None,
         }
     }
 
@@ -289,23 +298,45 @@ impl Core {
             len: step.scratch.len(),
         };
         Box::new(move |frame| {
-            let start = frame.bases.len();
-            frame.bases.push(frame.address(arena));
-            callee.push_own(frame.bases);
-            for slot in &inputs {
-                frame.bases.push(frame.address(*slot));
-            }
-            callee.push_constants(frame.bases);
-            for slot in &outputs {
-                frame.bases.push(frame.address(*slot));
-            }
-            let result = callee.run(&mut Frame {
-                bases: frame.bases,
-                start,
-            });
-            frame.bases.truncate(start);
-            result
+            let arena = frame.address(arena);
+            let inputs = inputs.iter().map(|slot| frame.address(*slot));
+            let inputs: SmallVec<[*mut u8; 16]> = inputs.collect();
+            let outputs = outputs.iter().map(|slot| frame.address(*slot));
+            let outputs: SmallVec<[*mut u8; 16]> = outputs.collect();
+            callee.invoke(frame, arena, &inputs, &outputs)
         })
+    }
+
+    fn flow(
+        &mut self,
+        step: &Step,
+        flow: &Flow,
+        bodies: &[Arc<Core>],
+        known: &mut HashMap<Scalar, usize>,
+    ) -> Option<Run> {
+        let args = step.args.iter().map(|o| (self.arg(o, known).slot, o.ty.bytes())).collect();
+        let outs = step.outs.iter().map(|o| (self.arg(o, known).slot, o.ty.bytes())).collect();
+        let scratch = Slot { base: ARENA, offset: step.scratch.start, len: step.scratch.len() };
+        flow::choose(flow, bodies, flow::Places { args, outs, scratch })
+    }
+
+    /// Runs as a part of another plan, on addresses of inputs and outputs.
+    pub(crate) fn invoke(
+        &self,
+        frame: &mut Frame<'_>,
+        arena: *mut u8,
+        inputs: &[*mut u8],
+        outputs: &[*mut u8],
+    ) -> Result<(), RunError> {
+        let start = frame.bases.len();
+        frame.bases.push(arena);
+        self.push_own(frame.bases);
+        frame.bases.extend_from_slice(inputs);
+        self.push_constants(frame.bases);
+        frame.bases.extend_from_slice(outputs);
+        let result = self.run(&mut Frame { bases: frame.bases, start });
+        frame.bases.truncate(start);
+        result
     }
 
     fn arg(&mut self, operand: &Operand, known: &mut HashMap<Scalar, usize>) -> Arg {

@@ -24,7 +24,7 @@ pub(super) fn run(graph: &Graph) -> Result<Graph, CompileError> {
 }
 
 fn fold(b: &Builder, e: &Equation, args: &[Var]) -> Option<Op> {
-    if e.op.is_constant() || matches!(e.op, Op::Input | Op::Call(_) | Op::Get(_)) {
+    if e.op.is_constant() || matches!(e.op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
         return None;
     }
     let constant = |v: &Var| {

@@ -52,7 +52,7 @@ const MAX_STEPS: usize = 16;
 pub(super) fn run(graph: &Graph) -> Result<Graph, CompileError> {
     rewrite(graph, |b, e, args| {
         let ty = e.ty.tensor()?;
-        if e.op.is_constant() || matches!(e.op, Op::Call(_) | Op::Get(_)) {
+        if e.op.is_constant() || matches!(e.op, Op::Call(_) | Op::Region(_) | Op::Get(_)) {
             return None;
         }
         let args = SmallVec::from_slice(args);

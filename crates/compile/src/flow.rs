@@ -1,0 +1,187 @@
+//! Branches and loops in a plan: their bodies are plans of their own.
+
+use std::sync::Arc;
+
+use cotangent_graph::TensorType;
+use cotangent_graph::ops::Region;
+use cotangent_graph::ops::region::stacked;
+
+use crate::plan::{Place, Plan, Step};
+
+/// A branch or a loop over plans; operands and results are those of the graph's operation.
+#[derive(Clone, Debug)]
+pub enum Flow {
+    /// Runs one of two plans, by a bool.
+    Cond {
+        /// Runs where the bool is true.
+        then: Arc<Plan>,
+        /// Runs where it is false.
+        otherwise: Arc<Plan>,
+    },
+    /// Runs a plan a fixed number of times.
+    Scan {
+        /// One step.
+        body: Arc<Plan>,
+        /// How many operands are carried from step to step.
+        carry: usize,
+        /// How many operands are read slice by slice.
+        scanned: usize,
+        /// The number of steps.
+        length: usize,
+        /// Whether the last slice comes first.
+        reverse: bool,
+    },
+    /// Runs a plan as long as another one gives true.
+    While {
+        /// Whether another step is run.
+        test: Arc<Plan>,
+        /// One step.
+        body: Arc<Plan>,
+        /// How many operands are carried from step to step.
+        carry: usize,
+    },
+}
+
+/// Where a flow keeps things in its working memory, as offsets from its start.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// The two buffers of every carried value, which steps read and write in turn.
+    pub carry: Vec<[usize; 2]>,
+    /// What the test of a `while` gives.
+    pub test: usize,
+    /// All bytes; the arena of the plan that runs stands at the start.
+    pub bytes: usize,
+}
+
+impl Flow {
+    /// The flow of a graph's operation, with a plan for each of its bodies in their order.
+    pub(crate) fn new(region: &Region, plans: &[Arc<Plan>]) -> Option<Flow> {
+        Some(match (region, plans) {
+            (Region::Cond(_), [then, otherwise]) => {
+                Flow::Cond { then: then.clone(), otherwise: otherwise.clone() }
+            }
+            (Region::Scan(s), [body]) => Flow::Scan {
+                body: body.clone(),
+                carry: s.carry,
+                scanned: s.scanned,
+                length: s.length,
+                reverse: s.reverse,
+            },
+            (Region::While(w), [test, body]) => {
+                Flow::While { test: test.clone(), body: body.clone(), carry: w.carry }
+            }
+            _ => return None,
+        })
+    }
+
+    /// The name of the graph's operation.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Flow::Cond { .. } => "cond",
+            Flow::Scan { .. } => "scan",
+            Flow::While { .. } => "while",
+        }
+    }
+
+    /// The plans that it runs, with what they are to it.
+    pub fn plans(&self) -> Vec<(&'static str, &Arc<Plan>)> {
+        match self {
+            Flow::Cond { then, otherwise } => vec![("then", then), ("otherwise", otherwise)],
+            Flow::Scan { body, .. } => vec![("body", body)],
+            Flow::While { test, body, .. } => vec![("test", test), ("body", body)],
+        }
+    }
+
+    /// How its working memory is divided.
+    pub fn layout(&self) -> Layout {
+        let aligned = |n: usize| n.checked_next_multiple_of(64).unwrap_or(usize::MAX);
+        let arena = self.plans().iter().map(|(_, p)| p.arena).max().unwrap_or(0);
+        let mut at = aligned(arena);
+        let (body, carry) = match self {
+            Flow::Cond { .. } => return Layout { bytes: arena, ..Layout::default() },
+            Flow::Scan { body, carry, .. } | Flow::While { body, carry, .. } => (body, *carry),
+        };
+        let mut take = |bytes: usize| {
+            let start = at;
+            at = at.saturating_add(aligned(bytes));
+            start
+        };
+        let test = take(1);
+        let carried = body.outputs.iter().take(carry);
+        let carry = carried.map(|t| [take(t.bytes()), take(t.bytes())]).collect();
+        Layout { carry, test, bytes: at }
+    }
+
+    /// Sums a figure of the plans over the runs: a loop of unknown length counts one step.
+    pub(crate) fn total(&self, of: fn(&Plan) -> u64) -> u64 {
+        match self {
+            Flow::Cond { then, otherwise } => of(then).max(of(otherwise)),
+            Flow::Scan { body, length, .. } => of(body).saturating_mul(*length as u64),
+            Flow::While { test, body, .. } => of(test).saturating_add(of(body)),
+        }
+    }
+
+    /// Checks operands, results and working memory of a step against the plans.
+    pub(crate) fn check(&self, step: &Step) -> Result<(), String> {
+        let bytes = self.layout().bytes;
+        if step.scratch.len() < bytes || (bytes > 0 && !step.scratch.start.is_multiple_of(64)) {
+            return Err(format!("expected {bytes} bytes of memory, found {:?}", step.scratch));
+        }
+        if step.args.iter().any(|a| matches!(a.place, Place::Splat(_))) {
+            return Err("a branch or a loop reads arrays".into());
+        }
+        let args: Vec<TensorType> = step.args.iter().map(|a| (*a.ty).clone()).collect();
+        let outs: Vec<TensorType> = step.outs.iter().map(|a| (*a.ty).clone()).collect();
+        let flag = TensorType::scalar(cotangent_array::DType::Bool);
+        match self {
+            Flow::Cond { then, otherwise } => {
+                let Some((condition, inputs)) = args.split_first() else {
+                    return Err("a branch has a condition".into());
+                };
+                expect(*condition == flag, "the condition is a bool")?;
+                for plan in [then, otherwise] {
+                    expect(types(&plan.inputs) == inputs, "the operands are those of a branch")?;
+                    expect(plan.outputs == outs, "the results are those of a branch")?;
+                }
+                Ok(())
+            }
+            Flow::Scan { body, carry, scanned, length, .. } => {
+                let shared = carry.saturating_add(*scanned);
+                let sliced = |t: &TensorType, whole: bool| {
+                    if whole { stacked(t, *length) } else { t.clone() }
+                };
+                let want: Vec<TensorType> = types(&body.inputs)
+                    .iter()
+                    .enumerate()
+                    .map(|(i, t)| sliced(t, (*carry..shared).contains(&i)))
+                    .collect();
+                expect(want == args, "the operands are those of the body")?;
+                let want: Vec<TensorType> =
+                    body.outputs.iter().enumerate().map(|(i, t)| sliced(t, i >= *carry)).collect();
+                expect(want == outs, "the results are those of the body")?;
+                carried(body, *carry)
+            }
+            Flow::While { test, body, carry } => {
+                expect(types(&test.inputs) == args, "the operands are those of the test")?;
+                expect(test.outputs == [flag], "the test gives a bool")?;
+                expect(types(&body.inputs) == args, "the operands are those of the body")?;
+                expect(body.outputs == outs && outs.len() == *carry, "the body gives what is carried")?;
+                carried(body, *carry)
+            }
+        }
+    }
+}
+
+fn carried(body: &Plan, carry: usize) -> Result<(), String> {
+    let inputs = types(&body.inputs);
+    let same = inputs.get(..carry).is_some_and(|i| body.outputs.get(..carry) == Some(i));
+    expect(same, "the body keeps the types of what is carried")
+}
+
+fn types(inputs: &[(String, TensorType)]) -> Vec<TensorType> {
+    inputs.iter().map(|(_, t)| t.clone()).collect()
+}
+
+fn expect(holds: bool, what: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(format!("expected that {what}")) }
+}
