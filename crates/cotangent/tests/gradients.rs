@@ -669,6 +669,47 @@ fn first_and_second_derivatives_agree_with_differences() -> Result<(), Error> {
     Ok(())
 }
 
+#[test]
+fn f32_stays_f32() -> Result<(), Error> {
+    for r in rows().into_iter().filter(|r| r.name != "convert") {
+        let f = Function::new(r.body);
+        let expected = f.call((r.inputs.clone(),))?;
+        let narrow: Vec<Array> = r.inputs.iter().map(|a| a.convert(DType::F32)).collect();
+        let found = f.call((narrow.clone(),))?;
+        assert_eq!(found.dtype(), DType::F32, "{}", r.name);
+        close(r.name, "f32", &found, &expected, 2e-4);
+        let (_, gradients) = f.vjp().call(((narrow,), found))?;
+        assert!(gradients.0.iter().all(|g| g.dtype() == DType::F32), "{}", r.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn batches_agree_with_examples() -> Result<(), Error> {
+    for r in rows() {
+        let f = Function::new(r.body);
+        let other: Vec<Array> = moved(&r.inputs, &r.inputs, 0.03);
+        let both: Vec<Array> = r.inputs.iter().zip(&other).map(|(a, b)| pile(a, b)).collect();
+        let expected = pile(&f.call((r.inputs.clone(),))?, &f.call((other.clone(),))?);
+        close(r.name, "vmap", &f.vmap().call((both.clone(),))?, &expected, 1e-11);
+        // The gradient of each example.
+        let body = r.body;
+        let g = Function::new(move |a: &Vec<Tensor>| weighted(&body(a))).grad();
+        let (first, second) = (g.call((r.inputs.clone(),))?, g.call((other,))?);
+        let found = g.vmap().call((both,))?;
+        for (found, (a, b)) in found.iter().zip(first.iter().zip(&second)) {
+            close(r.name, "vmap of grad", found, &pile(a, b), 1e-10);
+        }
+    }
+    Ok(())
+}
+
+/// Two arrays along a new leading axis.
+fn pile(a: &Array, b: &Array) -> Array {
+    let shape: Vec<usize> = std::iter::once(2).chain(a.shape().iter().copied()).collect();
+    Array::new(shape, [a.to_f64s(), b.to_f64s()].concat()).expect("two of one shape")
+}
+
 type Gradient = Function<(Vec<Tensor>,), Vec<Tensor>>;
 type Both = (Vec<Array>, (Vec<Array>,));
 

@@ -380,7 +380,7 @@ impl Tensor {
             Ok([x, y]) => {
                 // The strong zero keeps 0 * log(0) at 0 and yet has the derivative log(y) in x.
                 let outside = x.equal(0.0) & y.less_equal(pole);
-                let y = outside.select(1.0, y);
+                let y = outside.select(pole + 1.0, y);
                 binary(Binary::Zmul, x, push(log, &[&y]))
             }
             Err(failed) => failed,
