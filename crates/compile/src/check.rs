@@ -1,11 +1,12 @@
 //! Replays a plan and checks that every value is where it is read.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use cotangent_array::{DType, Scalar};
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Op, TensorType, Type};
+use cotangent_graph::{Op, TensorType, Type, TypeError};
 use smallvec::SmallVec;
 
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
@@ -259,14 +260,19 @@ impl Replay<'_> {
                 };
                 if matches!(
                     op,
-                    Op::Input | Op::Full(..) | Op::Constant(_) | Op::Call(_) | Op::Region(_) | Op::Get(_)
+                    Op::Input
+                        | Op::Full(..)
+                        | Op::Constant(_)
+                        | Op::Call(_)
+                        | Op::Region(_)
+                        | Op::Get(_)
                 ) {
                     return Err("expected an operation that computes".into());
                 }
                 if !step.scratch.is_empty() && step.scratch.start % 64 != 0 {
                     return Err("the working memory is not aligned".into());
                 }
-                let mut types: SmallVec<[Type; 3]> = SmallVec::new();
+                let mut types: SmallVec<[Cow<'_, TensorType>; 3]> = SmallVec::new();
                 for arg in &step.args {
                     let one = arg.elements() == 1;
                     if matches!(arg.place, Place::Splat(_)) && !one && !reads_splats(op) {
@@ -274,18 +280,36 @@ impl Replay<'_> {
                             "expected an array, found a number that stands everywhere".into()
                         );
                     }
-                    types.push(if op.is_pointwise() && one {
-                        arg.ty.with_shape(out.ty.shape.clone()).into()
-                    } else {
-                        (*arg.ty).clone().into()
-                    });
+                    types.push(
+                        if op.is_pointwise() && one && arg.ty.shape != out.ty.shape {
+                            Cow::Owned(arg.ty.with_shape(out.ty.shape.clone()))
+                        } else {
+                            Cow::Borrowed(&*arg.ty)
+                        },
+                    );
                 }
-                let types: SmallVec<[&Type; 3]> = types.iter().collect();
-                match op.infer(&types) {
-                    Ok(Type::Tensor(ty)) if ty == *out.ty => Ok(()),
+                let types: SmallVec<[&TensorType; 3]> = types.iter().map(|t| &**t).collect();
+                match infer(op, &types) {
+                    Ok(ty) if ty == *out.ty => Ok(()),
                     Ok(ty) => Err(format!("expected the result {ty}, found {}", out.ty)),
                     Err(e) => Err(e.to_string()),
                 }
+            }
+        }
+    }
+}
+
+/// As [`Op::infer`], from the types of arrays.
+fn infer(op: &Op, args: &[&TensorType]) -> Result<TensorType, TypeError> {
+    match (op, args) {
+        (Op::Unary(op), [x]) => op.infer(x),
+        (Op::Binary(op), [x, y]) => op.infer(x, y),
+        (Op::Array(op), args) if op.arity().allows(args.len()) => op.infer(args),
+        _ => {
+            let types: Vec<Type> = args.iter().map(|t| (*t).clone().into()).collect();
+            match op.infer(&types.iter().collect::<Vec<_>>())? {
+                Type::Tensor(ty) => Ok(ty),
+                Type::Tuple(_) => Err(TypeError::new("expected one result")),
             }
         }
     }

@@ -57,9 +57,10 @@ impl Flow {
     /// The flow of a graph's operation, with a plan for each of its bodies in their order.
     pub(crate) fn new(region: &Region, plans: &[Arc<Plan>]) -> Option<Flow> {
         Some(match (region, plans) {
-            (Region::Cond(_), [then, otherwise]) => {
-                Flow::Cond { then: then.clone(), otherwise: otherwise.clone() }
-            }
+            (Region::Cond(_), [then, otherwise]) => Flow::Cond {
+                then: then.clone(),
+                otherwise: otherwise.clone(),
+            },
             (Region::Scan(s), [body]) => Flow::Scan {
                 body: body.clone(),
                 carry: s.carry,
@@ -67,9 +68,11 @@ impl Flow {
                 length: s.length,
                 reverse: s.reverse,
             },
-            (Region::While(w), [test, body]) => {
-                Flow::While { test: test.clone(), body: body.clone(), carry: w.carry }
-            }
+            (Region::While(w), [test, body]) => Flow::While {
+                test: test.clone(),
+                body: body.clone(),
+                carry: w.carry,
+            },
             _ => return None,
         })
     }
@@ -98,7 +101,12 @@ impl Flow {
         let arena = self.plans().iter().map(|(_, p)| p.arena).max().unwrap_or(0);
         let mut at = aligned(arena);
         let (body, carry) = match self {
-            Flow::Cond { .. } => return Layout { bytes: arena, ..Layout::default() },
+            Flow::Cond { .. } => {
+                return Layout {
+                    bytes: arena,
+                    ..Layout::default()
+                };
+            }
             Flow::Scan { body, carry, .. } | Flow::While { body, carry, .. } => (body, *carry),
         };
         let mut take = |bytes: usize| {
@@ -108,8 +116,14 @@ impl Flow {
         };
         let test = take(1);
         let carried = body.outputs.iter().take(carry);
-        let carry = carried.map(|t| [take(t.bytes()), take(t.bytes())]).collect();
-        Layout { carry, test, bytes: at }
+        let carry = carried
+            .map(|t| [take(t.bytes()), take(t.bytes())])
+            .collect();
+        Layout {
+            carry,
+            test,
+            bytes: at,
+        }
     }
 
     /// Sums a figure of the plans over the runs: a loop of unknown length counts one step.
@@ -125,7 +139,10 @@ impl Flow {
     pub(crate) fn check(&self, step: &Step) -> Result<(), String> {
         let bytes = self.layout().bytes;
         if step.scratch.len() < bytes || (bytes > 0 && !step.scratch.start.is_multiple_of(64)) {
-            return Err(format!("expected {bytes} bytes of memory, found {:?}", step.scratch));
+            return Err(format!(
+                "expected {bytes} bytes of memory, found {:?}",
+                step.scratch
+            ));
         }
         if step.args.iter().any(|a| matches!(a.place, Place::Splat(_))) {
             return Err("a branch or a loop reads arrays".into());
@@ -140,15 +157,28 @@ impl Flow {
                 };
                 expect(*condition == flag, "the condition is a bool")?;
                 for plan in [then, otherwise] {
-                    expect(types(&plan.inputs) == inputs, "the operands are those of a branch")?;
+                    expect(
+                        types(&plan.inputs) == inputs,
+                        "the operands are those of a branch",
+                    )?;
                     expect(plan.outputs == outs, "the results are those of a branch")?;
                 }
                 Ok(())
             }
-            Flow::Scan { body, carry, scanned, length, .. } => {
+            Flow::Scan {
+                body,
+                carry,
+                scanned,
+                length,
+                ..
+            } => {
                 let shared = carry.saturating_add(*scanned);
                 let sliced = |t: &TensorType, whole: bool| {
-                    if whole { stacked(t, *length) } else { t.clone() }
+                    if whole {
+                        stacked(t, *length)
+                    } else {
+                        t.clone()
+                    }
                 };
                 let want: Vec<TensorType> = types(&body.inputs)
                     .iter()
@@ -156,16 +186,29 @@ impl Flow {
                     .map(|(i, t)| sliced(t, (*carry..shared).contains(&i)))
                     .collect();
                 expect(want == args, "the operands are those of the body")?;
-                let want: Vec<TensorType> =
-                    body.outputs.iter().enumerate().map(|(i, t)| sliced(t, i >= *carry)).collect();
+                let want: Vec<TensorType> = body
+                    .outputs
+                    .iter()
+                    .enumerate()
+                    .map(|(i, t)| sliced(t, i >= *carry))
+                    .collect();
                 expect(want == outs, "the results are those of the body")?;
                 carried(body, *carry)
             }
             Flow::While { test, body, carry } => {
-                expect(types(&test.inputs) == args, "the operands are those of the test")?;
+                expect(
+                    types(&test.inputs) == args,
+                    "the operands are those of the test",
+                )?;
                 expect(test.outputs == [flag], "the test gives a bool")?;
-                expect(types(&body.inputs) == args, "the operands are those of the body")?;
-                expect(body.outputs == outs && outs.len() == *carry, "the body gives what is carried")?;
+                expect(
+                    types(&body.inputs) == args,
+                    "the operands are those of the body",
+                )?;
+                expect(
+                    body.outputs == outs && outs.len() == *carry,
+                    "the body gives what is carried",
+                )?;
                 carried(body, *carry)
             }
         }
@@ -174,7 +217,9 @@ impl Flow {
 
 fn carried(body: &Plan, carry: usize) -> Result<(), String> {
     let inputs = types(&body.inputs);
-    let same = inputs.get(..carry).is_some_and(|i| body.outputs.get(..carry) == Some(i));
+    let same = inputs
+        .get(..carry)
+        .is_some_and(|i| body.outputs.get(..carry) == Some(i));
     expect(same, "the body keeps the types of what is carried")
 }
 
@@ -183,5 +228,9 @@ fn types(inputs: &[(String, TensorType)]) -> Vec<TensorType> {
 }
 
 fn expect(holds: bool, what: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("expected that {what}")) }
+    if holds {
+        Ok(())
+    } else {
+        Err(format!("expected that {what}"))
+    }
 }

@@ -9,8 +9,9 @@ use cotangent_graph::{Equation, Graph, Location, Op, TensorType, Type, Var};
 use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
+use crate::passes::{improved, optimize};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, arena, optimize};
+use crate::{CompileError, Flow, Target, arena};
 
 /// Compiles a graph: runs all passes, chooses steps, and gives every value its place.
 ///
@@ -20,7 +21,7 @@ use crate::{CompileError, Flow, Target, arena, optimize};
 /// # Errors
 /// A graph that does not verify, or one whose values are larger than memory can be.
 pub fn compile(graph: &Graph, target: &Target) -> Result<Plan, CompileError> {
-    let entry = optimize(graph, None)?;
+    let entry = improved(graph, None)?;
     let mut plans: HashMap<u128, Arc<Plan>> = HashMap::new();
     // Callees before callers, by a work list: a graph waits on it, optimised, for those it calls.
     let mut work: Vec<(Arc<Graph>, Option<Graph>)> = uncompiled(&entry, &plans);
@@ -74,6 +75,7 @@ fn lower(
         },
         homes: HashMap::new(),
         types: HashMap::new(),
+        last: None,
         values: Vec::with_capacity(graph.equations().len()),
         filled: HashMap::new(),
         next: 0,
@@ -91,7 +93,6 @@ fn lower(
         Some(bytes) => plan.arena = bytes,
         None => return Err(CompileError::TooLarge { graph: plan.name }),
     }
-    debug_assert_eq!(plan.check_own(), Ok(()));
     Ok(plan)
 }
 
@@ -116,6 +117,8 @@ struct Lower<'a> {
     /// Which output's memory a result is written to: by the variable and its component.
     homes: HashMap<(Var, usize), u32>,
     types: HashMap<TensorType, Arc<TensorType>>,
+    /// The type met last: most follow one of the same type.
+    last: Option<Arc<TensorType>>,
     values: Vec<Value>,
     /// Where numbers and spread elements were stored for steps that want an array.
     filled: HashMap<Var, Place>,
@@ -337,11 +340,18 @@ impl Lower<'_> {
     }
 
     fn intern(&mut self, ty: &TensorType) -> Arc<TensorType> {
-        if let Some(found) = self.types.get(ty) {
-            return found.clone();
+        if let Some(last) = self.last.as_ref().filter(|last| ***last == *ty) {
+            return last.clone();
         }
-        let shared = Arc::new(ty.clone());
-        self.types.insert(ty.clone(), shared.clone());
+        let shared = match self.types.get(ty) {
+            Some(found) => found.clone(),
+            None => {
+                let shared = Arc::new(ty.clone());
+                self.types.insert(ty.clone(), shared.clone());
+                shared
+            }
+        };
+        self.last = Some(shared.clone());
         shared
     }
 

@@ -192,7 +192,10 @@ impl Plan {
     /// The plans that this one calls, directly or not: each once, a plan after those it calls.
     pub fn callees(&self) -> Vec<Arc<Plan>> {
         let calls = |plan: &Plan| -> Vec<Arc<Plan>> {
-            plan.steps.iter().flat_map(|s| s.op.callees().into_iter().cloned()).collect()
+            plan.steps
+                .iter()
+                .flat_map(|s| s.op.callees().into_iter().cloned())
+                .collect()
         };
         let mut found: HashSet<*const Plan> = HashSet::new();
         let mut order = Vec::new();

@@ -95,7 +95,14 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 comma(f)?;
                 write!(f, "{key}={}", plan.name)?;
             }
-            if let Flow::Scan { carry, scanned, length, reverse, .. } = flow {
+            if let Flow::Scan {
+                carry,
+                scanned,
+                length,
+                reverse,
+                ..
+            } = flow
+            {
                 write!(f, ", carry={carry}, scanned={scanned}, length={length}")?;
                 f.write_str(if *reverse { ", reverse=true" } else { "" })?;
             }

@@ -1,6 +1,7 @@
 //! The one error type of this crate.
 
-use cotangent_graph::{EvalError, GraphError, Location};
+use cotangent_cpu::RunError;
+use cotangent_graph::{GraphError, Location};
 use cotangent_transform::TransformError;
 
 use crate::{ArrayError, tree::TreeError};
@@ -16,9 +17,9 @@ pub enum Error {
     /// A derivative could not be taken.
     #[error(transparent)]
     Transform(#[from] TransformError),
-    /// The graph could not be run on these arrays.
+    /// The graph could not be compiled, or run on these arrays.
     #[error(transparent)]
-    Run(#[from] EvalError),
+    Run(#[from] RunError),
     /// An array could not be made, or is not what was asked for.
     #[error(transparent)]
     Array(#[from] ArrayError),
@@ -35,6 +36,8 @@ impl Error {
     pub fn location(&self) -> Option<Location> {
         match self {
             Error::Trace(e) | Error::Transform(TransformError::Graph(e)) => e.location(),
+            Error::Transform(TransformError::NotLinear { location, .. }) => *location,
+            Error::Run(RunError::Op { location, .. }) => *location,
             _ => None,
         }
     }

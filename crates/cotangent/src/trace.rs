@@ -168,7 +168,7 @@ pub(crate) fn apply(
             let outputs = arrays.and_then(|arrays| {
                 program
                     .run(graph, &arrays)
-                    .map_err(|e| e.into_graph_error(Some(at)))
+                    .map_err(|e| GraphError::other(e.to_string(), Some(at)))
             });
             match outputs {
                 Ok(arrays) => arrays.into_iter().map(Tensor::from).collect(),

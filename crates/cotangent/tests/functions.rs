@@ -309,7 +309,7 @@ fn calls_are_one_operation() -> Result<(), Error> {
     let f = Function::new(move |x: &Tensor| square.apply_as_call((x.clone(),)) + 1.0);
     assert_eq!(f.call((3.0.into(),))?, 10.0.into());
     assert_eq!(f.grad().call((3.0.into(),))?, 6.0.into());
-    let graph = f.graph(&(3.0.into(),))?;
+    let graph = f.graph(&(Array::from(3.0),))?;
     assert!(graph.equations().iter().any(|e| e.op.name() == "square"));
     Ok(())
 }

@@ -36,19 +36,37 @@ fn cond(then: Arc<Core>, otherwise: Arc<Core>, places: Places) -> Run {
     Box::new(move |frame| {
         let args = addresses(frame, &places.args);
         let outs = addresses(frame, &places.outs);
-        let Some((condition, inputs)) = args.split_first() else { return Ok(()) };
-        let taken = if is_true(*condition) { &then } else { &otherwise };
+        let Some((condition, inputs)) = args.split_first() else {
+            return Ok(());
+        };
+        let taken = if is_true(*condition) {
+            &then
+        } else {
+            &otherwise
+        };
         taken.invoke(frame, frame.address(places.scratch), inputs, &outs)
     })
 }
 
 fn scan(flow: &Flow, body: Arc<Core>, places: Places) -> Option<Run> {
-    let Flow::Scan { carry, scanned, length, reverse, .. } = *flow else { return None };
+    let Flow::Scan {
+        carry,
+        scanned,
+        length,
+        reverse,
+        ..
+    } = *flow
+    else {
+        return None;
+    };
     let layout = flow.layout();
     // The bytes by which operands and results move from step to step; none for the others.
     let steps = |all: &[(Slot, usize)], from: usize, to: usize| -> Vec<usize> {
         let moves = |i: usize| (from..to).contains(&i) && length > 0;
-        all.iter().enumerate().map(|(i, (_, n))| if moves(i) { n / length } else { 0 }).collect()
+        all.iter()
+            .enumerate()
+            .map(|(i, (_, n))| if moves(i) { n / length } else { 0 })
+            .collect()
     };
     let arg_steps = steps(&places.args, carry, carry.saturating_add(scanned));
     let out_steps = steps(&places.outs, carry, places.outs.len());
@@ -65,16 +83,28 @@ fn scan(flow: &Flow, body: Arc<Core>, places: Places) -> Option<Run> {
         let (mut inputs, mut outputs) = (args.clone(), outs.clone());
         for k in 0..length {
             let i = if reverse { length - 1 - k } else { k };
-            for (at, (start, step)) in inputs.iter_mut().zip(args.iter().zip(&arg_steps)).skip(carry) {
+            for (at, (start, step)) in inputs
+                .iter_mut()
+                .zip(args.iter().zip(&arg_steps))
+                .skip(carry)
+            {
                 *at = start.wrapping_add(i * step);
             }
-            for (at, (start, step)) in outputs.iter_mut().zip(outs.iter().zip(&out_steps)).skip(carry) {
+            for (at, (start, step)) in outputs
+                .iter_mut()
+                .zip(outs.iter().zip(&out_steps))
+                .skip(carry)
+            {
                 *at = start.wrapping_add(i * step);
             }
             // The last step writes what is carried to the results.
             for (c, buffers) in layout.carry.iter().enumerate() {
                 let last = k + 1 == length;
-                outputs[c] = if last { outs[c] } else { arena.wrapping_add(buffers[k % 2]) };
+                outputs[c] = if last {
+                    outs[c]
+                } else {
+                    arena.wrapping_add(buffers[k % 2])
+                };
             }
             body.invoke(frame, arena, &inputs, &outputs)?;
             inputs[..carry].copy_from_slice(&outputs[..carry]);
@@ -96,8 +126,11 @@ fn repeat(flow: &Flow, test: Arc<Core>, body: Arc<Core>, places: Places) -> Run 
             if !is_true(flag) {
                 break;
             }
-            let next: Addresses =
-                layout.carry.iter().map(|buffers| arena.wrapping_add(buffers[k % 2])).collect();
+            let next: Addresses = layout
+                .carry
+                .iter()
+                .map(|buffers| arena.wrapping_add(buffers[k % 2]))
+                .collect();
             body.invoke(frame, arena, &inputs, &next)?;
             inputs[..carry].copy_from_slice(&next);
             k += 1;
@@ -110,7 +143,10 @@ fn repeat(flow: &Flow, test: Arc<Core>, body: Arc<Core>, places: Places) -> Run 
 }
 
 fn addresses(frame: &Frame<'_>, places: &[(Slot, usize)]) -> Addresses {
-    places.iter().map(|(slot, _)| frame.address(*slot)).collect()
+    places
+        .iter()
+        .map(|(slot, _)| frame.address(*slot))
+        .collect()
 }
 
 fn is_true(flag: *mut u8) -> bool {

@@ -210,8 +210,11 @@ impl Core {
                     None => None,
                 },
                 StepOp::Flow(flow) => {
-                    let bodies: Option<Vec<Arc<Core>>> =
-                        flow.plans().iter().map(|(_, p)| cores.get(&Arc::as_ptr(p)).cloned()).collect();
+                    let bodies: Option<Vec<Arc<Core>>> = flow
+                        .plans()
+                        .iter()
+                        .map(|(_, p)| cores.get(&Arc::as_ptr(p)).cloned())
+                        .collect();
                     let bodies = bodies.unwrap_or_default();
                     let below = bodies.iter().map(|b| b.depth).max().unwrap_or(0);
                     core.depth = core.depth.max(own + below);
@@ -314,10 +317,30 @@ impl Core {
         bodies: &[Arc<Core>],
         known: &mut HashMap<Scalar, usize>,
     ) -> Option<Run> {
-        let args = step.args.iter().map(|o| (self.arg(o, known).slot, o.ty.bytes())).collect();
-        let outs = step.outs.iter().map(|o| (self.arg(o, known).slot, o.ty.bytes())).collect();
-        let scratch = Slot { base: ARENA, offset: step.scratch.start, len: step.scratch.len() };
-        flow::choose(flow, bodies, flow::Places { args, outs, scratch })
+        let args = step
+            .args
+            .iter()
+            .map(|o| (self.arg(o, known).slot, o.ty.bytes()))
+            .collect();
+        let outs = step
+            .outs
+            .iter()
+            .map(|o| (self.arg(o, known).slot, o.ty.bytes()))
+            .collect();
+        let scratch = Slot {
+            base: ARENA,
+            offset: step.scratch.start,
+            len: step.scratch.len(),
+        };
+        flow::choose(
+            flow,
+            bodies,
+            flow::Places {
+                args,
+                outs,
+                scratch,
+            },
+        )
     }
 
     /// Runs as a part of another plan, on addresses of inputs and outputs.
@@ -334,7 +357,10 @@ impl Core {
         frame.bases.extend_from_slice(inputs);
         self.push_constants(frame.bases);
         frame.bases.extend_from_slice(outputs);
-        let result = self.run(&mut Frame { bases: frame.bases, start });
+        let result = self.run(&mut Frame {
+            bases: frame.bases,
+            start,
+        });
         frame.bases.truncate(start);
         result
     }

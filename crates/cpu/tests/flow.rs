@@ -49,7 +49,10 @@ fn flows_run_as_the_reference_says() {
         check(&df, &inputs);
         let mut moving = inputs.to_vec();
         moving.extend(inputs.iter().cloned());
-        check(&cotangent_transform::hvp(&cost, &[true; 3]).unwrap(), &moving);
+        check(
+            &cotangent_transform::hvp(&cost, &[true; 3]).unwrap(),
+            &moving,
+        );
     }
 }
 
@@ -79,7 +82,15 @@ fn branches_and_repetitions_run() {
     let inputs: Vec<Array> = [1.0, 3.0, 0.5, 1.0].map(Array::scalar).into();
     check(&forward, &inputs);
     let batched = cotangent_transform::vmap(&forward, &[Some(0), None, None, None], 3).unwrap();
-    check(&batched, &[Array::from([1.0, 50.0, 200.0]), 3.0.into(), 0.5.into(), 1.0.into()]);
+    check(
+        &batched,
+        &[
+            Array::from([1.0, 50.0, 200.0]),
+            3.0.into(),
+            0.5.into(),
+            1.0.into(),
+        ],
+    );
 }
 
 #[test]

@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Region, Reshape, Slice, Sum, Ternary, Test, Transpose,
-    Unary,
+    Binary, Bound, Broadcast, Compare, Indexed, Region, Reshape, Slice, Sum, Ternary, Test,
+    Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
 
@@ -470,9 +470,9 @@ impl Builder {
         let result = self.push(Op::Region(region), args);
         match self.ty(result) {
             Type::Tensor(_) => vec![result],
-            Type::Tuple(parts) => {
-                (0..parts.len()).map(|i| self.push(Op::Get(i), &[result])).collect()
-            }
+            Type::Tuple(parts) => (0..parts.len())
+                .map(|i| self.push(Op::Get(i), &[result]))
+                .collect(),
         }
     }
 

@@ -179,7 +179,10 @@ impl Op {
         if !arity.allows(args.len()) {
             type_error!("expected {arity}, found {}", args.len());
         }
-        if self.callees().any(|c| c.0.call_depth() >= crate::graph::MAX_CALL_DEPTH) {
+        if self
+            .callees()
+            .any(|c| c.0.call_depth() >= crate::graph::MAX_CALL_DEPTH)
+        {
             type_error!("calls nest deeper than {}", crate::graph::MAX_CALL_DEPTH);
         }
         if let Op::Get(index) = self {

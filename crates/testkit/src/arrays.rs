@@ -11,16 +11,18 @@ pub fn is_finite(a: &Array) -> bool {
 
 /// The smallest and the largest magnitude; (inf, 0) of nothing.
 pub fn extent(a: &Array) -> (f64, f64) {
-    a.scalars().map(|s| s.to_f64().abs()).fold((f64::INFINITY, 0.0), |(lo, hi), x| {
-        (lo.min(x), hi.max(x))
-    })
+    a.scalars()
+        .map(|s| s.to_f64().abs())
+        .fold((f64::INFINITY, 0.0), |(lo, hi), x| (lo.min(x), hi.max(x)))
 }
 
 /// The smallest and the largest element; (inf, -inf) of nothing.
 pub fn range(a: &Array) -> (f64, f64) {
-    a.scalars().map(Scalar::to_f64).fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| {
-        (lo.min(x), hi.max(x))
-    })
+    a.scalars()
+        .map(Scalar::to_f64)
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| {
+            (lo.min(x), hi.max(x))
+        })
 }
 
 /// An array with each element replaced.
@@ -36,7 +38,11 @@ pub fn made(dtype: DType, shape: Shape, scalars: Vec<Scalar>) -> Array {
 
 /// A float array from f64 values, rounded to the dtype.
 pub fn floats(dtype: DType, shape: &Shape, values: &[f64]) -> Array {
-    made(dtype, shape.clone(), values.iter().map(|x| Scalar::from_f64(dtype, *x)).collect())
+    made(
+        dtype,
+        shape.clone(),
+        values.iter().map(|x| Scalar::from_f64(dtype, *x)).collect(),
+    )
 }
 
 /// A float array with each finite element moved by up to `by`; other arrays as they are.
@@ -46,7 +52,11 @@ pub fn jitter(a: &Array, by: f64, rng: &mut Rng) -> Array {
     }
     map(a, |s| {
         let x = s.to_f64();
-        if x.is_finite() { Scalar::from_f64(a.dtype(), x + rng.uniform(-by, by)) } else { s }
+        if x.is_finite() {
+            Scalar::from_f64(a.dtype(), x + rng.uniform(-by, by))
+        } else {
+            s
+        }
     })
 }
 
@@ -59,7 +69,9 @@ pub fn shuffled(a: &Array, rng: &mut Rng) -> Array {
 
 /// Numbers between -1 and 1 of a float type.
 pub fn direction(dtype: DType, shape: &Shape, rng: &mut Rng) -> Array {
-    let values: Vec<f64> = (0..shape.elements()).map(|_| rng.uniform(-1.0, 1.0)).collect();
+    let values: Vec<f64> = (0..shape.elements())
+        .map(|_| rng.uniform(-1.0, 1.0))
+        .collect();
     floats(dtype, shape, &values)
 }
 
@@ -69,7 +81,11 @@ pub fn ulp(dtype: DType, x: f64) -> f64 {
     match dtype {
         DType::F32 => {
             let x = x as f32;
-            if x.is_finite() { f64::from(f32::from_bits(x.to_bits() + 1)) - f64::from(x) } else { 0.0 }
+            if x.is_finite() {
+                f64::from(f32::from_bits(x.to_bits() + 1)) - f64::from(x)
+            } else {
+                0.0
+            }
         }
         _ if x.is_finite() => f64::from_bits(x.to_bits() + 1) - x,
         _ => 0.0,

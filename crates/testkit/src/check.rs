@@ -44,7 +44,12 @@ pub type Checked<T = ()> = Result<T, Verdict>;
 /// # Errors
 /// The first check that does not hold, or that the sample is unstable.
 pub fn check(case: &Case, engine: &Engine, tally: &mut Tally) -> Checked {
-    let mut checker = Checker { case, engine, tally, rng: Rng::new(!case.seed) };
+    let mut checker = Checker {
+        case,
+        engine,
+        tally,
+        rng: Rng::new(!case.seed),
+    };
     match catch_unwind(AssertUnwindSafe(|| checker.all())) {
         Ok(checked) => checked,
         Err(panic) => {
@@ -59,7 +64,10 @@ pub fn check(case: &Case, engine: &Engine, tally: &mut Tally) -> Checked {
 
 /// A failure with this name and message.
 pub(crate) fn failed<T>(check: impl Into<String>, message: impl ToString) -> Checked<T> {
-    Err(Verdict::Failed(Failure { check: check.into(), message: message.to_string() }))
+    Err(Verdict::Failed(Failure {
+        check: check.into(),
+        message: message.to_string(),
+    }))
 }
 
 /// Names an error as a failure of a check.
@@ -109,27 +117,40 @@ impl Checker<'_> {
         let module = parse(&text).or_else(|e| failed(&check, format!("{e}\n{text}")))?;
         if module.entry() != graph {
             let again = print(module.entry());
-            return failed(check, format!("another graph came back:\n{text}\nas\n{again}"));
+            return failed(
+                check,
+                format!("another graph came back:\n{text}\nas\n{again}"),
+            );
         }
-        module.entry().verify().named(&format!("verify parsed {of}"))?;
+        module
+            .entry()
+            .verify()
+            .named(&format!("verify parsed {of}"))?;
         let again = print(module.entry());
         if again != text {
-            return failed(check, format!("another text came back:\n{text}\nas\n{again}"));
+            return failed(
+                check,
+                format!("another text came back:\n{text}\nas\n{again}"),
+            );
         }
         Ok(())
     }
 
     fn spread(&mut self, of: &str, graph: &Graph, inputs: &[Array]) -> Checked<Spread> {
-        let spread = Spread::of(graph, inputs, 3, &mut self.rng).named(&format!("evaluate {of}"))?;
+        let spread =
+            Spread::of(graph, inputs, 3, &mut self.rng).named(&format!("evaluate {of}"))?;
         if self.case.smooth && !spread.stable {
-            return Err(Verdict::Unstable(format!("a decision {of} within a unit in the last place")));
+            return Err(Verdict::Unstable(format!(
+                "a decision {of} within a unit in the last place"
+            )));
         }
         Ok(spread)
     }
 
     /// Results computed another way are those of the reference evaluator.
     fn agree(&mut self, check: &str, spread: &Spread, found: &[Array]) -> Checked {
-        self.tally.count(check.split(" of ").next().unwrap_or(check));
+        self.tally
+            .count(check.split(" of ").next().unwrap_or(check));
         match spread.agree(found) {
             Ok(()) => Ok(()),
             Err(e) if e.unstable => Err(Verdict::Unstable(e.message)),
@@ -145,7 +166,10 @@ impl Checker<'_> {
         if self.rng.chance(0.2) {
             let again = (self.engine.run)(graph, inputs).named(&check)?;
             if again != found {
-                return failed("program gives the same bits", format!("{found:?}\nthen {again:?}"));
+                return failed(
+                    "program gives the same bits",
+                    format!("{found:?}\nthen {again:?}"),
+                );
             }
         }
         Ok(())
@@ -189,8 +213,12 @@ impl Checker<'_> {
             })
             .collect();
         let graph = &self.case.graph;
-        self.tally.count("an index out of range is an error everywhere");
-        match (cotangent_graph::eval(graph, &inputs), (self.engine.run)(graph, &inputs)) {
+        self.tally
+            .count("an index out of range is an error everywhere");
+        match (
+            cotangent_graph::eval(graph, &inputs),
+            (self.engine.run)(graph, &inputs),
+        ) {
             (Ok(_), Ok(_)) | (Err(_), Err(_)) => Ok(()),
             (Ok(_), Err(e)) => failed("index", format!("only the program fails: {e}")),
             (Err(e), Ok(_)) => failed("index", format!("the program does not fail: {e}")),
@@ -202,7 +230,11 @@ impl Checker<'_> {
         if inputs.is_empty() {
             return Ok(());
         }
-        let size = if self.rng.chance(0.05) { 0 } else { self.rng.size(1, 3) };
+        let size = if self.rng.chance(0.05) {
+            0
+        } else {
+            self.rng.size(1, 3)
+        };
         let axes: Vec<Option<usize>> = inputs
             .iter()
             .map(|a| self.rng.chance(0.7).then(|| self.rng.size(0, a.rank())))
@@ -236,7 +268,9 @@ impl Checker<'_> {
                 Ok(spread) => spreads.push(spread),
                 // An example with an index out of range fails the batch.
                 Err(_) if found.is_err() => return Ok(()),
-                Err(e) => return failed(name, format!("an example fails, the batch does not: {e}")),
+                Err(e) => {
+                    return failed(name, format!("an example fails, the batch does not: {e}"));
+                }
             }
         }
         let found = found.named(&name)?;
@@ -258,13 +292,24 @@ impl Checker<'_> {
 
     /// A direction of ordinary size for each chosen input.
     fn directions(&mut self, graph: &Graph, wrt: &[bool]) -> Vec<Array> {
-        let chosen = graph.input_types().into_iter().zip(wrt).filter(|(_, chosen)| **chosen);
-        chosen.map(|(t, _)| direction(t.dtype, &t.shape, &mut self.rng)).collect()
+        let chosen = graph
+            .input_types()
+            .into_iter()
+            .zip(wrt)
+            .filter(|(_, chosen)| **chosen);
+        chosen
+            .map(|(t, _)| direction(t.dtype, &t.shape, &mut self.rng))
+            .collect()
     }
 
     /// A cotangent of ordinary size for each float output.
     fn cotangents(&mut self, graph: &Graph) -> Vec<Array> {
-        let floats = graph.output_types().into_iter().filter(|t| t.dtype.is_float());
-        floats.map(|t| direction(t.dtype, &t.shape, &mut self.rng)).collect()
+        let floats = graph
+            .output_types()
+            .into_iter()
+            .filter(|t| t.dtype.is_float());
+        floats
+            .map(|t| direction(t.dtype, &t.shape, &mut self.rng))
+            .collect()
     }
 }

@@ -10,7 +10,7 @@
 pub mod arrays;
 pub mod check;
 pub mod engine;
-//pub mod golden;
+pub mod golden;
 pub mod random;
 pub mod rewrite;
 pub mod rng;

@@ -41,16 +41,31 @@ impl Case {
         }
         let steps = g.rng.size(2, 12);
         g.grow(steps);
-        let name = g.rng.pick(&["main", "f", "loss", "sin", "g_2"]).unwrap_or("main");
+        let name = g
+            .rng
+            .pick(&["main", "f", "loss", "sin", "g_2"])
+            .unwrap_or("main");
         let (graph, inputs) = g.finish(name);
-        Case { graph, inputs, seed, smooth }
+        Case {
+            graph,
+            inputs,
+            seed,
+            smooth,
+        }
     }
 
     /// The same case with every float input moved a little, to leave a kink behind.
     pub fn moved(&self, attempt: u64) -> Case {
         let mut rng = Rng::new(Rng::seed(self.seed, attempt));
-        let inputs = self.inputs.iter().map(|a| crate::arrays::jitter(a, 0.02, &mut rng)).collect();
-        Case { inputs, ..self.clone() }
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|a| crate::arrays::jitter(a, 0.02, &mut rng))
+            .collect();
+        Case {
+            inputs,
+            ..self.clone()
+        }
     }
 }
 
@@ -110,7 +125,12 @@ impl Generator {
         for e in self.b.graph().equations() {
             read.extend(e.args.iter().copied());
         }
-        let mut ends: Vec<Var> = self.pool.iter().copied().filter(|v| !read.contains(v)).collect();
+        let mut ends: Vec<Var> = self
+            .pool
+            .iter()
+            .copied()
+            .filter(|v| !read.contains(v))
+            .collect();
         self.rng.shuffle(&mut ends);
         // A float first, so that there is something to differentiate.
         ends.sort_by_key(|v| !self.b.dtype(*v).is_float());
@@ -131,7 +151,10 @@ impl Generator {
             ends.clear();
         }
         let graph = self.b.finish(&ends).map(|g| g.renamed(name));
-        (graph.unwrap_or_else(|e| panic!("the generator drew a bad graph: {e}")), self.inputs)
+        (
+            graph.unwrap_or_else(|e| panic!("the generator drew a bad graph: {e}")),
+            self.inputs,
+        )
     }
 
     /// The value of a variable at the inputs.
@@ -160,9 +183,10 @@ impl Generator {
         let others: Vec<DType> = DType::ALL.iter().copied().filter(|d| allowed(*d)).collect();
         let others: Vec<DType> = match self.floats {
             // Graphs of one float dtype stay so, but for conversions.
-            [one] if others.len() > 1 => {
-                others.into_iter().filter(|d| !d.is_float() || d == one).collect()
-            }
+            [one] if others.len() > 1 => others
+                .into_iter()
+                .filter(|d| !d.is_float() || d == one)
+                .collect(),
             _ => others,
         };
         self.rng.pick(&others)
@@ -171,7 +195,10 @@ impl Generator {
     /// A shape of rank 0 to 4 with axes of length 0 to 4.
     pub fn shape(&mut self) -> Shape {
         loop {
-            let rank = self.rng.pick(&[0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4]).unwrap_or(1);
+            let rank = self
+                .rng
+                .pick(&[0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4])
+                .unwrap_or(1);
             let shape: Shape = (0..rank).map(|_| self.length()).collect();
             if shape.elements() <= MOST_ELEMENTS {
                 return shape;
@@ -181,13 +208,21 @@ impl Generator {
 
     /// The length of an axis.
     pub fn length(&mut self) -> usize {
-        if self.rng.chance(0.02) { 0 } else { self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 3, 4]).unwrap_or(2) }
+        if self.rng.chance(0.02) {
+            0
+        } else {
+            self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 3, 4]).unwrap_or(2)
+        }
     }
 
     /// A variable of a type that fits; recent ones more often.
     pub fn some(&mut self, fits: impl Fn(&TensorType) -> bool) -> Option<Var> {
-        let fitting: Vec<Var> =
-            self.pool.iter().copied().filter(|v| self.b.ty(*v).tensor().is_some_and(&fits)).collect();
+        let fitting: Vec<Var> = self
+            .pool
+            .iter()
+            .copied()
+            .filter(|v| self.b.ty(*v).tensor().is_some_and(&fits))
+            .collect();
         let last = fitting.len();
         let at = self.rng.below(last).max(self.rng.below(last));
         fitting.get(at).copied()
@@ -263,11 +298,21 @@ impl Generator {
         let times = want.div_ceil(have).max(1);
         let mut v = self.reshape(x, [have])?;
         if times > 1 {
-            v = self.push(Broadcast { shape: [times, have].into(), dims: vec![1] }, &[v])?;
+            v = self.push(
+                Broadcast {
+                    shape: [times, have].into(),
+                    dims: vec![1],
+                },
+                &[v],
+            )?;
             v = self.reshape(v, [times * have])?;
         }
         if times * have != want {
-            let cut = Slice { start: vec![0], limit: vec![want], stride: vec![1] };
+            let cut = Slice {
+                start: vec![0],
+                limit: vec![want],
+                stride: vec![1],
+            };
             v = self.push(cut, &[v])?;
         }
         self.reshape(v, shape.clone())
@@ -276,7 +321,11 @@ impl Generator {
     /// The same elements in another shape.
     pub fn reshape(&mut self, x: Var, shape: impl Into<Shape>) -> Option<Var> {
         let shape = shape.into();
-        if self.ty(x).shape == shape { Some(x) } else { self.push(Reshape { shape }, &[x]) }
+        if self.ty(x).shape == shape {
+            Some(x)
+        } else {
+            self.push(Reshape { shape }, &[x])
+        }
     }
 
     /// A new input with values drawn.
@@ -287,8 +336,9 @@ impl Generator {
 
     fn given_input(&mut self, ty: TensorType, values: Array) -> Var {
         // Names that transformations and the printer make themselves must not be in their way.
-        const NAMES: &[&str] =
-            &["x", "y", "w", "a", "b", "v0", "v1", "t_x", "ct_out0", "ct_out1", "r0", "r1", "t_t_x"];
+        const NAMES: &[&str] = &[
+            "x", "y", "w", "a", "b", "v0", "v1", "t_x", "ct_out0", "ct_out1", "r0", "r1", "t_t_x",
+        ];
         let name = loop {
             let name = self.rng.pick(NAMES).unwrap_or("x").to_owned();
             if self.names.insert(name.clone()) {
@@ -324,7 +374,10 @@ impl Generator {
     fn push_constant(&mut self, op: Op) -> Var {
         let v = self.b.push(op.clone(), &[]);
         let value = eval_op(&op, &[], &self.b.tensor(v));
-        self.values.insert(v, value.unwrap_or_else(|e| panic!("a constant has no value: {e}")));
+        self.values.insert(
+            v,
+            value.unwrap_or_else(|e| panic!("a constant has no value: {e}")),
+        );
         v
     }
 
@@ -342,8 +395,17 @@ impl Generator {
         }
         if dtype.is_float() {
             const ROUND: &[f64] = &[0.5, 1.0, -1.0, 2.0, -0.25, 1.5, 3.0];
-            const WILD: &[f64] =
-                &[0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-310, 1e-40, 1e20, -1e-7];
+            const WILD: &[f64] = &[
+                0.0,
+                -0.0,
+                f64::INFINITY,
+                f64::NEG_INFINITY,
+                f64::NAN,
+                1e-310,
+                1e-40,
+                1e20,
+                -1e-7,
+            ];
             let x = if !self.smooth && self.rng.chance(0.25) {
                 self.rng.pick(WILD).unwrap_or(0.0)
             } else if self.rng.chance(0.15) {
@@ -354,8 +416,17 @@ impl Generator {
             return Scalar::from_f64(dtype, x);
         }
         if !self.smooth && self.rng.chance(0.25) {
-            const WILD: &[i64] =
-                &[i64::MIN, i64::MAX, -1, 0, 255, 256, i32::MIN as i64, i32::MAX as i64, 1 << 32];
+            const WILD: &[i64] = &[
+                i64::MIN,
+                i64::MAX,
+                -1,
+                0,
+                255,
+                256,
+                i32::MIN as i64,
+                i32::MAX as i64,
+                1 << 32,
+            ];
             return cotangent_graph::ops::wrap(dtype, self.rng.pick(WILD).unwrap_or(0));
         }
         let lo = if dtype.is_signed() { -4 } else { 0 };
@@ -367,7 +438,11 @@ impl Generator {
     pub fn push(&mut self, op: impl Into<Op>, args: &[Var]) -> Option<Var> {
         let op = op.into();
         let types: Vec<_> = args.iter().map(|a| self.b.ty(*a).clone()).collect();
-        let ty = op.infer(&types.iter().collect::<Vec<_>>()).ok()?.tensor()?.clone();
+        let ty = op
+            .infer(&types.iter().collect::<Vec<_>>())
+            .ok()?
+            .tensor()?
+            .clone();
         let operands: Vec<&Array> = args.iter().map(|a| &self.values[a]).collect();
         let value = eval_op(&op, &operands, &ty).ok()?;
         if !self.takes(&value) {
@@ -462,11 +537,18 @@ impl Generator {
         if self.depth >= 2 {
             return None;
         }
-        let known = if self.rng.chance(0.35) { self.rng.pick(&self.callee_numbers()) } else { None };
+        let known = if self.rng.chance(0.35) {
+            self.rng.pick(&self.callee_numbers())
+        } else {
+            None
+        };
         let (callee, args) = match known.map(|i| self.callees[i].clone()) {
             Some(callee) => {
                 let types = callee.input_types();
-                let args = types.iter().map(|t| self.operand(t.dtype, &t.shape)).collect();
+                let args = types
+                    .iter()
+                    .map(|t| self.operand(t.dtype, &t.shape))
+                    .collect();
                 (callee, args)
             }
             None => self.new_callee()?,
@@ -502,7 +584,9 @@ impl Generator {
         inner.most_inputs = 0;
         let steps = self.rng.size(1, 5);
         inner.grow(steps);
-        let name = self.rng.pick(&["f", "g", "h", "cos", "f_2", "my-part", "let"])?;
+        let name = self
+            .rng
+            .pick(&["f", "g", "h", "cos", "f_2", "my-part", "let"])?;
         let callee = Arc::new(inner.finish(name).0);
         self.callees.push(callee.clone());
         Some((callee, args))

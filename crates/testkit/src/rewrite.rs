@@ -34,27 +34,33 @@ fn widen_with(graph: &Graph, known: &mut Widened) -> Result<Graph, GraphError> {
             Op::Full(Scalar::F32(x), shape) => Op::Full(Scalar::F64((*x).into()), shape.clone()),
             Op::Constant(a) => Op::Constant(a.convert(wide(a.dtype()))),
             Op::Convert(dtype) => Op::Convert(wide(*dtype)),
-            Op::Array(ArrayOp::Iota(op)) => {
-                Iota { dtype: wide(op.dtype), ..op.clone() }.into()
+            Op::Array(ArrayOp::Iota(op)) => Iota {
+                dtype: wide(op.dtype),
+                ..op.clone()
             }
-            Op::Call(callee) => {
-                let key = Arc::as_ptr(&callee.0);
-                let wider = match known.get(&key) {
-                    Some(wider) => wider.clone(),
-                    None => {
-                        let wider = Arc::new(widen_with(&callee.0, known)?);
-                        known.insert(key, wider.clone());
-                        wider
-                    }
-                };
-                Op::Call(Callee(wider))
-            }
+            .into(),
+            Op::Call(callee) => Op::Call(wider(callee, known)?),
+            Op::Region(region) => Op::Region(region.map_callees(|callee| wider(callee, known))?),
             op => op.clone(),
         };
         to.push(b.push(op, &args));
     }
     let outputs: Vec<Var> = graph.outputs().iter().map(|o| to[o.index()]).collect();
     b.finish(&outputs)
+}
+
+/// The callee in f64, made once for each.
+fn wider(
+    callee: &Callee,
+    known: &mut HashMap<*const Graph, Arc<Graph>>,
+) -> Result<Callee, GraphError> {
+    let key = Arc::as_ptr(&callee.0);
+    if let Some(wider) = known.get(&key) {
+        return Ok(Callee(wider.clone()));
+    }
+    let wider = Arc::new(widen_with(&callee.0, known)?);
+    known.insert(key, wider.clone());
+    Ok(Callee(wider))
 }
 
 /// The names of the operations that an output depends on, in called graphs too.
@@ -64,15 +70,13 @@ pub fn operations(graph: &Graph) -> BTreeSet<String> {
     while let Some(graph) = graphs.pop() {
         let live = graph.live();
         for (_, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
-            match &e.op {
-                Op::Call(callee) => {
-                    met.insert("call".to_owned());
-                    graphs.push(&callee.0);
-                }
-                op => {
-                    met.insert(op.name().to_owned());
-                }
-            }
+            let name = if matches!(e.op, Op::Call(_)) {
+                "call"
+            } else {
+                e.op.name()
+            };
+            met.insert(name.to_owned());
+            graphs.extend(e.op.callees().map(|callee| &*callee.0));
         }
     }
     met

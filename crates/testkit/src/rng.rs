@@ -29,7 +29,11 @@ impl Rng {
 
     /// A whole number from 0 to before `n`; 0 when there is none.
     pub fn below(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { (self.bits() % n as u64) as usize }
+        if n == 0 {
+            0
+        } else {
+            (self.bits() % n as u64) as usize
+        }
     }
 
     /// A whole number from `lo` to `hi`, both included.
@@ -76,7 +80,11 @@ mod tests {
         let found = [rng.bits(), rng.bits(), rng.bits()];
         assert_eq!(
             found,
-            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+            [
+                6_457_827_717_110_365_317,
+                3_203_168_211_198_807_973,
+                9_817_491_932_198_370_423
+            ]
         );
     }
 

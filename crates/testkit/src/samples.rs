@@ -102,7 +102,11 @@ impl Kind {
             Kind::Indexed(op) => {
                 let dtype = g.dtype(|d| op.row().kinds.contains(d))?;
                 let x = g.any(dtype, |_| true)?;
-                let least = if op == Indexed::Powi && dtype.is_float() { -3 } else { 0 };
+                let least = if op == Indexed::Powi && dtype.is_float() {
+                    -3
+                } else {
+                    0
+                };
                 let n = g.rng.between(least, 4);
                 let x = range(g, x, op.row(), 0, op == Indexed::Powi && n >= 0)?;
                 g.push(Op::Indexed(op, n), &[x])?;
@@ -154,7 +158,11 @@ impl Kind {
             }
             Kind::Convert => {
                 let from = g.dtype(|_| true)?;
-                let to = if g.rng.chance(0.5) { g.float() } else { g.rng.pick(DType::ALL)? };
+                let to = if g.rng.chance(0.5) {
+                    g.float()
+                } else {
+                    g.rng.pick(DType::ALL)?
+                };
                 let x = g.any(from, |_| true)?;
                 let v = g.push(Op::Convert(to), &[x])?;
                 g.fit(v, -8.0, 8.0)?;
@@ -180,7 +188,10 @@ fn range(g: &mut Generator, x: Var, row: &Row, operand: usize, total: bool) -> O
 
 fn is_total_unary(op: Unary) -> bool {
     use Unary::*;
-    matches!(op, Neg | StopGradient | Abs | Sign | Floor | Ceil | Round | Trunc | Tanh | Atan | Sin)
+    matches!(
+        op,
+        Neg | StopGradient | Abs | Sign | Floor | Ceil | Round | Trunc | Tanh | Atan | Sin
+    )
 }
 
 fn is_total_binary(op: Binary) -> bool {
@@ -211,7 +222,11 @@ fn is(kinds: Kinds) -> impl Fn(DType) -> bool {
 
 /// A shape with some axes of another replaced by others.
 fn with_axis(shape: &Shape, axis: usize, length: usize) -> Shape {
-    shape.iter().enumerate().map(|(i, n)| if i == axis { length } else { *n }).collect()
+    shape
+        .iter()
+        .enumerate()
+        .map(|(i, n)| if i == axis { length } else { *n })
+        .collect()
 }
 
 #[cfg(test)]

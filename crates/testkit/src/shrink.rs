@@ -86,15 +86,37 @@ fn size(case: &Case) -> (usize, usize, usize, usize, usize) {
         let weight = |e: &cotangent_graph::Equation| match &e.op {
             Op::Input | Op::Full(..) => 0,
             Op::Constant(_) => 1,
-            Op::Call(callee) => 3 + operations(&callee.0),
+            Op::Call(_) | Op::Region(_) => {
+                3 + e
+                    .op
+                    .callees()
+                    .map(|callee| operations(&callee.0))
+                    .sum::<usize>()
+            }
             _ => 2,
         };
         graph.equations().iter().map(weight).sum()
     }
     let g = &case.graph;
-    let elements: usize = g.equations().iter().flat_map(|e| e.ty.components()).map(|t| t.shape.elements() + t.rank()).sum();
-    let digits = case.inputs.iter().flat_map(Array::scalars).map(|s| s.to_string().len()).sum();
-    (operations(g), g.outputs().len(), g.inputs().len(), elements, digits)
+    let elements: usize = g
+        .equations()
+        .iter()
+        .flat_map(|e| e.ty.components())
+        .map(|t| t.shape.elements() + t.rank())
+        .sum();
+    let digits = case
+        .inputs
+        .iter()
+        .flat_map(Array::scalars)
+        .map(|s| s.to_string().len())
+        .sum();
+    (
+        operations(g),
+        g.outputs().len(),
+        g.inputs().len(),
+        elements,
+        digits,
+    )
 }
 
 /// One way to make a case smaller.
@@ -169,8 +191,12 @@ impl Edit {
         match self {
             Edit::Only(k) => rebuilt(case, &[*all.get(*k)?], |_, _, _| None),
             Edit::Without(k) => {
-                let rest: Vec<Var> =
-                    all.iter().enumerate().filter(|(i, _)| i != k).map(|(_, v)| *v).collect();
+                let rest: Vec<Var> = all
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| i != k)
+                    .map(|(_, v)| *v)
+                    .collect();
                 rebuilt(case, &rest, |_, _, _| None)
             }
             Edit::Output(v) => {
@@ -182,12 +208,20 @@ impl Edit {
                 let mut inputs = case.inputs.clone();
                 inputs.push(value);
                 let taken: Vec<&str> = g.inputs().iter().map(|(n, _)| &**n).collect();
-                let name = (0..).map(|i| format!("i{i}")).find(|n| !taken.contains(&n.as_str()))?;
+                let name = (0..)
+                    .map(|i| format!("i{i}"))
+                    .find(|n| !taken.contains(&n.as_str()))?;
                 let graph = rebuild(g, &all, |b, at, _| {
                     let ty = g.ty(*v).tensor().cloned();
-                    (at == *v).then(|| ty.map(|t| vec![b.input(&name, t)])).flatten()
+                    (at == *v)
+                        .then(|| ty.map(|t| vec![b.input(&name, t)]))
+                        .flatten()
                 })?;
-                Some(Case { graph, inputs, ..case.clone() })
+                Some(Case {
+                    graph,
+                    inputs,
+                    ..case.clone()
+                })
             }
             Edit::Full(v) => {
                 let value = match g.inputs().iter().position(|(_, i)| i == v) {
@@ -200,11 +234,19 @@ impl Edit {
                 })
             }
             Edit::Operand(v, i) => rebuilt(case, &all, |_, at, args| {
-                if at == *v { args.get(*i).map(|a| vec![*a]) } else { None }
+                if at == *v {
+                    args.get(*i).map(|a| vec![*a])
+                } else {
+                    None
+                }
             }),
             Edit::Inline(v) => {
-                let Op::Call(callee) = &g.equation(*v).op else { return None };
-                rebuilt(case, &all, |b, at, args| (at == *v).then(|| b.inline(&callee.0, args)))
+                let Op::Call(callee) = &g.equation(*v).op else {
+                    return None;
+                };
+                rebuilt(case, &all, |b, at, args| {
+                    (at == *v).then(|| b.inline(&callee.0, args))
+                })
             }
             Edit::Unread => rebuilt(case, &all, |_, _, _| None).and_then(|c| without_unread(&c)),
             Edit::Resize(from, to) => resized(case, *from, *to),
@@ -233,7 +275,10 @@ fn rebuilt(
     instead: impl FnMut(&mut Builder, Var, &[Var]) -> Option<Vec<Var>>,
 ) -> Option<Case> {
     let graph = rebuild(&case.graph, outputs, instead)?;
-    Some(Case { graph, ..case.clone() })
+    Some(Case {
+        graph,
+        ..case.clone()
+    })
 }
 
 /// The graph built again with other outputs; `instead` may give other variables for an equation,
@@ -249,7 +294,9 @@ fn rebuild(
     for (name, v) in graph.inputs() {
         let input = b.input(name, graph.ty(*v).tensor()?.clone());
         // An input that is replaced stays, for the others to keep their places.
-        let input = instead(&mut b, *v, &[]).and_then(|r| r.first().copied()).unwrap_or(input);
+        let input = instead(&mut b, *v, &[])
+            .and_then(|r| r.first().copied())
+            .unwrap_or(input);
         whole.insert(*v, input);
     }
     for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
@@ -261,7 +308,11 @@ fn rebuild(
             whole.insert(v, part);
             continue;
         }
-        let args: Vec<Var> = e.args.iter().map(|a| whole.get(a).copied()).collect::<Option<_>>()?;
+        let args: Vec<Var> = e
+            .args
+            .iter()
+            .map(|a| whole.get(a).copied())
+            .collect::<Option<_>>()?;
         match (instead(&mut b, v, &args), &e.ty) {
             (Some(several), Type::Tuple(_)) => {
                 parts.insert(v, several);
@@ -275,7 +326,10 @@ fn rebuild(
             }
         }
     }
-    let outputs: Vec<Var> = outputs.iter().map(|o| whole.get(o).copied()).collect::<Option<_>>()?;
+    let outputs: Vec<Var> = outputs
+        .iter()
+        .map(|o| whole.get(o).copied())
+        .collect::<Option<_>>()?;
     if b.failed() {
         return None;
     }
@@ -294,12 +348,27 @@ fn without_unread(case: &Case) -> Option<Case> {
             inputs.push(value.clone());
         }
     }
-    for (v, e) in g.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
-        let args: Vec<Var> = e.args.iter().map(|a| to.get(a).copied()).collect::<Option<_>>()?;
+    for (v, e) in g
+        .iter()
+        .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+    {
+        let args: Vec<Var> = e
+            .args
+            .iter()
+            .map(|a| to.get(a).copied())
+            .collect::<Option<_>>()?;
         to.insert(v, b.push(e.op.clone(), &args));
     }
-    let outputs: Vec<Var> = g.outputs().iter().map(|o| to.get(o).copied()).collect::<Option<_>>()?;
-    Some(Case { graph: b.finish(&outputs).ok()?, inputs, ..case.clone() })
+    let outputs: Vec<Var> = g
+        .outputs()
+        .iter()
+        .map(|o| to.get(o).copied())
+        .collect::<Option<_>>()?;
+    Some(Case {
+        graph: b.finish(&outputs).ok()?,
+        inputs,
+        ..case.clone()
+    })
 }
 
 /// The value of every variable that is an array.
@@ -336,7 +405,11 @@ fn resized(case: &Case, from: usize, to: usize) -> Option<Case> {
     let mut to_var: Vec<Var> = Vec::new();
     let names: HashMap<Var, &str> = g.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
     for (v, e) in g.iter() {
-        let args: Vec<Var> = e.args.iter().map(|a| to_var.get(a.index()).copied()).collect::<Option<_>>()?;
+        let args: Vec<Var> = e
+            .args
+            .iter()
+            .map(|a| to_var.get(a.index()).copied())
+            .collect::<Option<_>>()?;
         let op = match &e.op {
             Op::Input => {
                 let t = e.ty.tensor()?;
@@ -362,7 +435,7 @@ fn resized(case: &Case, from: usize, to: usize) -> Option<Case> {
                 Op::Array(ArrayOp::from_attributes(op.name(), attributes, &new)?.ok()?)
             }
             // A callee would have to change too.
-            Op::Call(_) => return None,
+            Op::Call(_) | Op::Region(_) => return None,
             op => op.clone(),
         };
         to_var.push(b.push(op, &args));
@@ -372,15 +445,22 @@ fn resized(case: &Case, from: usize, to: usize) -> Option<Case> {
     }
     let outputs: Vec<Var> = g.outputs().iter().map(|o| to_var[o.index()]).collect();
     let inputs: Vec<Array> = case.inputs.iter().map(cut).collect::<Option<_>>()?;
-    Some(Case { graph: b.finish(&outputs).ok()?, inputs, ..case.clone() })
+    Some(Case {
+        graph: b.finish(&outputs).ok()?,
+        inputs,
+        ..case.clone()
+    })
 }
 
 fn resized_value(value: Value, from: usize, to: usize) -> Value {
     match value {
         Value::Int(n) if n == from as i64 => Value::Int(to as i64),
-        Value::List(items) => {
-            Value::List(items.into_iter().map(|v| resized_value(v, from, to)).collect())
-        }
+        Value::List(items) => Value::List(
+            items
+                .into_iter()
+                .map(|v| resized_value(v, from, to))
+                .collect(),
+        ),
         other => other,
     }
 }
@@ -391,7 +471,12 @@ mod tests {
     use cotangent_graph::parse;
 
     fn case(text: &str, inputs: Vec<Array>) -> Case {
-        Case { graph: parse(text).unwrap().entry().clone(), inputs, seed: 1, smooth: true }
+        Case {
+            graph: parse(text).unwrap().entry().clone(),
+            inputs,
+            seed: 1,
+            smooth: true,
+        }
     }
 
     #[test]
@@ -427,7 +512,12 @@ mod tests {
         };
         let small = shrink(&big, 1000, sums);
         assert_eq!(small.inputs[0].len(), 2, "{}", describe(&small));
-        assert!(small.inputs[0].to_f64s().iter().all(|x| *x == 0.0 || *x == 1.0));
+        assert!(
+            small.inputs[0]
+                .to_f64s()
+                .iter()
+                .all(|x| *x == 0.0 || *x == 1.0)
+        );
     }
 
     #[test]
@@ -435,6 +525,9 @@ mod tests {
         let a = Array::new([2, 1], vec![0.1_f32, -0.0]).unwrap();
         assert_eq!(brackets(&a), "[[0.1], [-0.0]]");
         assert_eq!(brackets(&Array::scalar(true)), "true");
-        assert_eq!(brackets(&Array::zeros(DType::F64, [2, 0]).unwrap()), "[[], []]");
+        assert_eq!(
+            brackets(&Array::zeros(DType::F64, [2, 0]).unwrap()),
+            "[[], []]"
+        );
     }
 }

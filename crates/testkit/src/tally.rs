@@ -50,7 +50,10 @@ impl Tally {
 
     /// The operations that no graph met.
     pub fn unmet(&self) -> Vec<&'static str> {
-        samples::names().into_iter().filter(|n| !self.met.contains_key(*n)).collect()
+        samples::names()
+            .into_iter()
+            .filter(|n| !self.met.contains_key(*n))
+            .collect()
     }
 }
 

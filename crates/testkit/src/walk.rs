@@ -2,7 +2,7 @@
 
 use cotangent_array::{Array, DType, Indices, Scalar};
 use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary, WindowArgMax};
-use cotangent_graph::{EvalError, Graph, Op, TensorType, Type, eval_op};
+use cotangent_graph::{Callee, EvalError, Graph, Op, TensorType, Type, eval_op};
 
 use crate::arrays::{map, ulp};
 use crate::rng::Rng;
@@ -57,7 +57,10 @@ impl<'a> Walk<'a> {
 
     /// An evaluation in which what stands behind a `stop_gradient` does not move.
     pub fn frozen(stopped: &'a [Array]) -> Walk<'a> {
-        Walk { frozen: Some(stopped), ..Walk::plain() }
+        Walk {
+            frozen: Some(stopped),
+            ..Walk::plain()
+        }
     }
 
     /// Evaluates a graph. Noise is put on float inputs too.
@@ -75,9 +78,15 @@ impl<'a> Walk<'a> {
             values[v.index()] = Some(Value::One(a));
         }
         let live = graph.live();
-        for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
-            let args: Vec<&Value> =
-                e.args.iter().filter_map(|a| values[a.index()].as_ref()).collect();
+        for (v, e) in graph
+            .iter()
+            .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+        {
+            let args: Vec<&Value> = e
+                .args
+                .iter()
+                .filter_map(|a| values[a.index()].as_ref())
+                .collect();
             let value = match (&e.op, &e.ty) {
                 (Op::Get(index), _) => match args.first() {
                     Some(Value::Several(parts)) => Value::One(parts[*index].clone()),
@@ -86,6 +95,15 @@ impl<'a> Walk<'a> {
                 (Op::Call(callee), ty) => {
                     let args = args.into_iter().map(|a| one(a).clone()).collect();
                     let mut results = self.graph(&callee.0, args)?;
+                    match ty {
+                        Type::Tensor(_) => Value::One(results.remove(0)),
+                        Type::Tuple(_) => Value::Several(results),
+                    }
+                }
+                (Op::Region(region), ty) => {
+                    let args: Vec<Array> = args.into_iter().map(|a| one(a).clone()).collect();
+                    let run = &mut |c: &Callee, inputs: &[Array]| self.graph(&c.0, inputs.to_vec());
+                    let mut results = region.eval(&args, run)?;
                     match ty {
                         Type::Tensor(_) => Value::One(results.remove(0)),
                         Type::Tuple(_) => Value::Several(results),
@@ -100,7 +118,10 @@ impl<'a> Walk<'a> {
             values[v.index()] = Some(value);
         }
         let outputs = graph.outputs().iter();
-        Ok(outputs.filter_map(|o| values[o.index()].as_ref()).map(|v| one(v).clone()).collect())
+        Ok(outputs
+            .filter_map(|o| values[o.index()].as_ref())
+            .map(|v| one(v).clone())
+            .collect())
     }
 
     fn step(&mut self, op: &Op, args: &[&Array], ty: &TensorType) -> Result<Array, EvalError> {
@@ -153,7 +174,9 @@ impl<'a> Walk<'a> {
     }
 
     fn note(&mut self, what: u64) {
-        self.decisions = (self.decisions ^ what).wrapping_mul(0x0100_0000_01b3).rotate_left(5);
+        self.decisions = (self.decisions ^ what)
+            .wrapping_mul(0x0100_0000_01b3)
+            .rotate_left(5);
     }
 
     fn side(&mut self, x: f64, of: f64) {
@@ -177,7 +200,9 @@ impl<'a> Walk<'a> {
                     x.scalars().for_each(|x| self.side(x.to_f64(), *kink));
                 }
                 if matches!(op, Floor | Ceil | Round | Trunc | Sign) {
-                    result.scalars().for_each(|s| self.note((s.to_f64() + 0.0).to_bits()));
+                    result
+                        .scalars()
+                        .for_each(|s| self.note((s.to_f64() + 0.0).to_bits()));
                 }
             }
             (Op::Indexed(op, _), [x]) => {
@@ -215,7 +240,12 @@ impl<'a> Walk<'a> {
             (Op::Array(ArrayOp::WindowMax(op)), [x]) => {
                 let (window, stride) = (op.window.clone(), op.stride.clone());
                 let (padding, dilation) = (op.padding.clone(), op.dilation.clone());
-                let places = WindowArgMax { window, stride, padding, dilation };
+                let places = WindowArgMax {
+                    window,
+                    stride,
+                    padding,
+                    dilation,
+                };
                 let ty = TensorType::new(DType::I64, result.shape().clone());
                 // A window without any element has no place, and then nothing to decide.
                 if let Ok(places) = eval_op(&places.into(), &[x], &ty) {
@@ -236,7 +266,9 @@ impl<'a> Walk<'a> {
         }
         let mut indices = Indices::new(x.shape());
         for s in x.scalars() {
-            let Some(index) = indices.next_index() else { break };
+            let Some(index) = indices.next_index() else {
+                break;
+            };
             let flat: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
             let tie = result.at(flat).is_some_and(|r| r.to_f64() == s.to_f64());
             self.note(u64::from(tie));
@@ -256,7 +288,10 @@ pub fn is_exact(op: &Op) -> bool {
     match op {
         Op::Unary(op) => {
             use Unary::*;
-            matches!(op, Neg | StopGradient | Not | Abs | Sign | Floor | Ceil | Round | Trunc)
+            matches!(
+                op,
+                Neg | StopGradient | Not | Abs | Sign | Floor | Ceil | Round | Trunc
+            )
         }
         Op::Binary(op) => {
             use Binary::*;
@@ -273,8 +308,16 @@ pub fn is_exact(op: &Op) -> bool {
                 | Recurrence(_) | Dot(_) | Conv(_) | WindowSum(_) => false,
             }
         }
-        Op::Input | Op::Full(..) | Op::Constant(_) | Op::Compare(_) | Op::Test(_)
-        | Op::Ternary(_) | Op::Convert(_) | Op::Call(_) | Op::Get(_) => true,
+        Op::Input
+        | Op::Full(..)
+        | Op::Constant(_)
+        | Op::Compare(_)
+        | Op::Test(_)
+        | Op::Ternary(_)
+        | Op::Convert(_)
+        | Op::Call(_)
+        | Op::Region(_)
+        | Op::Get(_) => true,
     }
 }
 
@@ -288,7 +331,10 @@ pub fn exact_outputs(graph: &Graph) -> Vec<bool> {
     let mut exact: Vec<bool> = Vec::with_capacity(graph.equations().len());
     for e in graph.equations() {
         let rounds = match &e.op {
-            Op::Call(callee) => exact_outputs(&callee.0).contains(&false),
+            Op::Call(_) | Op::Region(_) => {
+                e.op.callees()
+                    .any(|callee| exact_outputs(&callee.0).contains(&false))
+            }
             op => e.ty.tensor().is_some_and(|t| t.dtype.is_float()) && !is_exact(op),
         };
         exact.push(!rounds && e.args.iter().all(|a| exact[a.index()]));
@@ -353,9 +399,18 @@ impl Spread {
     ) -> bool {
         let mut walk = Walk::noisy(noise, rng.bits());
         // An index that noise drove out of range is a changed decision.
-        let Ok(outputs) = walk.run(graph, inputs) else { return false };
-        for (deviation, (base, noisy)) in self.deviation.iter_mut().zip(self.base.iter().zip(&outputs)) {
-            for (d, (x, y)) in deviation.iter_mut().zip(base.scalars().zip(noisy.scalars())) {
+        let Ok(outputs) = walk.run(graph, inputs) else {
+            return false;
+        };
+        for (deviation, (base, noisy)) in self
+            .deviation
+            .iter_mut()
+            .zip(self.base.iter().zip(&outputs))
+        {
+            for (d, (x, y)) in deviation
+                .iter_mut()
+                .zip(base.scalars().zip(noisy.scalars()))
+            {
                 *d = d.max(distance(x.to_f64(), y.to_f64()));
             }
         }
@@ -368,9 +423,18 @@ impl Spread {
     /// # Errors
     /// The first element that does not agree.
     pub fn agree(&self, found: &[Array]) -> Result<(), Difference> {
-        let bad = |message: String| Err(Difference { message, unstable: !self.stable });
+        let bad = |message: String| {
+            Err(Difference {
+                message,
+                unstable: !self.stable,
+            })
+        };
         if found.len() != self.base.len() {
-            return bad(format!("expected {} outputs, found {}", self.base.len(), found.len()));
+            return bad(format!(
+                "expected {} outputs, found {}",
+                self.base.len(),
+                found.len()
+            ));
         }
         for (k, (x, y)) in self.base.iter().zip(found).enumerate() {
             if (x.dtype(), x.shape()) != (y.dtype(), y.shape()) {
@@ -390,10 +454,14 @@ impl Spread {
                     distance(a.to_f64(), b.to_f64()) <= tolerance
                 };
                 if !same {
-                    let how = if self.exact[k] { "exactly".to_owned() } else {
+                    let how = if self.exact[k] {
+                        "exactly".to_owned()
+                    } else {
                         format!("within {:e}", 8.0 * self.deviation[k][i])
                     };
-                    return bad(format!("output {k}, element {i}: expected {a} {how}, found {b}"));
+                    return bad(format!(
+                        "output {k}, element {i}: expected {a} {how}, found {b}"
+                    ));
                 }
             }
         }
@@ -415,8 +483,12 @@ pub fn distance(x: f64, y: f64) -> f64 {
 /// Whether every decision stays as it is when all results move by a millionth.
 pub fn is_stable(graph: &Graph, inputs: &[Array], rng: &mut Rng) -> bool {
     let mut plain = Walk::plain();
-    let Ok(outputs) = plain.run(graph, inputs) else { return false };
-    outputs.iter().all(|a| !a.dtype().is_float() || crate::arrays::is_finite(a))
+    let Ok(outputs) = plain.run(graph, inputs) else {
+        return false;
+    };
+    outputs
+        .iter()
+        .all(|a| !a.dtype().is_float() || crate::arrays::is_finite(a))
         && (0..2).all(|_| {
             let mut walk = Walk::noisy(Noise::Relative(1e-6), rng.bits());
             walk.run(graph, inputs).is_ok() && walk.decisions == plain.decisions

@@ -50,9 +50,15 @@ fn a_wrong_partial_is_found_by_differences() {
             op => op.clone(),
         }))
     }
-    let engine = Engine { jvp: wrong, ..Engine::default() };
+    let engine = Engine {
+        jvp: wrong,
+        ..Engine::default()
+    };
     let check = found(&engine);
-    assert!(["jvp against differences", "linearize is jvp"].contains(&check.as_str()), "{check}");
+    assert!(
+        ["jvp against differences", "linearize is jvp"].contains(&check.as_str()),
+        "{check}"
+    );
 }
 
 #[test]
@@ -75,23 +81,27 @@ fn a_small_error_of_reverse_mode_is_found_by_inner_products() {
         Ok(b.finish(&outputs)?)
     }
     // Without the comparison with the transposed linear part, which would find it first.
-    let engine = Engine { vjp: wrong, transpose: |graph, linear| {
-        let right = cotangent_transform::transpose(graph, linear)?;
-        let mut b = Builder::new(right.name());
-        let inputs: Vec<Var> = (right.inputs().iter())
-            .zip(right.input_types())
-            .map(|((n, _), t)| b.input(n, t))
-            .collect();
-        let outputs = b.inline(&right, &inputs);
-        let outputs: Vec<Var> = outputs
-            .into_iter()
-            .map(|o| {
-                let by = b.like(o, 1.0 + 3e-7);
-                b.mul(o, by)
-            })
-            .collect();
-        Ok(b.finish(&outputs)?)
-    }, ..Engine::default() };
+    let engine = Engine {
+        vjp: wrong,
+        transpose: |graph, linear| {
+            let right = cotangent_transform::transpose(graph, linear)?;
+            let mut b = Builder::new(right.name());
+            let inputs: Vec<Var> = (right.inputs().iter())
+                .zip(right.input_types())
+                .map(|((n, _), t)| b.input(n, t))
+                .collect();
+            let outputs = b.inline(&right, &inputs);
+            let outputs: Vec<Var> = outputs
+                .into_iter()
+                .map(|o| {
+                    let by = b.like(o, 1.0 + 3e-7);
+                    b.mul(o, by)
+                })
+                .collect();
+            Ok(b.finish(&outputs)?)
+        },
+        ..Engine::default()
+    };
     assert_eq!(found(&engine), "<u, J v> = <J^T u, v>");
 }
 
@@ -104,7 +114,10 @@ fn a_lost_cotangent_is_found() {
             op => op.clone(),
         }))
     }
-    let engine = Engine { vjp: wrong, ..Engine::default() };
+    let engine = Engine {
+        vjp: wrong,
+        ..Engine::default()
+    };
     let check = found(&engine);
     assert!(
         ["transpose of linearize is vjp", "<u, J v> = <J^T u, v>"].contains(&check.as_str()),
@@ -128,7 +141,10 @@ fn a_batch_that_mixes_examples_is_found() {
             .collect();
         Ok(b.finish(&outputs)?)
     }
-    let engine = Engine { vmap: wrong, ..Engine::default() };
+    let engine = Engine {
+        vmap: wrong,
+        ..Engine::default()
+    };
     assert_eq!(found(&engine), "vmap of ");
 }
 
@@ -137,7 +153,9 @@ fn programs_that_round_worse_than_the_reference_are_found() {
     fn off(graph: &Graph, inputs: &[Array], by: f64) -> Result<Vec<Array>, String> {
         let outputs = eval(graph, inputs).map_err(|e| e.to_string())?;
         let nudge = |a: &Array| match a.dtype() {
-            DType::F64 => cotangent_testkit::arrays::map(a, |s| Scalar::F64(s.to_f64() * (1.0 + by))),
+            DType::F64 => {
+                cotangent_testkit::arrays::map(a, |s| Scalar::F64(s.to_f64() * (1.0 + by)))
+            }
             DType::I64 => cotangent_testkit::arrays::map(a, |s| {
                 Scalar::I64(s.to_i64().wrapping_add(i64::from(by > 0.5)))
             }),
@@ -145,13 +163,25 @@ fn programs_that_round_worse_than_the_reference_are_found() {
         };
         Ok(outputs.iter().map(nudge).collect())
     }
-    let floats = Engine { run: |g, x| off(g, x, 1e-12), ..Engine::default() };
+    let floats = Engine {
+        run: |g, x| off(g, x, 1e-12),
+        ..Engine::default()
+    };
     assert!(found(&floats).starts_with("program of "));
-    let integers = Engine { run: |g, x| off(g, x, 1.0), ..Engine::default() };
+    let integers = Engine {
+        run: |g, x| off(g, x, 1.0),
+        ..Engine::default()
+    };
     assert!(found(&integers).starts_with("program of "));
-    let failing = Engine { run: |_, _| Err("no".into()), ..Engine::default() };
+    let failing = Engine {
+        run: |_, _| Err("no".into()),
+        ..Engine::default()
+    };
     assert!(found(&failing).starts_with("program of "));
-    let panicking = Engine { run: |_, _| panic!("deliberate"), ..Engine::default() };
+    let panicking = Engine {
+        run: |_, _| panic!("deliberate"),
+        ..Engine::default()
+    };
     assert_eq!(found(&panicking), "no panic");
 }
 

@@ -33,7 +33,9 @@ fn random_graphs() {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let total = Mutex::new((Tally::default(), Vec::<String>::new()));
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get()).min(8);
+    let workers = std::thread::available_parallelism()
+        .map_or(2, |n| n.get())
+        .min(8);
     // Which thread takes a case changes nothing: each is drawn from its own seed.
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -58,16 +60,30 @@ fn random_graphs() {
     });
     let (tally, failures) = total.into_inner().unwrap();
     let mut text = String::new();
-    let _ = writeln!(text, "\nrandom graphs, base seed {base}, {:.1?}", start.elapsed());
+    let _ = writeln!(
+        text,
+        "\nrandom graphs, base seed {base}, {:.1?}",
+        start.elapsed()
+    );
     let _ = write!(text, "{tally}");
     // Written past the capture of test output, because the table is wanted when all is well too.
     let _ = std::io::stderr().write_all(text.as_bytes());
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
-    assert!(tally.dropped * 10 <= tally.graphs, "too many graphs without a stable sample");
-    assert!(tally.inconclusive * 20 <= tally.differences, "too many inconclusive differences");
+    assert!(
+        tally.dropped * 10 <= tally.graphs,
+        "too many graphs without a stable sample"
+    );
+    assert!(
+        tally.inconclusive * 20 <= tally.differences,
+        "too many inconclusive differences"
+    );
     if count >= 5_000 {
         let unmet = tally.unmet();
-        assert!(unmet.is_empty(), "operations that no graph met: {}", unmet.join(", "));
+        assert!(
+            unmet.is_empty(),
+            "operations that no graph met: {}",
+            unmet.join(", ")
+        );
     }
 }
 
@@ -75,7 +91,11 @@ fn random_graphs() {
 fn run(seed: u64, engine: &Engine, tally: &mut Tally) -> Option<(Case, Failure)> {
     let drawn = Case::draw(seed);
     for attempt in 0..SAMPLES {
-        let case = if attempt == 0 { drawn.clone() } else { drawn.moved(attempt) };
+        let case = if attempt == 0 {
+            drawn.clone()
+        } else {
+            drawn.moved(attempt)
+        };
         match check(&case, engine, tally) {
             Ok(()) => {
                 tally.graphs += 1;

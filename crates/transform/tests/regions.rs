@@ -16,7 +16,11 @@ fn run(g: &Graph, inputs: &[Array]) -> Vec<Vec<f64>> {
     let text = print(g);
     let again = parse(&text).unwrap_or_else(|e| panic!("{}", e.render(&text)));
     assert_eq!(again.entry(), g, "{text}");
-    eval(g, inputs).unwrap().iter().map(Array::to_f64s).collect()
+    eval(g, inputs)
+        .unwrap()
+        .iter()
+        .map(Array::to_f64s)
+        .collect()
 }
 
 fn close(a: &[Vec<f64>], b: &[Vec<f64>]) {
@@ -40,7 +44,10 @@ fn same(loops: &str, plain: &str, inputs: &[Array]) {
     pair(&|h| grad(h, &wrt).unwrap(), inputs);
     pair(&|h| hvp(h, &wrt).unwrap(), &moving);
     pair(&|h| hessian(h, &wrt).unwrap(), inputs);
-    pair(&|h| jacobian(&grad(h, &wrt).unwrap(), &wrt, Mode::Reverse).unwrap(), inputs);
+    pair(
+        &|h| jacobian(&grad(h, &wrt).unwrap(), &wrt, Mode::Reverse).unwrap(),
+        inputs,
+    );
     let third = |h: &Graph| jvp(&hvp(h, &wrt).unwrap(), &vec![true; moving.len()]).unwrap();
     if inputs.iter().all(|a| a.dtype().is_float()) {
         let mut twice = moving.clone();
@@ -52,8 +59,16 @@ fn same(loops: &str, plain: &str, inputs: &[Array]) {
         .iter()
         .map(|a| {
             let mut values = a.to_f64s();
-            let other: Vec<f64> =
-                values.iter().map(|x| if a.dtype().is_float() { x * 0.5 + 0.25 } else { *x }).collect();
+            let other: Vec<f64> = values
+                .iter()
+                .map(|x| {
+                    if a.dtype().is_float() {
+                        x * 0.5 + 0.25
+                    } else {
+                        *x
+                    }
+                })
+                .collect();
             values.extend(other);
             let shape = [&[2], a.shape().dims()].concat();
             Array::new(shape, values).unwrap().convert(a.dtype())
@@ -62,13 +77,20 @@ fn same(loops: &str, plain: &str, inputs: &[Array]) {
     let axes = vec![Some(0); inputs.len()];
     pair(&|h| vmap(h, &axes, 2).unwrap(), &both);
     pair(&|h| vmap(&grad(h, &wrt).unwrap(), &axes, 2).unwrap(), &both);
-    pair(&|h| grad(&summed(&vmap(h, &axes, 2).unwrap()), &wrt).unwrap(), &both);
+    pair(
+        &|h| grad(&summed(&vmap(h, &axes, 2).unwrap()), &wrt).unwrap(),
+        &both,
+    );
 }
 
 fn summed(g: &Graph) -> Graph {
     let mut b = cotangent_graph::Builder::new("summed");
-    let inputs: Vec<_> =
-        g.inputs().iter().zip(g.input_types()).map(|((n, _), t)| b.input(n, t)).collect();
+    let inputs: Vec<_> = g
+        .inputs()
+        .iter()
+        .zip(g.input_types())
+        .map(|((n, _), t)| b.input(n, t))
+        .collect();
     let out = b.inline(g, &inputs)[0];
     let total = b.sum(out, &[0]);
     b.finish(&[total]).unwrap()
@@ -81,10 +103,20 @@ fn a_branch_is_the_function_it_takes() {
         fn flat(x: f64, y: f64) -> f64 { x * 2.0 }
         fn f(p: bool, x: f64, y: f64) -> f64 { cond(p, x * x, y, then=curved, otherwise=flat) * y }";
     for (p, plain) in [
-        (true, "fn f(p: bool, x: f64, y: f64) -> f64 { sin(x * x * y) * exp(y) * y }"),
-        (false, "fn f(p: bool, x: f64, y: f64) -> f64 { x * x * 2.0 * y }"),
+        (
+            true,
+            "fn f(p: bool, x: f64, y: f64) -> f64 { sin(x * x * y) * exp(y) * y }",
+        ),
+        (
+            false,
+            "fn f(p: bool, x: f64, y: f64) -> f64 { x * x * 2.0 * y }",
+        ),
     ] {
-        same(text, plain, &[Array::scalar(p), Array::scalar(0.7), Array::scalar(0.4)]);
+        same(
+            text,
+            plain,
+            &[Array::scalar(p), Array::scalar(0.7), Array::scalar(0.4)],
+        );
     }
 }
 
@@ -108,7 +140,8 @@ fn a_scan_is_its_unrolled_steps() {
                 let r = scan(h, x, w, body=step, carry=1, scanned=1, reverse={reverse});
                 get(r, index=0) * sum(get(r, index=1) * constant([1.0, 2.0, 3.0])) }}"
         );
-        let mut plain = "fn f(h: f64, x: f64[3], w: f64) -> f64 { let h0 = h; let s0 = 0.0;".to_owned();
+        let mut plain =
+            "fn f(h: f64, x: f64[3], w: f64) -> f64 { let h0 = h; let s0 = 0.0;".to_owned();
         for (k, i) in order.iter().enumerate() {
             let n = k + 1;
             plain += &format!(
@@ -125,12 +158,16 @@ fn a_scan_is_its_unrolled_steps() {
 #[test]
 fn carried_values_come_to_vary_on_the_way() {
     // b does not vary at first; the first step makes it vary through a.
-    let loops = "fn step(a: f64, b: f64, n: i64) -> (f64, f64, i64) { (a * 1.5 + sin(b), a, n + 1) }
+    let loops =
+        "fn step(a: f64, b: f64, n: i64) -> (f64, f64, i64) { (a * 1.5 + sin(b), a, n + 1) }
         fn f(x: f64) -> f64 { let r = scan(x, 1.0, 0, body=step, carry=3, scanned=0, length=4);
             get(r, index=0) * get(r, index=1) }";
     let mut plain = "fn f(x: f64) -> f64 { let a0 = x; let b0: f64 = 1.0;".to_owned();
     for k in 0..4 {
-        plain += &format!("let a{n} = a{k} * 1.5 + sin(b{k}); let b{n} = a{k};", n = k + 1);
+        plain += &format!(
+            "let a{n} = a{k} * 1.5 + sin(b{k}); let b{n} = a{k};",
+            n = k + 1
+        );
     }
     same(loops, &format!("{plain} a4 * b4 }}"), &[Array::scalar(0.3)]);
 }
@@ -142,13 +179,22 @@ fn loops_of_no_steps_and_loops_in_loops() {
         fn f(h: f64, x: f64[2, 2]) -> f64 { scan(h, x, body=outer, carry=1, scanned=1) }";
     let mut plain = "fn f(h: f64, x: f64[2, 2]) -> f64 { let h0 = h;".to_owned();
     for k in 0..4 {
-        plain += &format!("let h{n} = h{k} * x[{i}, {j}] + sin(h{k});", n = k + 1, i = k / 2, j = k % 2);
+        plain += &format!(
+            "let h{n} = h{k} * x[{i}, {j}] + sin(h{k});",
+            n = k + 1,
+            i = k / 2,
+            j = k % 2
+        );
     }
     let x = Array::new([2, 2], vec![0.5, -0.4, 0.3, 0.9]).unwrap();
     same(loops, &format!("{plain} h4 }}"), &[Array::scalar(0.6), x]);
     let none = "fn step(h: f64, w: f64) -> f64 { h * w }
         fn f(h: f64, w: f64) -> f64 { scan(h, w, body=step, carry=1, scanned=0, length=0) + w * w }";
-    same(none, "fn f(h: f64, w: f64) -> f64 { h + w * w }", &[Array::scalar(2.0), Array::scalar(3.0)]);
+    same(
+        none,
+        "fn f(h: f64, w: f64) -> f64 { h + w * w }",
+        &[Array::scalar(2.0), Array::scalar(3.0)],
+    );
 }
 
 #[test]
@@ -174,9 +220,15 @@ fn a_while_runs_forward_and_batched() {
     let mut moving = inputs.to_vec();
     moving.extend([Array::scalar(0.0), Array::scalar(1.0)]);
     // d(a^3 x)/da = 3 a^2 x
-    assert_eq!(run(&jvp(&f, &[true, true]).unwrap(), &moving), [[27.0], [3.0], [27.0]]);
+    assert_eq!(
+        run(&jvp(&f, &[true, true]).unwrap(), &moving),
+        [[27.0], [3.0], [27.0]]
+    );
     let batched = vmap(&f, &[Some(0), None], 3).unwrap();
     let x = Array::vector(vec![1.0, 5.0, 20.0]);
-    assert_eq!(run(&batched, &[x, Array::scalar(3.0)]), [[27.0, 15.0, 20.0], [3.0, 1.0, 0.0]]);
+    assert_eq!(
+        run(&batched, &[x, Array::scalar(3.0)]),
+        [[27.0, 15.0, 20.0], [3.0, 1.0, 0.0]]
+    );
     assert!(vjp(&f, &[true, true]).is_err());
 }

@@ -1,7 +1,7 @@
 //! Computes operations on constants.
 
 use cotangent_array::{Array, Scalar};
-use cotangent_graph::{Builder, Equation, Graph, Op, Type, Var, eval_op, eval_scalars};
+use cotangent_graph::{Equation, Graph, Op, Type, Var, eval_op, eval_scalars};
 use smallvec::SmallVec;
 
 use super::rewrite::rewrite;
@@ -16,19 +16,28 @@ const WORK: u64 = 1 << 20;
 
 /// Walks over the graph and replaces operations whose operands are constants by their values. One
 /// that fails, such as an index out of range, stays: it fails when it runs.
-pub(super) fn run(graph: &Graph) -> Result<Graph, CompileError> {
+pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
+    // Folding starts at operations whose operands are constants as the graph stands.
+    if !graph
+        .equations()
+        .iter()
+        .any(|e| fold(graph, e, &e.args).is_some())
+    {
+        return Ok(None);
+    }
     rewrite(graph, |b, e, args| {
-        let value = fold(b, e, args)?;
+        let value = fold(b.graph(), e, args)?;
         Some(b.push(value, &[]))
     })
+    .map(Some)
 }
 
-fn fold(b: &Builder, e: &Equation, args: &[Var]) -> Option<Op> {
+fn fold(graph: &Graph, e: &Equation, args: &[Var]) -> Option<Op> {
     if e.op.is_constant() || matches!(e.op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
         return None;
     }
     let constant = |v: &Var| {
-        b.graph()
+        graph
             .equations()
             .get(v.index())
             .is_some_and(|e| e.op.is_constant())
@@ -39,13 +48,12 @@ fn fold(b: &Builder, e: &Equation, args: &[Var]) -> Option<Op> {
     let out = e.ty.tensor()?;
     if e.op.is_pointwise() {
         // Numbers that stand everywhere give one that does, however many elements there are.
-        let splats: Option<SmallVec<[Scalar; 3]>> =
-            args.iter().map(|a| b.graph().splat(*a)).collect();
+        let splats: Option<SmallVec<[Scalar; 3]>> = args.iter().map(|a| graph.splat(*a)).collect();
         if let Some(splats) = splats {
             return Some(Op::Full(eval_scalars(&e.op, &splats)?, out.shape.clone()));
         }
     }
-    let types: SmallVec<[&Type; 3]> = args.iter().map(|a| b.ty(*a)).collect();
+    let types: SmallVec<[&Type; 3]> = args.iter().map(|a| graph.ty(*a)).collect();
     let read: usize = types
         .iter()
         .filter_map(|t| t.tensor())
@@ -53,7 +61,10 @@ fn fold(b: &Builder, e: &Equation, args: &[Var]) -> Option<Op> {
     if out.shape.elements() > ELEMENTS || read > OPERANDS || e.op.cost(&types, &e.ty) > WORK {
         return None;
     }
-    let arrays: SmallVec<[Array; 3]> = args.iter().map(|a| array(b, *a)).collect::<Option<_>>()?;
+    let arrays: SmallVec<[Array; 3]> = args
+        .iter()
+        .map(|a| array(graph, *a))
+        .collect::<Option<_>>()?;
     let arrays: SmallVec<[&Array; 3]> = arrays.iter().collect();
     let value = eval_op(&e.op, &arrays, out).ok()?;
     let first = value.at(0);
@@ -63,8 +74,8 @@ fn fold(b: &Builder, e: &Equation, args: &[Var]) -> Option<Op> {
     }
 }
 
-fn array(b: &Builder, var: Var) -> Option<Array> {
-    match &b.graph().equation(var).op {
+fn array(graph: &Graph, var: Var) -> Option<Array> {
+    match &graph.equation(var).op {
         Op::Constant(array) => Some(array.clone()),
         Op::Full(value, shape) => Array::full(shape.clone(), *value).ok(),
         _ => None,

@@ -7,21 +7,23 @@ mod rewrite;
 mod rules;
 pub mod simplify;
 
+use std::borrow::Cow;
+
 use cotangent_graph::Graph;
 
 use crate::CompileError;
 
 /// A pass: a graph goes in, an equal and better one comes out.
 ///
-/// Every pass is one forward walk, linear in the graph.
+/// Every pass is a forward walk or two, linear in the graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
     /// The name, for `show --after`.
     pub name: &'static str,
     /// What the pass does.
     pub doc: &'static str,
-    /// Runs the pass.
-    pub run: fn(&Graph) -> Result<Graph, CompileError>,
+    /// Runs the pass; `None` where it finds nothing to improve.
+    pub run: fn(&Graph) -> Result<Option<Graph>, CompileError>,
 }
 
 /// Every pass, in the order in which they run.
@@ -38,7 +40,7 @@ pub const PASSES: &[Pass] = &[
     },
     Pass {
         name: "cse",
-        doc: "Gives equal operations one variable, operands of commutative operations in one order.",
+        doc: "Gives equal operations one variable, whatever the order of operands where it does not matter.",
         run: cse::run,
     },
     Pass {
@@ -54,6 +56,14 @@ pub const PASSES: &[Pass] = &[
 /// # Errors
 /// A name that no pass has, or a graph that does not verify.
 pub fn optimize(graph: &Graph, until: Option<&str>) -> Result<Graph, CompileError> {
+    Ok(improved(graph, until)?.into_owned())
+}
+
+/// As [`optimize`], without a copy where nothing is improved.
+pub(crate) fn improved<'a>(
+    graph: &'a Graph,
+    until: Option<&str>,
+) -> Result<Cow<'a, Graph>, CompileError> {
     let end = match until {
         None => PASSES.len(),
         Some(name) => match PASSES.iter().position(|p| p.name == name) {
@@ -67,9 +77,11 @@ pub fn optimize(graph: &Graph, until: Option<&str>) -> Result<Graph, CompileErro
             }
         },
     };
-    let mut current: Option<Graph> = None;
+    let mut current = Cow::Borrowed(graph);
     for pass in &PASSES[..end] {
-        current = Some((pass.run)(current.as_ref().unwrap_or(graph))?);
+        if let Some(better) = (pass.run)(&current)? {
+            current = Cow::Owned(better);
+        }
     }
-    Ok(current.unwrap_or_else(|| graph.clone()))
+    Ok(current)
 }

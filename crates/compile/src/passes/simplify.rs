@@ -1,11 +1,14 @@
 //! Replaces operations by cheaper equal ones.
 
+use std::borrow::Cow;
+
 use cotangent_array::{DType, Scalar};
-use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
+use cotangent_graph::{Equation, Graph, Op, TensorType, Type, Var};
 use smallvec::SmallVec;
 
 use super::rewrite::rewrite;
 pub use super::rules::RULES;
+use super::rules::rules_for;
 use crate::CompileError;
 
 /// A rule of the simplifier: an operation is replaced by another, or by one of its operands.
@@ -19,7 +22,7 @@ pub struct Rule {
     /// Why that is right.
     pub reason: &'static str,
     /// Matches an operation.
-    pub apply: fn(&mut Site<'_>) -> Option<Better>,
+    pub apply: fn(&Site<'_>) -> Option<Better>,
 }
 
 /// What a rule puts in place of an operation.
@@ -29,19 +32,32 @@ pub enum Better {
     Var(Var),
     /// Another operation, which the rules then look at in turn.
     Op(Op, SmallVec<[Var; 3]>),
+    /// The same with a number everywhere before or behind the operands.
+    WithNumber(Op, Var, Side, Scalar),
+}
+
+/// Where a number stands beside a variable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// The number is the first operand.
+    Left,
+    /// The number is the second operand.
+    Right,
 }
 
 /// The operation that a rule looks at.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
-    /// The graph being built.
-    pub b: &'a mut Builder,
+    /// The graph that the operands are of.
+    pub graph: &'a Graph,
     /// The operation.
-    pub op: Op,
-    /// Its operands, in the graph being built.
-    pub args: SmallVec<[Var; 3]>,
+    pub op: &'a Op,
+    /// Its operands.
+    pub args: &'a [Var],
     /// Its type.
-    pub ty: TensorType,
+    pub ty: &'a TensorType,
+    /// Whether nothing else reads the first operand.
+    pub only_use: bool,
 }
 
 /// Rules lead to cheaper operations, so chains of them are short; this only guards against a pair
@@ -49,31 +65,77 @@ pub struct Site<'a> {
 const MAX_STEPS: usize = 16;
 
 /// Walks over the graph and tries all rules at each operation, until none applies.
-pub(super) fn run(graph: &Graph) -> Result<Graph, CompileError> {
+pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
+    let mut uses = vec![0_u32; graph.equations().len()];
+    for v in graph
+        .equations()
+        .iter()
+        .flat_map(|e| &e.args)
+        .chain(graph.outputs())
+    {
+        uses[v.index()] = uses[v.index()].saturating_add(1);
+    }
+    let only_use = |e: &Equation| e.args.first().is_some_and(|a| uses[a.index()] == 1);
+    // Rules are many and builders are slow, so first see whether there is anything to do.
+    let applies = |e: &Equation| {
+        let site = site(graph, &e.op, &e.args, &e.ty, only_use(e));
+        site.is_some_and(|site| better(&site).is_some())
+    };
+    if !graph.equations().iter().any(applies) {
+        return Ok(None);
+    }
     rewrite(graph, |b, e, args| {
-        let ty = e.ty.tensor()?;
-        if e.op.is_constant() || matches!(e.op, Op::Call(_) | Op::Region(_) | Op::Get(_)) {
-            return None;
-        }
-        let args = SmallVec::from_slice(args);
-        let mut site = Site {
-            b,
-            op: e.op.clone(),
-            args,
-            ty: ty.clone(),
-        };
+        let (mut op, mut args) = (Cow::Borrowed(&e.op), SmallVec::<[Var; 3]>::from_slice(args));
+        let mut only_use = only_use(e);
         let mut changed = false;
         for _ in 0..MAX_STEPS {
-            match RULES.iter().find_map(|rule| (rule.apply)(&mut site)) {
+            let site = site(b.graph(), &op, &args, &e.ty, only_use);
+            match site.and_then(|site| better(&site)) {
                 None => break,
                 Some(Better::Var(var)) => return Some(var),
-                Some(Better::Op(op, args)) => {
-                    (site.op, site.args) = (op, args);
-                    changed = true;
+                Some(Better::Op(new, operands)) => (op, args) = (Cow::Owned(new), operands),
+                Some(Better::WithNumber(new, var, side, number)) => {
+                    let number = b.full(number, b.shape(var));
+                    op = Cow::Owned(new);
+                    args = match side {
+                        Side::Left => SmallVec::from_slice(&[number, var]),
+                        Side::Right => SmallVec::from_slice(&[var, number]),
+                    };
                 }
             }
+            changed = true;
+            // Uses were counted for the operands as they were.
+            only_use = false;
         }
-        changed.then(|| site.b.push(site.op, &site.args))
+        changed.then(|| b.push(op.into_owned(), &args))
+    })
+    .map(Some)
+}
+
+/// What the first rule that applies puts in place of the operation.
+fn better(site: &Site<'_>) -> Option<Better> {
+    rules_for(site.op)
+        .iter()
+        .find_map(|rule| (rule.apply)(site))
+}
+
+/// The operation as rules see it; `None` for those that no rule is about.
+fn site<'a>(
+    graph: &'a Graph,
+    op: &'a Op,
+    args: &'a [Var],
+    ty: &'a Type,
+    only_use: bool,
+) -> Option<Site<'a>> {
+    if op.is_constant() || matches!(op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
+        return None;
+    }
+    Some(Site {
+        graph,
+        op,
+        args,
+        ty: ty.tensor()?,
+        only_use,
     })
 }
 
@@ -81,18 +143,18 @@ impl Site<'_> {
     /// The operation that defines an operand, with its own operands.
     pub(super) fn inner(&self, operand: usize) -> Option<(&Op, &[Var])> {
         let var = self.args.get(operand)?;
-        let e = self.b.graph().equations().get(var.index())?;
+        let e = self.graph.equations().get(var.index())?;
         Some((&e.op, &e.args))
     }
 
     /// The number that an operand is everywhere.
     pub(super) fn number(&self, operand: usize) -> Option<Scalar> {
-        self.b.graph().splat(*self.args.get(operand)?)
+        self.graph.splat(*self.args.get(operand)?)
     }
 
     /// The other operand where one of two is this number everywhere.
     pub(super) fn beside(&self, number: Scalar) -> Option<Better> {
-        let [x, y] = self.args[..] else { return None };
+        let &[x, y] = self.args else { return None };
         if self.number(1) == Some(number) {
             Some(Better::Var(x))
         } else if self.number(0) == Some(number) {
@@ -100,6 +162,13 @@ impl Site<'_> {
         } else {
             None
         }
+    }
+
+    /// The type of an operand; of the result where there is no such operand.
+    pub(super) fn operand(&self, operand: usize) -> &TensorType {
+        let var = self.args.get(operand);
+        var.and_then(|v| self.graph.ty(*v).tensor())
+            .unwrap_or(self.ty)
     }
 
     /// The dtype of the result.

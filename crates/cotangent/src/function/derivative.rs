@@ -13,9 +13,9 @@ use crate::{Argument, Error, Graph, Tensor, TensorType, Tree};
 /// The gradient of a scalar function with respect to its first argument; see [`Function::grad`].
 ///
 /// ```
-/// use cotangent::{Array, Tensor, grad};
+/// use cotangent::{Tensor, grad};
 /// let df = grad(|x: &Tensor| x.sin());
-/// let d2f = grad(&df);
+/// let d2f = df.grad();
 /// assert_eq!(df.call((0.5.into(),))?, 0.5_f64.cos().into());
 /// assert_eq!(d2f.call((0.5.into(),))?, (-0.5_f64.sin()).into());
 /// # Ok::<(), cotangent::Error>(())
@@ -540,7 +540,12 @@ fn halves(signature: &Signature) -> Result<(Signature, Signature), Failed> {
 }
 
 /// Fails unless `found` has the structure and types of `expected`.
-pub(super) fn expect_like(what: &str, of: &str, expected: &Signature, found: &Signature) -> Result<(), Error> {
+pub(super) fn expect_like(
+    what: &str,
+    of: &str,
+    expected: &Signature,
+    found: &Signature,
+) -> Result<(), Error> {
     expected.structure.expect_same(&found.structure)?;
     let paths = expected.structure.paths();
     for ((path, want), got) in paths.iter().zip(&expected.types).zip(&found.types) {

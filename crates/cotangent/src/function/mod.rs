@@ -20,7 +20,7 @@ use cotangent_graph::Location;
 use crate::tensor::Value;
 use crate::trace::{self, Place};
 use crate::tree::{Structure, TreeError, from_leaves};
-use crate::{Array, Error, Graph, GraphError, Tensor, TensorType, Tree, run};
+use crate::{Array, Error, Graph, GraphError, Leaf, Tensor, TensorType, Tree, run};
 
 /// A function over tensors that can be run, printed and differentiated.
 ///
@@ -110,7 +110,7 @@ impl Traced {
                 self.graph.name()
             )));
         }
-        self.program.run(&self.graph, inputs)
+        Ok(self.program.run(&self.graph, inputs)?)
     }
 }
 
@@ -172,29 +172,31 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         Ok(from_leaves(&traced.result, traced.run(&leaves)?)?)
     }
 
-    /// Traces the function for arguments of these types; the result is kept for later calls.
+    /// Traces the function for arguments of these types: types or arrays. The result is kept for
+    /// later calls.
     ///
     /// # Errors
     /// The first operation that does not fit its operands, with its place in the user's code.
-    pub fn trace(&self, types: &I::Of<TensorType>) -> Result<Arc<Traced>, Error> {
-        let types_of = types.leaves().into_iter().cloned().collect();
-        let signature = Signature {
-            structure: types.structure(),
-            types: types_of,
-        };
-        self.inner.traced(&signature).map_err(|f| f.error)
+    pub fn trace<L: Leaf + Typed>(&self, arguments: &I::Of<L>) -> Result<Arc<Traced>, Error> {
+        self.inner
+            .traced(&signature_of(arguments))
+            .map_err(|f| f.error)
     }
 
-    /// The graph of the function for arguments like these.
+    /// The graph of the function for arguments of these types: types or arrays.
+    ///
+    /// ```
+    /// use cotangent::{DType, Function, Tensor, TensorType};
+    /// let f = Function::new(|x: &Tensor| x.exp());
+    /// let graph = f.graph(&(TensorType::new(DType::F64, [3]),))?;
+    /// assert_eq!(graph.operation_count(), 1);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`trace`](Function::trace).
-    pub fn graph(&self, arguments: &I::Of<Array>) -> Result<Arc<Graph>, Error> {
-        let traced = self
-            .inner
-            .traced(&signature_of(arguments))
-            .map_err(|f| f.error)?;
-        Ok(traced.graph.clone())
+    pub fn graph<L: Leaf + Typed>(&self, arguments: &I::Of<L>) -> Result<Arc<Graph>, Error> {
+        Ok(self.trace(arguments)?.graph.clone())
     }
 
     /// Applies the function to tensors, as a part of the function that is being traced.
@@ -384,15 +386,32 @@ impl Failed {
     }
 }
 
-fn signature_of<T: Tree<Array>>(arguments: &T) -> Signature {
-    let types = arguments
-        .leaves()
-        .into_iter()
-        .map(|a| TensorType::new(a.dtype(), a.shape().clone()))
-        .collect();
+/// What says which type a tensor in its place has.
+pub trait Typed {
+    /// The type.
+    fn tensor_type(&self) -> TensorType;
+}
+
+impl Typed for TensorType {
+    fn tensor_type(&self) -> TensorType {
+        self.clone()
+    }
+}
+
+impl Typed for Array {
+    fn tensor_type(&self) -> TensorType {
+        TensorType::new(self.dtype(), self.shape().clone())
+    }
+}
+
+fn signature_of<L: Typed, T: Tree<L>>(arguments: &T) -> Signature {
     Signature {
         structure: arguments.structure(),
-        types,
+        types: arguments
+            .leaves()
+            .into_iter()
+            .map(Typed::tensor_type)
+            .collect(),
     }
 }
 

@@ -83,36 +83,51 @@ fn build_jacobian(
     argument: usize,
     mode: Mode,
 ) -> Result<Traced, Failed> {
-    let (structure, range) = signature
-        .argument(argument)
-        .map_err(|error| Failed { result: None, error })?;
-    let traced = f
-        .traced(signature)
-        .map_err(|e| Failed { result: Some(structure.clone()), error: e.error })?;
+    let (structure, range) = signature.argument(argument).map_err(|error| Failed {
+        result: None,
+        error,
+    })?;
+    let traced = f.traced(signature).map_err(|e| Failed {
+        result: Some(structure.clone()),
+        error: e.error,
+    })?;
     let graph = || -> Result<Graph, Error> {
         let graph = &traced.graph;
         let wrt = chosen(signature, range.clone(), graph);
         let Some(out) = graph.output_types().into_iter().next() else {
-            return Err(Error::Argument(format!("`{}` gave no result", graph.name())));
+            return Err(Error::Argument(format!(
+                "`{}` gave no result",
+                graph.name()
+            )));
         };
         let derived = match wrt.contains(&true) {
             true => Some(transform::jacobian(graph, &wrt, mode)?),
             false => None,
         };
-        with_zeros(graph, derived.as_ref(), "jacobian", &wrt, range.clone(), &|ty| {
-            ty.with_shape([out.shape.dims(), ty.shape.dims()].concat())
-        })
+        with_zeros(
+            graph,
+            derived.as_ref(),
+            "jacobian",
+            &wrt,
+            range.clone(),
+            &|ty| ty.with_shape([out.shape.dims(), ty.shape.dims()].concat()),
+        )
     };
     finish(graph(), structure, &traced)
 }
 
 fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
-    let unknown = |error| Failed { result: None, error };
+    let unknown = |error| Failed {
+        result: None,
+        error,
+    };
     let primal = signature.part(0).map_err(unknown)?;
     let tangent = signature.part(1).map_err(unknown)?;
     let (structure, range) = primal.argument(0).map_err(unknown)?;
-    let traced =
-        f.traced(&primal).map_err(|e| Failed { result: Some(structure.clone()), error: e.error })?;
+    let traced = f.traced(&primal).map_err(|e| Failed {
+        result: Some(structure.clone()),
+        error: e.error,
+    })?;
     let graph = || -> Result<Graph, Error> {
         let first = primal.part(0)?;
         super::derivative::expect_like("tangents", "first argument", &first, &tangent)?;
@@ -127,14 +142,27 @@ fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
         let names: Vec<&str> = graph.inputs().iter().map(|(n, _)| &**n).collect();
         let types = graph.input_types();
         let input = |b: &mut Builder, prefix: &str, i: usize| {
-            names.get(i).zip(types.get(i)).map(|(n, t)| b.input(&format!("{prefix}{n}"), t.clone()))
+            names
+                .get(i)
+                .zip(types.get(i))
+                .map(|(n, t)| b.input(&format!("{prefix}{n}"), t.clone()))
         };
         let mut args: Vec<_> = (0..count).filter_map(|i| input(&mut b, "", i)).collect();
-        let tangents: Vec<_> = range.clone().filter_map(|i| input(&mut b, "t_", i)).collect();
+        let tangents: Vec<_> = range
+            .clone()
+            .filter_map(|i| input(&mut b, "t_", i))
+            .collect();
         args.extend((count..types.len()).filter_map(|i| input(&mut b, "", i)));
-        let moving = tangents.iter().zip(range.clone()).filter(|(_, i)| wrt.get(*i) == Some(&true));
+        let moving = tangents
+            .iter()
+            .zip(range.clone())
+            .filter(|(_, i)| wrt.get(*i) == Some(&true));
         args.extend(moving.map(|(t, _)| *t));
-        let mut products = derived.iter().flat_map(|d| b.inline(d, &args)).collect::<Vec<_>>().into_iter();
+        let mut products = derived
+            .iter()
+            .flat_map(|d| b.inline(d, &args))
+            .collect::<Vec<_>>()
+            .into_iter();
         let outputs: Vec<_> = range
             .clone()
             .zip(&tangents)
@@ -151,7 +179,9 @@ fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
 /// The float leaves of one argument.
 fn chosen(signature: &Signature, range: std::ops::Range<usize>, graph: &Graph) -> Vec<bool> {
     let is_float = |i: usize| signature.types.get(i).is_some_and(|t| t.dtype.is_float());
-    (0..graph.inputs().len()).map(|i| range.contains(&i) && is_float(i)).collect()
+    (0..graph.inputs().len())
+        .map(|i| range.contains(&i) && is_float(i))
+        .collect()
 }
 
 /// The outputs of a derivative for the leaves that have one, zeros for the others.
@@ -171,10 +201,17 @@ fn with_zeros(
         .zip(&types)
         .map(|((name, _), ty)| b.input(name, ty.clone()))
         .collect();
-    let mut found = derived.map(|d| b.inline(d, &inputs)).unwrap_or_default().into_iter();
+    let mut found = derived
+        .map(|d| b.inline(d, &inputs))
+        .unwrap_or_default()
+        .into_iter();
     let mut outputs = Vec::new();
     for i in range {
-        let value = if wrt.get(i) == Some(&true) { found.next() } else { None };
+        let value = if wrt.get(i) == Some(&true) {
+            found.next()
+        } else {
+            None
+        };
         match (value, types.get(i)) {
             (Some(v), _) => outputs.push(v),
             (None, Some(ty)) => outputs.push(b.zeros(&zero(ty))),
@@ -190,7 +227,11 @@ fn finish(
     traced: &Traced,
 ) -> Result<Traced, Failed> {
     match graph {
-        Ok(graph) => Ok(Traced::new(graph, structure.clone(), traced.captures.clone())),
+        Ok(graph) => Ok(Traced::new(
+            graph,
+            structure.clone(),
+            traced.captures.clone(),
+        )),
         Err(e) => Err(Failed::known(structure, e)),
     }
 }

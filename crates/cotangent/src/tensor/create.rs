@@ -2,8 +2,9 @@
 
 use std::borrow::Borrow;
 
-use cotangent_graph::ops::{Gather, Iota, ScatterAdd};
+use cotangent_graph::ops::{Compare, Gather, Iota, ScatterAdd};
 
+use super::operand::binary;
 use super::{AxisIndex, Tensor, axes, fail, push};
 use crate::{Array, DType, Scalar, Shape};
 
@@ -159,22 +160,23 @@ impl Tensor {
     /// The lower triangle of the last two axes, with zeros above diagonal number `diagonal`.
     #[track_caller]
     pub fn tril(&self, diagonal: i64) -> Tensor {
-        self.triangle("tril", |d| d.less_equal(diagonal))
+        self.triangle("tril", Compare::Le, diagonal)
     }
 
     /// The upper triangle of the last two axes, with zeros below diagonal number `diagonal`.
     #[track_caller]
     pub fn triu(&self, diagonal: i64) -> Tensor {
-        self.triangle("triu", |d| d.greater_equal(diagonal))
+        self.triangle("triu", Compare::Ge, diagonal)
     }
 
     #[track_caller]
-    fn triangle(&self, name: &str, inside: impl Fn(&Tensor) -> Tensor) -> Tensor {
+    fn triangle(&self, name: &str, side: Compare, diagonal: i64) -> Tensor {
         let Some(lead) = self.rank().checked_sub(2) else {
             return fail(name, &[self], "expected a matrix");
         };
         let (row, column) = grid(&Shape::from(&self.shape()[lead..]));
-        inside(&(column - row)).select(self, Tensor::full((), Scalar::zero(self.dtype())))
+        let inside = binary(side, column - row, diagonal);
+        inside.select(self, Tensor::full((), Scalar::zero(self.dtype())))
     }
 }
 

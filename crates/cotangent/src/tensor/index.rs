@@ -521,6 +521,15 @@ impl Tensor {
         for (k, i) in indices.iter().enumerate() {
             ready.push(spread(&from_end(i, self.dim(axis + k)), &shape));
         }
+        // What was counted from the end is i64 now, and the others may be anything: i64 holds all.
+        if ready
+            .windows(2)
+            .any(|pair| pair[0].dtype() != pair[1].dtype())
+        {
+            for i in ready.iter_mut().filter(|i| i.dtype().is_int()) {
+                *i = i.convert(DType::I64);
+            }
+        }
         Ok((axis, ready))
     }
 }

@@ -13,7 +13,7 @@ use crate::{DType, Scalar};
 /// let options = ConvOptions::default().stride([2]).padding(Padding::Same);
 /// assert_eq!(options.stride, [2]);
 /// ```
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ConvOptions {
     /// Steps from one output to the next; 1.
     pub stride: Vec<usize>,
@@ -79,7 +79,7 @@ impl ConvOptions {
 }
 
 /// What stands around the spatial axes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Padding {
     /// Nothing.
     Valid,

@@ -12,9 +12,9 @@ impl Tensor {
     ///
     /// ```
     /// use cotangent::Tensor;
-    /// let logits = Tensor::from([[0.0, 0.0], [0.0, f64::NEG_INFINITY]]);
-    /// let loss = logits.cross_entropy([0, 0], -1);
-    /// assert_eq!(loss.to_array()?, [2.0_f64.ln(), 0.0].into());
+    /// let logits = Tensor::from([[0.0, 0.0], [3.0_f64.ln(), 0.0]]);
+    /// let loss = logits.cross_entropy([0, 1], -1).exp().round();
+    /// assert_eq!(loss.to_array()?, [2.0, 4.0].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
     #[track_caller]

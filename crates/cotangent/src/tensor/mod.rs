@@ -49,7 +49,7 @@ pub(crate) use operand::{one_dtype, spread};
 /// use cotangent::Tensor;
 /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
 /// let y = (2.0 * &x - 1.0).sum(0);
-/// assert_eq!(y.to_array()?, [4.0, 10.0].into());
+/// assert_eq!(y.to_array()?, [6.0, 10.0].into());
 /// # Ok::<(), cotangent::Error>(())
 /// ```
 #[derive(Clone)]

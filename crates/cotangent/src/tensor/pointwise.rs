@@ -365,29 +365,23 @@ impl Tensor {
     /// x * log(y), and 0 where x is 0. At (0, 0) the derivatives are 0.
     #[track_caller]
     pub fn xlogy(&self, other: impl Operand) -> Tensor {
-        self.times_log("xlogy", other.operand(), 0.0, Tensor::log)
+        self.times_log("xlogy", other.operand(), 0.0, Unary::Log)
     }
 
     /// x * log(1 + y), and 0 where x is 0. At (0, -1) the derivatives are 0.
     #[track_caller]
     pub fn xlog1py(&self, other: impl Operand) -> Tensor {
-        self.times_log("xlog1py", other.operand(), -1.0, Tensor::log1p)
+        self.times_log("xlog1py", other.operand(), -1.0, Unary::Log1p)
     }
 
     #[track_caller]
-    fn times_log(
-        &self,
-        name: &str,
-        other: OperandValue,
-        pole: f64,
-        log: fn(&Tensor) -> Tensor,
-    ) -> Tensor {
+    fn times_log(&self, name: &str, other: OperandValue, pole: f64, log: Unary) -> Tensor {
         match together(name, [OperandValue::Tensor(self.clone()), other]) {
             Ok([x, y]) => {
                 // The strong zero keeps 0 * log(0) at 0 and yet has the derivative log(y) in x.
                 let outside = x.equal(0.0) & y.less_equal(pole);
-                let y = outside.select(1.0, y);
-                binary(Binary::Zmul, x, log(&y))
+                let y = outside.select(pole + 1.0, y);
+                binary(Binary::Zmul, x, push(log, &[&y]))
             }
             Err(failed) => failed,
         }

@@ -94,9 +94,8 @@ impl Rule for Conv {
         let sums = match (Values::of(x), Values::of(kernel)) {
             (Values::Float(v), Values::Float(w)) => {
                 // Zeros of the padding multiply like any others: beside an infinity they give NaN.
-                let add = |sum: f64, i: Option<usize>, j: usize| {
-                    sum + i.map_or(0.0, |i| v[i]) * w[j]
-                };
+                let add =
+                    |sum: f64, i: Option<usize>, j: usize| sum + i.map_or(0.0, |i| v[i]) * w[j];
                 Values::Float(self.sums(x, kernel, out, 0.0, add)?)
             }
             (Values::Int(v), Values::Int(w)) => {

@@ -142,18 +142,31 @@ impl Region {
             None => type_error!("missing attribute `{what}`: expected the name of a function"),
         };
         let region = match name {
-            "cond" => Region::Cond(Cond { then: callee("then")?, otherwise: callee("otherwise")? }),
+            "cond" => Region::Cond(Cond {
+                then: callee("then")?,
+                otherwise: callee("otherwise")?,
+            }),
             "scan" => {
                 let body = callee("body")?;
                 let carry = numbers.take("carry")?.unwrap_or(1);
-                let scanned = numbers.take("scanned")?.unwrap_or(lengths.len().saturating_sub(carry));
+                let scanned = numbers
+                    .take("scanned")?
+                    .unwrap_or(lengths.len().saturating_sub(carry));
                 let length = match (numbers.take("length")?, scanned) {
                     (Some(n), _) => n,
                     (None, 1..) => lengths.get(carry).copied().unwrap_or(0),
-                    (None, 0) => type_error!("missing attribute `length`: expected a whole number of 0 or more"),
+                    (None, 0) => type_error!(
+                        "missing attribute `length`: expected a whole number of 0 or more"
+                    ),
                 };
                 let reverse = numbers.take("reverse")?.unwrap_or(false);
-                Region::Scan(Scan { body, carry, scanned, length, reverse })
+                Region::Scan(Scan {
+                    body,
+                    carry,
+                    scanned,
+                    length,
+                    reverse,
+                })
             }
             _ => {
                 let (test, body) = (callee("test")?, callee("body")?);
@@ -180,6 +193,31 @@ impl Region {
             Region::Scan(s) => input(&s.body, position),
             Region::While(w) => input(&w.body, position),
         }
+    }
+
+    /// The same operation over other graphs.
+    ///
+    /// # Errors
+    /// The first error of `f`.
+    pub fn map_callees<E>(
+        &self,
+        mut f: impl FnMut(&Callee) -> Result<Callee, E>,
+    ) -> Result<Region, E> {
+        Ok(match self {
+            Region::Cond(c) => Region::Cond(Cond {
+                then: f(&c.then)?,
+                otherwise: f(&c.otherwise)?,
+            }),
+            Region::Scan(s) => Region::Scan(Scan {
+                body: f(&s.body)?,
+                ..s.clone()
+            }),
+            Region::While(w) => Region::While(While {
+                test: f(&w.test)?,
+                body: f(&w.body)?,
+                carry: w.carry,
+            }),
+        })
     }
 
     /// How many operands the operation takes.
@@ -217,8 +255,17 @@ impl Region {
     ) -> Result<Vec<Array>, EvalError> {
         match self {
             Region::Cond(c) => {
-                let Some((condition, inputs)) = args.split_first() else { return Ok(Vec::new()) };
-                run(if condition.item::<bool>()? { &c.then } else { &c.otherwise }, inputs)
+                let Some((condition, inputs)) = args.split_first() else {
+                    return Ok(Vec::new());
+                };
+                run(
+                    if condition.item::<bool>()? {
+                        &c.then
+                    } else {
+                        &c.otherwise
+                    },
+                    inputs,
+                )
             }
             Region::Scan(s) => s.eval(args, run),
             Region::While(w) => {
@@ -264,7 +311,11 @@ impl Cond {
 
 impl Scan {
     fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
-        let Some(shared) = self.carry.checked_add(self.scanned).filter(|n| *n <= args.len()) else {
+        let Some(shared) = self
+            .carry
+            .checked_add(self.scanned)
+            .filter(|n| *n <= args.len())
+        else {
             type_error!(
                 "expected at least {} carried and {} scanned operands, found {}",
                 self.carry,
@@ -292,7 +343,13 @@ impl Scan {
         let results: Vec<TensorType> = outputs
             .into_iter()
             .enumerate()
-            .map(|(i, t)| if i < self.carry { t } else { stacked(&t, self.length) })
+            .map(|(i, t)| {
+                if i < self.carry {
+                    t
+                } else {
+                    stacked(&t, self.length)
+                }
+            })
             .collect();
         for t in &results {
             t.check_size()?;
@@ -307,7 +364,9 @@ impl Scan {
     ) -> Result<Vec<Array>, EvalError> {
         let outputs = self.body.0.output_types();
         let mut state: Vec<Array> = args.iter().take(self.carry).cloned().collect();
-        let scanned = args.get(self.carry..self.carry + self.scanned).unwrap_or_default();
+        let scanned = args
+            .get(self.carry..self.carry + self.scanned)
+            .unwrap_or_default();
         let shared = args.get(self.carry + self.scanned..).unwrap_or_default();
         let mut slices: Vec<Vec<Array>> = Vec::with_capacity(self.length.min(1 << 20));
         for k in 0..self.length {
@@ -338,7 +397,11 @@ impl Scan {
 impl While {
     fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
         if self.carry > args.len() {
-            type_error!("expected at least {} carried operands, found {}", self.carry, args.len());
+            type_error!(
+                "expected at least {} carried operands, found {}",
+                self.carry,
+                args.len()
+            );
         }
         let inputs: Vec<TensorType> = args.iter().map(|t| (*t).clone()).collect();
         expect_inputs("test", &self.test, inputs.iter().cloned())?;
@@ -349,7 +412,11 @@ impl While {
         }
         let outputs = self.body.0.output_types();
         if outputs.len() != self.carry {
-            type_error!("expected a body with {} results, found {}", self.carry, outputs.len());
+            type_error!(
+                "expected a body with {} results, found {}",
+                self.carry,
+                outputs.len()
+            );
         }
         expect_carry(&inputs, &outputs, self.carry)?;
         Ok(tuple(outputs))
@@ -379,7 +446,11 @@ fn expect_inputs(
 ) -> Result<(), TypeError> {
     let want = callee.0.input_types();
     if want.len() != found.len() {
-        type_error!("`{what}` takes {} inputs, found {}", want.len(), found.len());
+        type_error!(
+            "`{what}` takes {} inputs, found {}",
+            want.len(),
+            found.len()
+        );
     }
     for (((name, _), want), found) in callee.0.inputs().iter().zip(want).zip(found) {
         if want != found {
@@ -395,7 +466,10 @@ fn expect_carry(
     carry: usize,
 ) -> Result<(), TypeError> {
     if outputs.len() < carry {
-        type_error!("expected a body that gives {carry} carried values, found {}", outputs.len());
+        type_error!(
+            "expected a body that gives {carry} carried values, found {}",
+            outputs.len()
+        );
     }
     for (i, (before, after)) in inputs.iter().zip(outputs).take(carry).enumerate() {
         if before != after {

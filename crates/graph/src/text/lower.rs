@@ -9,7 +9,9 @@ use super::ast::{Annotation, Expr, ExprKind, Function, Number, Subscript};
 use super::literal::literal_type;
 use super::parse::fits;
 use super::{At, Module, ParseError, broadcast, index, sugar};
-use crate::ops::{ArrayOp, Attributes, Binary, Compare, Indexed, Region, Unary, Value as AttributeValue};
+use crate::ops::{
+    ArrayOp, Attributes, Binary, Compare, Indexed, Region, Unary, Value as AttributeValue,
+};
 use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
 
 /// The graphs of all functions, in the order of the text.
@@ -440,7 +442,9 @@ impl Lowerer<'_> {
                 _ => None,
             };
             let Some(function) = function else {
-                let message = format!("attribute `{attribute}`: expected the name of a function of this text");
+                let message = format!(
+                    "attribute `{attribute}`: expected the name of a function of this text"
+                );
                 return Err(ParseError::new(e.at, message));
             };
             callees.insert(attribute.clone(), Callee(function));

@@ -221,9 +221,17 @@ impl<'a> Printer<'a> {
 
     /// The functions of a branch or loop by name, then its numbers.
     fn region_attributes(&self, region: &Region) -> Vec<(&'static str, Value)> {
-        let name = |graph: &Graph| self.functions.get(&Key::of(graph)).map_or("f", |n| n).to_owned();
-        let mut out: Vec<(&'static str, Value)> =
-            region.callees().into_iter().map(|(a, c)| (a, Value::Name(name(&c.0)))).collect();
+        let name = |graph: &Graph| {
+            self.functions
+                .get(&Key::of(graph))
+                .map_or("f", |n| n)
+                .to_owned()
+        };
+        let mut out: Vec<(&'static str, Value)> = region
+            .callees()
+            .into_iter()
+            .map(|(a, c)| (a, Value::Name(name(&c.0))))
+            .collect();
         out.extend(region.numbers());
         out
     }

@@ -13,11 +13,16 @@ use crate::walk::Spread;
 pub(super) fn all(c: &mut Checker) -> Checked {
     let graph = &c.case.graph;
     let types = graph.input_types();
-    let floats: Vec<usize> = (0..types.len()).filter(|i| types[*i].dtype.is_float()).collect();
+    let floats: Vec<usize> = (0..types.len())
+        .filter(|i| types[*i].dtype.is_float())
+        .collect();
     if floats.is_empty() {
         return Ok(());
     }
-    let mut wrt: Vec<bool> = types.iter().map(|t| t.dtype.is_float() && c.rng.chance(0.8)).collect();
+    let mut wrt: Vec<bool> = types
+        .iter()
+        .map(|t| t.dtype.is_float() && c.rng.chance(0.8))
+        .collect();
     if !wrt.contains(&true) {
         wrt[c.rng.pick(&floats).unwrap_or(0)] = true;
     }
@@ -32,7 +37,13 @@ pub(super) fn all(c: &mut Checker) -> Checked {
     c.tally.smooth += 1;
     let wide = widen(graph).named("widen")?;
     let inputs: Vec<Array> = (c.case.inputs.iter())
-        .map(|a| if a.dtype() == DType::F32 { a.convert(DType::F64) } else { a.clone() })
+        .map(|a| {
+            if a.dtype() == DType::F32 {
+                a.convert(DType::F64)
+            } else {
+                a.clone()
+            }
+        })
         .collect();
     let order = "";
     first_order(c, order, &wide, &inputs, &wrt)?;
@@ -45,11 +56,18 @@ pub(super) fn all(c: &mut Checker) -> Checked {
 /// Choices that make no sense are errors.
 fn errors(c: &mut Checker, graph: &Graph, wrt: &[bool]) -> Checked {
     let none = vec![false; wrt.len()];
-    if !matches!((c.engine.jvp)(graph, &none), Err(TransformError::NothingChosen { .. })) {
+    if !matches!(
+        (c.engine.jvp)(graph, &none),
+        Err(TransformError::NothingChosen { .. })
+    ) {
         return failed("jvp with respect to nothing", "expected an error");
     }
     let float_out = graph.output_types().iter().any(|t| t.dtype.is_float());
-    if !float_out && !matches!((c.engine.vjp)(graph, wrt), Err(TransformError::OutputNotFloat { .. }))
+    if !float_out
+        && !matches!(
+            (c.engine.vjp)(graph, wrt),
+            Err(TransformError::OutputNotFloat { .. })
+        )
     {
         return failed("vjp without a float output", "expected an error");
     }
@@ -69,7 +87,10 @@ fn as_drawn(c: &mut Checker, wrt: &[bool]) -> Checked {
     let pushed = c.spread("of jvp", &forward, &at)?;
     let values = eval(graph, inputs).named("evaluate")?;
     if pushed.base.get(..outputs) != Some(&values[..]) {
-        return failed("jvp keeps the values", format!("{values:?}\nbecame {:?}", pushed.base));
+        return failed(
+            "jvp keeps the values",
+            format!("{values:?}\nbecame {:?}", pushed.base),
+        );
     }
     if c.rng.chance(0.5) {
         c.program("jvp", &forward, &at, &pushed)?;
@@ -118,7 +139,9 @@ fn split(
         return failed("linearize", "another number of residuals");
     }
     let at = [&residuals[..], tangents].concat();
-    let mut moved = eval(&parts.linear, &at).named("evaluate linearize, linear")?.into_iter();
+    let mut moved = eval(&parts.linear, &at)
+        .named("evaluate linearize, linear")?
+        .into_iter();
     let mut found = values;
     for (ty, varies) in graph.output_types().into_iter().zip(&parts.varying) {
         match (ty.dtype.is_float(), varies) {
@@ -130,8 +153,9 @@ fn split(
     }
     c.agree("linearize is jvp", pushed, &found)?;
 
-    let linear: Vec<bool> =
-        (0..parts.linear.inputs().len()).map(|i| i >= parts.residuals).collect();
+    let linear: Vec<bool> = (0..parts.linear.inputs().len())
+        .map(|i| i >= parts.residuals)
+        .collect();
     let transposed = (c.engine.transpose)(&parts.linear, &linear).named("transpose")?;
     c.sound("of transpose", &transposed)?;
     let varying: Vec<Array> = (graph.output_types().iter().zip(&parts.varying))
@@ -149,7 +173,9 @@ fn split(
 fn higher(c: &mut Checker, graph: &Graph, wrt: &[bool]) -> Checked {
     let reverse = (c.engine.vjp)(graph, wrt).named("vjp")?;
     let wrt_of = |g: &Graph| -> Vec<bool> {
-        (0..g.inputs().len()).map(|i| wrt.get(i).copied().unwrap_or(false)).collect()
+        (0..g.inputs().len())
+            .map(|i| wrt.get(i).copied().unwrap_or(false))
+            .collect()
     };
     let second = (c.engine.jvp)(&reverse, &wrt_of(&reverse)).named("jvp of vjp")?;
     c.sound("of jvp of vjp", &second)?;
@@ -171,7 +197,13 @@ fn higher(c: &mut Checker, graph: &Graph, wrt: &[bool]) -> Checked {
 }
 
 /// In f64: jvp against differences, and vjp against jvp.
-fn first_order(c: &mut Checker, of: &str, graph: &Graph, inputs: &[Array], wrt: &[bool]) -> Checked {
+fn first_order(
+    c: &mut Checker,
+    of: &str,
+    graph: &Graph,
+    inputs: &[Array],
+    wrt: &[bool],
+) -> Checked {
     let forward = (c.engine.jvp)(graph, wrt).named(&format!("jvp{of}"))?;
     let tangents = c.directions(graph, wrt);
     let at = [inputs, &tangents].concat();
@@ -196,7 +228,10 @@ fn first_order(c: &mut Checker, of: &str, graph: &Graph, inputs: &[Array], wrt: 
         let spread = Spread::of(graph, at, 4, &mut c.rng).named("evaluate")?;
         let deviations = spread.deviation.get(skip..).unwrap_or_default();
         let terms = deviations.iter().zip(by).map(|(d, b)| {
-            d.iter().zip(b.to_f64s()).map(|(d, b)| d * b.abs()).sum::<f64>()
+            d.iter()
+                .zip(b.to_f64s())
+                .map(|(d, b)| d * b.abs())
+                .sum::<f64>()
         });
         Ok::<f64, Verdict>(terms.sum())
     };
@@ -206,7 +241,13 @@ fn first_order(c: &mut Checker, of: &str, graph: &Graph, inputs: &[Array], wrt: 
     if off <= tolerance {
         return Ok(());
     }
-    failed(check, format!("{:e} and {:e} differ by {off:e}, more than {tolerance:e}", left.0, right.0))
+    failed(
+        check,
+        format!(
+            "{:e} and {:e} differ by {off:e}, more than {tolerance:e}",
+            left.0, right.0
+        ),
+    )
 }
 
 /// Tangents against central differences.
@@ -229,7 +270,9 @@ fn differences(
     let mut moved = true;
     let mut conclusive = false;
     for h in [4e-3, 2e-4, 1e-5] {
-        let Some(estimates) = quotients.estimate(h) else { continue };
+        let Some(estimates) = quotients.estimate(h) else {
+            continue;
+        };
         moved = false;
         let found = estimates.iter().zip(pushed).enumerate();
         let mut worst: Option<(f64, String)> = None;
@@ -237,7 +280,12 @@ fn differences(
         for (k, (estimate, tangent)) in found {
             let tangent = tangent.to_f64s();
             let size = tangent.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-            let terms = estimate.value.iter().zip(&estimate.error).zip(&tangent).enumerate();
+            let terms = estimate
+                .value
+                .iter()
+                .zip(&estimate.error)
+                .zip(&tangent)
+                .enumerate();
             for (i, ((value, error), tangent)) in terms {
                 let mut tolerance = error + 1e-8 * size;
                 let off = (value - tangent).abs();
@@ -268,7 +316,9 @@ fn differences(
         }
     }
     if moved {
-        return Err(Verdict::Unstable("a kink within the steps of the differences".into()));
+        return Err(Verdict::Unstable(
+            "a kink within the steps of the differences".into(),
+        ));
     }
     c.tally.count(&check);
     c.tally.inconclusive += usize::from(!conclusive);
@@ -291,7 +341,11 @@ impl Noises {
     ) -> Checked<Noises> {
         let at = [inputs, tangents].concat();
         let spread = Spread::of(forward, &at, 8, &mut c.rng).named("evaluate jvp")?;
-        let floats = spread.base.iter().map(|a| a.dtype().is_float()).collect::<Vec<bool>>();
+        let floats = spread
+            .base
+            .iter()
+            .map(|a| a.dtype().is_float())
+            .collect::<Vec<bool>>();
         let (values, tangents) = spread.deviation.split_at(graph.outputs().len());
         let values = values.iter().zip(floats).filter(|(_, float)| *float);
         Ok(Noises {
@@ -302,7 +356,12 @@ impl Noises {
 
     /// How far differences with the step h and jvp may be apart for this alone.
     fn at(&self, output: usize, element: usize, h: f64) -> f64 {
-        let of = |d: &[Vec<f64>]| d.get(output).and_then(|d| d.get(element)).copied().unwrap_or(0.0);
+        let of = |d: &[Vec<f64>]| {
+            d.get(output)
+                .and_then(|d| d.get(element))
+                .copied()
+                .unwrap_or(0.0)
+        };
         // The finest quotient divides the difference of two values by h / 2, and extrapolation
         // magnifies what is left of that.
         8.0 * (of(&self.tangents) + of(&self.values) / (h / 8.0))
@@ -318,8 +377,11 @@ fn second_order(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) 
     }
     let cotangents = c.cotangents(graph);
     let at = [inputs, &cotangents].concat();
-    let wrt2: Vec<bool> =
-        wrt.iter().copied().chain(cotangents.iter().map(|_| false)).collect();
+    let wrt2: Vec<bool> = wrt
+        .iter()
+        .copied()
+        .chain(cotangents.iter().map(|_| false))
+        .collect();
     first_order(c, ", order two", &reverse, &at, &wrt2)?;
 
     let second = (c.engine.jvp)(&reverse, &wrt2).named("jvp of vjp")?;
@@ -327,25 +389,41 @@ fn second_order(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) 
     let mut along = |direction: &[Array]| -> Checked<(Vec<Array>, Spread)> {
         let at = [&at[..], direction].concat();
         let spread = Spread::of(&second, &at, 2, &mut c.rng).named("evaluate jvp of vjp")?;
-        Ok((spread.base.get(reverse.outputs().len()..).unwrap_or_default().to_vec(), spread))
+        Ok((
+            spread
+                .base
+                .get(reverse.outputs().len()..)
+                .unwrap_or_default()
+                .to_vec(),
+            spread,
+        ))
     };
     let ((hv, spread_v), (hw, spread_w)) = (along(&v)?, along(&w)?);
     let (left, right) = (inner(&w, &hv), inner(&v, &hw));
     let noise = |spread: &Spread, by: &[Array]| -> f64 {
-        let deviations = spread.deviation.get(reverse.outputs().len()..).unwrap_or_default();
+        let deviations = spread
+            .deviation
+            .get(reverse.outputs().len()..)
+            .unwrap_or_default();
         deviations
             .iter()
             .zip(by)
-            .map(|(d, b)| d.iter().zip(b.to_f64s()).map(|(d, b)| d * b.abs()).sum::<f64>())
+            .map(|(d, b)| {
+                d.iter()
+                    .zip(b.to_f64s())
+                    .map(|(d, b)| d * b.abs())
+                    .sum::<f64>()
+            })
             .sum()
     };
     let off = (left.0 - right.0).abs();
-    let tolerance =
-        1e-9 * (left.1 + right.1) + 8.0 * (noise(&spread_v, &w) + noise(&spread_w, &v));
+    let tolerance = 1e-9 * (left.1 + right.1) + 8.0 * (noise(&spread_v, &w) + noise(&spread_w, &v));
     c.tally.count("<w, H v> = <v, H w>");
     if off.is_nan() || off > tolerance {
-        let message =
-            format!("{:e} and {:e} differ by {off:e}, more than {tolerance:e}", left.0, right.0);
+        let message = format!(
+            "{:e} and {:e} differ by {off:e}, more than {tolerance:e}",
+            left.0, right.0
+        );
         return failed("<w, H v> = <v, H w>", message);
     }
     if c.rng.chance(0.3) {
@@ -353,12 +431,20 @@ fn second_order(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) 
         let forward = (c.engine.jvp)(graph, wrt).named("jvp")?;
         let tangents = c.directions(graph, wrt);
         let at = [inputs, &tangents].concat();
-        let wrt2: Vec<bool> = wrt.iter().copied().chain(tangents.iter().map(|_| true)).collect();
+        let wrt2: Vec<bool> = wrt
+            .iter()
+            .copied()
+            .chain(tangents.iter().map(|_| true))
+            .collect();
         first_order(c, ", jvp of jvp", &forward, &at, &wrt2)?;
     }
     if c.rng.chance(0.1) && second.operation_count() < 400 {
         let at = [&at[..], &v].concat();
-        let wrt3: Vec<bool> = wrt2.iter().copied().chain(v.iter().map(|_| false)).collect();
+        let wrt3: Vec<bool> = wrt2
+            .iter()
+            .copied()
+            .chain(v.iter().map(|_| false))
+            .collect();
         first_order(c, ", order three", &second, &at, &wrt3)?;
     }
     Ok(())

@@ -49,11 +49,21 @@ impl<'a> Quotients<'a> {
         let mut walk = Walk::plain();
         let outputs = walk.run(graph, inputs).ok()?;
         let mut given = directions.iter();
-        let directions = wrt.iter().map(|w| if *w { given.next() } else { None }).collect();
+        let directions = wrt
+            .iter()
+            .map(|w| if *w { given.next() } else { None })
+            .collect();
         let size = outputs.iter().filter(|a| a.dtype().is_float());
         let size = size.map(|a| crate::arrays::extent(a).1).collect();
         let (decisions, stopped) = (walk.decisions, walk.stopped);
-        Some(Quotients { graph, inputs, directions, decisions, stopped, size })
+        Some(Quotients {
+            graph,
+            inputs,
+            directions,
+            decisions,
+            stopped,
+            size,
+        })
     }
 
     /// Richardson's extrapolation from the steps h, h/2 and h/4, for each float output. Its error
@@ -61,27 +71,35 @@ impl<'a> Quotients<'a> {
     /// within the steps.
     pub(super) fn estimate(&self, h: f64) -> Option<Vec<Estimate>> {
         let steps = [h, h / 2.0, h / 4.0].map(|h| self.quotient(h));
-        let [Some(a), Some(b), Some(c)] = steps else { return None };
+        let [Some(a), Some(b), Some(c)] = steps else {
+            return None;
+        };
         let extrapolate = |coarse: f64, fine: f64| (4.0 * fine - coarse) / 3.0;
-        let estimates = a.iter().zip(&b).zip(&c).zip(&self.size).map(|(((a, b), c), size)| {
-            let (mut value, mut error) = (Vec::new(), Vec::new());
-            for ((a, b), c) in a.iter().zip(b).zip(c) {
-                let (first, second) = (extrapolate(*a, *b), extrapolate(*b, *c));
-                value.push(second);
-                // Rounding of the values, magnified by the smallest step.
-                let rounding = 64.0 * f64::EPSILON * size / (h / 4.0);
-                error.push(4.0 * (first - second).abs() + rounding);
-            }
-            Estimate { value, error }
-        });
+        let estimates = a
+            .iter()
+            .zip(&b)
+            .zip(&c)
+            .zip(&self.size)
+            .map(|(((a, b), c), size)| {
+                let (mut value, mut error) = (Vec::new(), Vec::new());
+                for ((a, b), c) in a.iter().zip(b).zip(c) {
+                    let (first, second) = (extrapolate(*a, *b), extrapolate(*b, *c));
+                    value.push(second);
+                    // Rounding of the values, magnified by the smallest step.
+                    let rounding = 64.0 * f64::EPSILON * size / (h / 4.0);
+                    error.push(4.0 * (first - second).abs() + rounding);
+                }
+                Estimate { value, error }
+            });
         Some(estimates.collect())
     }
 
     fn quotient(&self, h: f64) -> Option<Vec<Vec<f64>>> {
         let (above, below) = (self.at(h)?, self.at(-h)?);
-        let quotients = above.iter().zip(&below).map(|(a, b)| {
-            a.iter().zip(b).map(|(a, b)| (a - b) / (2.0 * h)).collect()
-        });
+        let quotients = above
+            .iter()
+            .zip(&below)
+            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| (a - b) / (2.0 * h)).collect());
         Some(quotients.collect())
     }
 
@@ -90,8 +108,12 @@ impl<'a> Quotients<'a> {
         let moved: Vec<Array> = (self.inputs.iter().zip(&self.directions))
             .map(|(x, d)| match d {
                 Some(d) => {
-                    let moved: Vec<f64> =
-                        x.to_f64s().iter().zip(d.to_f64s()).map(|(x, d)| x + h * d).collect();
+                    let moved: Vec<f64> = x
+                        .to_f64s()
+                        .iter()
+                        .zip(d.to_f64s())
+                        .map(|(x, d)| x + h * d)
+                        .collect();
                     floats(x.dtype(), x.shape(), &moved)
                 }
                 None => x.clone(),
@@ -102,6 +124,12 @@ impl<'a> Quotients<'a> {
         if walk.decisions != self.decisions {
             return None;
         }
-        Some(outputs.iter().filter(|a| a.dtype().is_float()).map(Array::to_f64s).collect())
+        Some(
+            outputs
+                .iter()
+                .filter(|a| a.dtype().is_float())
+                .map(Array::to_f64s)
+                .collect(),
+        )
     }
 }

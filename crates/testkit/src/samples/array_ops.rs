@@ -164,7 +164,11 @@ fn iota(g: &mut Generator) -> Option<Var> {
 }
 
 fn random_bits(g: &mut Generator) -> Option<Var> {
-    let streams: Shape = if g.rng.chance(0.6) { ().into() } else { [g.length()].into() };
+    let streams: Shape = if g.rng.chance(0.6) {
+        ().into()
+    } else {
+        [g.length()].into()
+    };
     let keys: Shape = streams.iter().copied().chain([2]).collect();
     let key = g.operand(DType::U32, &keys);
     let counter = g.operand(DType::U32, &streams);
@@ -177,7 +181,10 @@ fn random_bits(g: &mut Generator) -> Option<Var> {
     let to = g.float();
     let wide = g.push(cotangent_graph::Op::Convert(to), &[bits])?;
     let shape = g.ty(bits).shape;
-    let scale = g.full(cotangent_array::Scalar::from_f64(to, 2.0_f64.powi(-32)), &shape);
+    let scale = g.full(
+        cotangent_array::Scalar::from_f64(to, 2.0_f64.powi(-32)),
+        &shape,
+    );
     g.push(Binary::Mul, &[wide, scale])
 }
 
@@ -240,22 +247,46 @@ fn slice(g: &mut Generator) -> Option<Var> {
     for n in g.ty(x).shape.iter() {
         let a = g.rng.size(0, *n);
         start.push(if g.rng.chance(0.5) { 0 } else { a });
-        limit.push(if g.rng.chance(0.5) { *n } else { g.rng.size(a, *n) });
+        limit.push(if g.rng.chance(0.5) {
+            *n
+        } else {
+            g.rng.size(a, *n)
+        });
         stride.push(g.rng.pick(&[1, 1, 2, 3])?);
     }
-    g.push(Slice { start, limit, stride }, &[x])
+    g.push(
+        Slice {
+            start,
+            limit,
+            stride,
+        },
+        &[x],
+    )
 }
 
 fn pad(g: &mut Generator) -> Option<Var> {
     let x = any(g, Kinds::Any)?;
     let t = g.ty(x);
     let mut draw = |most: &[usize]| -> Vec<usize> {
-        (0..t.rank()).map(|_| g.rng.pick(most).unwrap_or(0)).collect()
+        (0..t.rank())
+            .map(|_| g.rng.pick(most).unwrap_or(0))
+            .collect()
     };
-    let (low, high, interior) = (draw(&[0, 0, 1, 2]), draw(&[0, 0, 1, 2]), draw(&[0, 0, 0, 1]));
+    let (low, high, interior) = (
+        draw(&[0, 0, 1, 2]),
+        draw(&[0, 0, 1, 2]),
+        draw(&[0, 0, 0, 1]),
+    );
     let value = g.operand(t.dtype, &().into());
     let value = g.fit(value, -8.0, 8.0)?;
-    g.push(Pad { low, high, interior }, &[x, value])
+    g.push(
+        Pad {
+            low,
+            high,
+            interior,
+        },
+        &[x, value],
+    )
 }
 
 fn concat(g: &mut Generator) -> Option<Var> {
@@ -287,7 +318,11 @@ fn places(g: &mut Generator, shape: &Shape) -> Option<Places> {
     }
     let axis = g.rng.below(rank);
     let count = g.rng.size(1, (rank - axis).min(2));
-    let batch = if g.rng.chance(0.3) { g.rng.size(0, axis) } else { 0 };
+    let batch = if g.rng.chance(0.3) {
+        g.rng.size(0, axis)
+    } else {
+        0
+    };
     let mut dims: Vec<usize> = shape.get(..batch)?.to_vec();
     for _ in 0..g.rng.below(3) {
         dims.push(g.length());
@@ -301,17 +336,29 @@ fn places(g: &mut Generator, shape: &Shape) -> Option<Places> {
     if taken.elements() > MOST_ELEMENTS {
         return None;
     }
-    let dtype = g.rng.pick(&[DType::I64, DType::I64, DType::I32, DType::U32, DType::U8])?;
+    let dtype = g
+        .rng
+        .pick(&[DType::I64, DType::I64, DType::I32, DType::U32, DType::U8])?;
     let indices = (axis..axis + count)
         .map(|a| g.index(shape[a], dtype, &index_shape))
         .collect::<Option<Vec<Var>>>()?;
-    Some(Places { axis, batch, indices, taken })
+    Some(Places {
+        axis,
+        batch,
+        indices,
+        taken,
+    })
 }
 
 fn gather(g: &mut Generator) -> Option<Var> {
     let (x, _) = along(g, Kinds::Any)?;
     let shape = g.ty(x).shape;
-    let Places { axis, batch, indices, .. } = places(g, &shape)?;
+    let Places {
+        axis,
+        batch,
+        indices,
+        ..
+    } = places(g, &shape)?;
     let args: Vec<Var> = std::iter::once(x).chain(indices).collect();
     g.push(Gather { axis, batch }, &args)
 }
@@ -321,7 +368,12 @@ fn scatter_add(g: &mut Generator) -> Option<Var> {
         true => g.some(|t| t.rank() > 0).map(|v| g.ty(v).shape)?,
         false => g.shape(),
     };
-    let Places { axis, batch, indices, taken } = places(g, &shape)?;
+    let Places {
+        axis,
+        batch,
+        indices,
+        taken,
+    } = places(g, &shape)?;
     let dtype = g.dtype(is(Kinds::Number))?;
     let updates = g.operand(dtype, &taken);
     let updates = g.fit(updates, -8.0, 8.0)?;
@@ -355,11 +407,18 @@ fn dot(g: &mut Generator) -> Option<Var> {
         .collect();
     g.rng.shuffle(&mut pairs);
     for (axis, at, contracted) in pairs {
-        let lists = if contracted { &mut contract } else { &mut batch };
+        let lists = if contracted {
+            &mut contract
+        } else {
+            &mut batch
+        };
         lists.0.push(axis);
         lists.1.push(at);
     }
-    let free: usize = (right.iter()).filter(|(_, with)| with.is_none()).map(|(n, _)| n).product();
+    let free: usize = (right.iter())
+        .filter(|(_, with)| with.is_none())
+        .map(|(n, _)| n)
+        .product();
     if t.shape.elements().saturating_mul(free) > 4 * MOST_ELEMENTS {
         return None;
     }
@@ -379,10 +438,17 @@ fn conv(g: &mut Generator) -> Option<Var> {
     let (mut stride, mut padding, mut dilation, mut input_dilation) =
         (vec![], vec![], vec![], vec![]);
     for _ in 0..rank {
-        input.push(if g.rng.chance(0.02) { 0 } else { g.rng.size(1, most) });
+        input.push(if g.rng.chance(0.02) {
+            0
+        } else {
+            g.rng.size(1, most)
+        });
         kernel.push(g.rng.size(1, 3));
         stride.push(g.rng.pick(&[1, 1, 2, 3])?);
-        padding.push((g.rng.pick(&[0, 0, 1, 2, -1])?, g.rng.pick(&[0, 0, 1, 2, -1])?));
+        padding.push((
+            g.rng.pick(&[0, 0, 1, 2, -1])?,
+            g.rng.pick(&[0, 0, 1, 2, -1])?,
+        ));
         dilation.push(g.rng.pick(&[1, 1, 2])?);
         input_dilation.push(g.rng.pick(&[1, 1, 1, 2, 3])?);
     }
@@ -390,7 +456,13 @@ fn conv(g: &mut Generator) -> Option<Var> {
     if input.elements().max(kernel.elements()) > 2 * MOST_ELEMENTS {
         return None;
     }
-    let op = Conv { stride, padding, dilation, input_dilation, groups };
+    let op = Conv {
+        stride,
+        padding,
+        dilation,
+        input_dilation,
+        groups,
+    };
     // Look before operands are made for nothing.
     let types = [&input, &kernel].map(|s| cotangent_graph::TensorType::new(dtype, s.clone()));
     op.infer(&[&types[0], &types[1]]).ok()?;
@@ -412,7 +484,12 @@ fn window(g: &mut Generator) -> Option<(Var, Windows)> {
     let x = any(g, Kinds::Number)?;
     let shape = g.ty(x).shape;
     let rank = g.rng.size(0, shape.rank().min(2));
-    let mut w = Windows { window: vec![], stride: vec![], padding: vec![], dilation: vec![] };
+    let mut w = Windows {
+        window: vec![],
+        stride: vec![],
+        padding: vec![],
+        dilation: vec![],
+    };
     for n in shape.get(shape.rank() - rank..)? {
         let size = g.rng.size(1, 3.min(*n).max(1));
         w.window.push(size);

@@ -36,8 +36,12 @@ pub(super) fn forward(
     ];
     let mut outputs = b.region(cond(primal), args);
     let computed = outputs.split_off(count);
-    let varying: Vec<bool> =
-        split[0].varying.iter().zip(&split[1].varying).map(|(x, y)| *x || *y).collect();
+    let varying: Vec<bool> = split[0]
+        .varying
+        .iter()
+        .zip(&split[1].varying)
+        .map(|(x, y)| *x || *y)
+        .collect();
     if varying.iter().all(|v| !v) {
         return Ok(outputs.into_iter().map(|v| (v, None)).collect());
     }
@@ -67,7 +71,10 @@ pub(super) fn transpose(
     let Some((Operand::Known(condition), inputs)) = operands.split_first() else {
         return Err(not_linear(e));
     };
-    let branches = [transposed(&c.then.0, inputs)?, transposed(&c.otherwise.0, inputs)?];
+    let branches = [
+        transposed(&c.then.0, inputs)?,
+        transposed(&c.otherwise.0, inputs)?,
+    ];
     let mut args = vec![*condition];
     args.extend(known(inputs));
     args.extend(cotangents);
@@ -82,7 +89,9 @@ pub(super) fn batch(
     args: &[(Var, bool)],
     size: usize,
 ) -> Result<Vec<(Var, bool)>, TransformError> {
-    let Some(((condition, each), inputs)) = args.split_first() else { return Ok(Vec::new()) };
+    let Some(((condition, each), inputs)) = args.split_first() else {
+        return Ok(Vec::new());
+    };
     let vars: Vec<Var> = inputs.iter().map(|a| a.0).collect();
     let flags: Vec<bool> = inputs.iter().map(|a| a.1).collect();
     let all = vec![true; c.then.0.outputs().len()];
@@ -103,7 +112,10 @@ pub(super) fn batch(
 }
 
 fn cond([then, otherwise]: [Graph; 2]) -> Region {
-    Region::Cond(Cond { then: Callee(Arc::new(then)), otherwise: Callee(Arc::new(otherwise)) })
+    Region::Cond(Cond {
+        then: Callee(Arc::new(then)),
+        otherwise: Callee(Arc::new(otherwise)),
+    })
 }
 
 /// The residuals of one branch: those that it computes, and inputs, which need no storing.
@@ -159,10 +171,18 @@ fn values(
         .collect();
     let mut outputs = b.inline(&split.primal, &inputs);
     let residuals = outputs.split_off(count);
-    let mine: Vec<Var> =
-        residuals.into_iter().zip(&own.places).filter(|(_, p)| p.is_ok()).map(|(v, _)| v).collect();
+    let mine: Vec<Var> = residuals
+        .into_iter()
+        .zip(&own.places)
+        .filter(|(_, p)| p.is_ok())
+        .map(|(v, _)| v)
+        .collect();
     let zeros: Vec<Var> = other.computed.iter().map(|t| b.zeros(t)).collect();
-    let (first, second) = if is_then { (mine, zeros) } else { (zeros, mine) };
+    let (first, second) = if is_then {
+        (mine, zeros)
+    } else {
+        (zeros, mine)
+    };
     outputs.extend(first.into_iter().chain(second));
     Ok(b.finish(&outputs)?)
 }
@@ -183,8 +203,14 @@ fn moved(
         types.iter().map(|t| b.input("r", t.clone())).collect()
     };
     let (first, second) = if is_then { (own, other) } else { (other, own) };
-    let computed = [group(&mut b, &first.computed), group(&mut b, &second.computed)];
-    let inputs = [group(&mut b, &first.input_types), group(&mut b, &second.input_types)];
+    let computed = [
+        group(&mut b, &first.computed),
+        group(&mut b, &second.computed),
+    ];
+    let inputs = [
+        group(&mut b, &first.input_types),
+        group(&mut b, &second.input_types),
+    ];
     let at = usize::from(!is_then);
     let mut args: Vec<Var> = own
         .places
@@ -194,7 +220,12 @@ fn moved(
             Err(i) => inputs[at].get(*i).copied(),
         })
         .collect();
-    let seeds = split.linear.inputs().iter().zip(split.linear.input_types()).skip(split.residuals);
+    let seeds = split
+        .linear
+        .inputs()
+        .iter()
+        .zip(split.linear.input_types())
+        .skip(split.residuals);
     args.extend(seeds.map(|((name, _), ty)| b.input(name, ty)));
     let mut found = b.inline(&split.linear, &args).into_iter();
     let mut outputs = Vec::new();

@@ -1,8 +1,8 @@
 //! Calls, branches and loops: their bodies are transformed as graphs of their own.
 
 mod cond;
-mod scan;
 mod repeat;
+mod scan;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -53,7 +53,10 @@ pub(crate) fn transpose(
         _ => return Err(not_linear(e)),
     };
     let mut results = results.into_iter();
-    Ok(operands.iter().map(|o| if o.is_linear() { results.next() } else { None }).collect())
+    Ok(operands
+        .iter()
+        .map(|o| if o.is_linear() { results.next() } else { None })
+        .collect())
 }
 
 /// An operation with bodies over a batch.
@@ -65,7 +68,10 @@ pub(crate) fn batch(
 ) -> Result<Vec<(Var, bool)>, TransformError> {
     if args.iter().all(|a| !a.1) {
         let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
-        return Ok(plain(b, op, &vars).into_iter().map(|v| (v, false)).collect());
+        return Ok(plain(b, op, &vars)
+            .into_iter()
+            .map(|v| (v, false))
+            .collect());
     }
     match op {
         Op::Call(callee) => {
@@ -107,8 +113,10 @@ fn call(
     if split.varying.iter().all(|v| !v) {
         return Ok(values.into_iter().map(|v| (v, None)).collect());
     }
-    let operands: Vec<Var> =
-        residuals.into_iter().chain(tangents.iter().flatten().copied()).collect();
+    let operands: Vec<Var> = residuals
+        .into_iter()
+        .chain(tangents.iter().flatten().copied())
+        .collect();
     let moved = b.call(&Arc::new(split.linear), &operands);
     Ok(pair(values, &split.varying, moved))
 }
@@ -119,7 +127,11 @@ fn pair(values: Vec<Var>, varying: &[bool], moved: Vec<Var>) -> Vec<Moved> {
     let tangent = |varies: &bool, moved: &mut std::vec::IntoIter<Var>| {
         if *varies { moved.next() } else { None }
     };
-    values.into_iter().zip(varying).map(|(v, varies)| (v, tangent(varies, &mut moved))).collect()
+    values
+        .into_iter()
+        .zip(varying)
+        .map(|(v, varies)| (v, tangent(varies, &mut moved)))
+        .collect()
 }
 
 /// The transpose of a body in its linear operands.
@@ -144,7 +156,11 @@ fn batched_body(
     let mut b = Builder::new(&format!("{}_vmap", body.name()));
     let mut inputs = Vec::with_capacity(flags.len());
     for (((name, _), ty), flag) in body.inputs().iter().zip(body.input_types()).zip(flags) {
-        let ty = if *flag { cotangent_graph::ops::region::stacked(&ty, size) } else { ty };
+        let ty = if *flag {
+            cotangent_graph::ops::region::stacked(&ty, size)
+        } else {
+            ty
+        };
         inputs.push((b.input(name, ty), *flag));
     }
     let results = crate::vmap::walk(&mut b, body, &inputs, size)?;
@@ -152,7 +168,11 @@ fn batched_body(
     let mut out = Vec::with_capacity(results.len());
     for (i, (v, batched)) in results.into_iter().enumerate() {
         let wanted = batched || also.get(i) == Some(&true);
-        outputs.push(if wanted && !batched { crate::vmap::repeat(&mut b, v, size) } else { v });
+        outputs.push(if wanted && !batched {
+            crate::vmap::repeat(&mut b, v, size)
+        } else {
+            v
+        });
         out.push(wanted);
     }
     Ok((b.finish(&outputs)?.without_dead_code(), out))
@@ -202,8 +222,9 @@ fn linearize_loop(
     }
     loop {
         let split = linearize_call(body, &active, &finite)?;
-        let new: Vec<usize> =
-            (0..carry).filter(|i| split.varying.get(*i) == Some(&true) && !active[*i]).collect();
+        let new: Vec<usize> = (0..carry)
+            .filter(|i| split.varying.get(*i) == Some(&true) && !active[*i])
+            .collect();
         if new.is_empty() {
             return Ok(Carried { split, active });
         }
@@ -237,5 +258,8 @@ fn emit(b: &mut Builder, graph: &Graph, to: &mut HashMap<Var, Var>, wanted: &[Va
 }
 
 fn not_linear(e: &Equation) -> TransformError {
-    TransformError::NotLinear { op: e.op.name().to_owned(), location: e.location }
+    TransformError::NotLinear {
+        op: e.op.name().to_owned(),
+        location: e.location,
+    }
 }

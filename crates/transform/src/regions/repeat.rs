@@ -57,8 +57,7 @@ pub(super) fn forward(
     let holds = t.inline(&w.test.0, &values);
     let test = Callee(Arc::new(t.finish(&holds)?));
 
-    let tangent =
-        |b: &mut Builder, i: usize| tangents[i].unwrap_or_else(|| b.like(args[i], 0.0));
+    let tangent = |b: &mut Builder, i: usize| tangents[i].unwrap_or_else(|| b.like(args[i], 0.0));
     let mut operands: Vec<Var> = args.iter().take(w.carry).copied().collect();
     operands.extend(carried.iter().map(|i| tangent(b, *i)));
     operands.extend(args.iter().skip(w.carry));
@@ -67,7 +66,9 @@ pub(super) fn forward(
     let mut results = b.region(Region::While(While { test, body, carry }), &operands);
     let mut moved = results.split_off(w.carry).into_iter();
     let pairs = results.into_iter().enumerate();
-    Ok(pairs.map(|(i, v)| (v, if active[i] { moved.next() } else { None })).collect())
+    Ok(pairs
+        .map(|(i, v)| (v, if active[i] { moved.next() } else { None }))
+        .collect())
 }
 
 /// The loop over a batch runs as long as some example does; those that are done keep their values.
@@ -83,8 +84,9 @@ pub(super) fn batch(
         let each = tested.first() == Some(&true);
         // An example that may stop by itself makes every carried value its own.
         let (_, out) = batched_body(&w.body.0, &flags, size, &[])?;
-        let new: Vec<usize> =
-            (0..w.carry).filter(|i| (out[*i] || each) && !flags[*i]).collect();
+        let new: Vec<usize> = (0..w.carry)
+            .filter(|i| (out[*i] || each) && !flags[*i])
+            .collect();
         if new.is_empty() {
             break (test, each);
         }
@@ -100,17 +102,31 @@ pub(super) fn batch(
     };
     let mut operands = Vec::with_capacity(args.len());
     for ((v, batched), flag) in args.iter().zip(&flags) {
-        operands.push(if *flag && !batched { crate::vmap::repeat(b, *v, size) } else { *v });
+        operands.push(if *flag && !batched {
+            crate::vmap::repeat(b, *v, size)
+        } else {
+            *v
+        });
     }
     let (test, body) = (Callee(Arc::new(test)), Callee(Arc::new(body)));
-    let results = b.region(Region::While(While { test, body, carry: w.carry }), &operands);
+    let results = b.region(
+        Region::While(While {
+            test,
+            body,
+            carry: w.carry,
+        }),
+        &operands,
+    );
     Ok(results.into_iter().zip(flags).collect())
 }
 
 fn some_holds(test: &Graph) -> Result<Graph, TransformError> {
     let (mut b, inputs) = start(test);
     let holds = b.inline(test, &inputs);
-    let any: Vec<Var> = holds.into_iter().map(|h| b.push(Any { axes: vec![0] }, &[h])).collect();
+    let any: Vec<Var> = holds
+        .into_iter()
+        .map(|h| b.push(Any { axes: vec![0] }, &[h]))
+        .collect();
     Ok(b.finish(&any)?)
 }
 

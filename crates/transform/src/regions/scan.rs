@@ -24,22 +24,40 @@ pub(super) fn forward(
     let shared = s.carry + s.scanned;
 
     // Which residuals change from step to step.
-    let stepping: Vec<Var> =
-        split.primal.inputs().iter().take(shared).map(|(_, v)| *v).collect();
+    let stepping: Vec<Var> = split
+        .primal
+        .inputs()
+        .iter()
+        .take(shared)
+        .map(|(_, v)| *v)
+        .collect();
     let depends = dependents(&split.primal, &stepping);
     let residuals: Vec<Var> = split.primal.outputs().iter().skip(count).copied().collect();
     let changes: Vec<bool> = residuals.iter().map(|v| depends[v.index()]).collect();
-    let mut outside: HashMap<Var, Var> =
-        split.primal.inputs().iter().map(|(_, v)| *v).zip(args.iter().copied()).collect();
-    let steady: Vec<Var> =
-        residuals.iter().zip(&changes).filter(|(_, c)| !**c).map(|(v, _)| *v).collect();
+    let mut outside: HashMap<Var, Var> = split
+        .primal
+        .inputs()
+        .iter()
+        .map(|(_, v)| *v)
+        .zip(args.iter().copied())
+        .collect();
+    let steady: Vec<Var> = residuals
+        .iter()
+        .zip(&changes)
+        .filter(|(_, c)| !**c)
+        .map(|(v, _)| *v)
+        .collect();
     let steady = emit(b, &split.primal, &mut outside, &steady);
 
     let body = values(&split.primal, count, &changes)?;
     let mut results = b.region(Region::Scan(Scan { body, ..s.clone() }), args);
     let stacks = results.split_off(count);
     let varies = |i: usize| {
-        if i < s.carry { active[i] } else { split.varying.get(i) == Some(&true) }
+        if i < s.carry {
+            active[i]
+        } else {
+            split.varying.get(i) == Some(&true)
+        }
     };
     if !(0..count).any(varies) {
         return Ok(results.into_iter().map(|v| (v, None)).collect());
@@ -47,12 +65,14 @@ pub(super) fn forward(
 
     // The loop over the tangents: carried tangents, stacks and scanned tangents, shared values.
     let types: Vec<TensorType> = s.body.0.input_types();
-    let tangent = |b: &mut Builder, i: usize| {
-        tangents[i].unwrap_or_else(|| b.like(args[i], 0.0))
-    };
-    let group = |range: std::ops::Range<usize>| range.filter(|i| active[*i]).collect::<Vec<usize>>();
-    let (carried, scanned, still) =
-        (group(0..s.carry), group(s.carry..shared), group(shared..args.len()));
+    let tangent = |b: &mut Builder, i: usize| tangents[i].unwrap_or_else(|| b.like(args[i], 0.0));
+    let group =
+        |range: std::ops::Range<usize>| range.filter(|i| active[*i]).collect::<Vec<usize>>();
+    let (carried, scanned, still) = (
+        group(0..s.carry),
+        group(s.carry..shared),
+        group(shared..args.len()),
+    );
     let mut operands: Vec<Var> = carried.iter().map(|i| tangent(b, *i)).collect();
     operands.extend(&stacks);
     operands.extend(scanned.iter().map(|i| tangent(b, *i)));
@@ -69,19 +89,29 @@ pub(super) fn forward(
     carried.iter().for_each(|i| seed(&mut l, i, &mut seeds));
     let residual = |l: &mut Builder, of: bool| -> Vec<Option<Var>> {
         let pairs = changes.iter().zip(&linear_types);
-        pairs.map(|(c, t)| (*c == of).then(|| l.input("r", t.clone()))).collect()
+        pairs
+            .map(|(c, t)| (*c == of).then(|| l.input("r", t.clone())))
+            .collect()
     };
     let stepped = residual(&mut l, true);
     scanned.iter().for_each(|i| seed(&mut l, i, &mut seeds));
     let fixed = residual(&mut l, false);
     still.iter().for_each(|i| seed(&mut l, i, &mut seeds));
-    let mut inner: Vec<Var> = stepped.into_iter().zip(fixed).filter_map(|(x, y)| x.or(y)).collect();
+    let mut inner: Vec<Var> = stepped
+        .into_iter()
+        .zip(fixed)
+        .filter_map(|(x, y)| x.or(y))
+        .collect();
     inner.extend((0..args.len()).filter_map(|i| seeds.get(&i).copied()));
     let mut found = l.inline(&split.linear, &inner).into_iter();
     let out_types = s.body.0.output_types();
     let mut outputs = Vec::new();
     for (i, ty) in out_types.iter().enumerate() {
-        let moved = if split.varying.get(i) == Some(&true) { found.next() } else { None };
+        let moved = if split.varying.get(i) == Some(&true) {
+            found.next()
+        } else {
+            None
+        };
         if varies(i) {
             outputs.push(moved.unwrap_or_else(|| l.zeros(ty)));
         }
@@ -96,7 +126,9 @@ pub(super) fn forward(
     };
     let mut moved = b.region(Region::Scan(linear), &operands).into_iter();
     let pairs = results.into_iter().enumerate();
-    Ok(pairs.map(|(i, v)| (v, if varies(i) { moved.next() } else { None })).collect())
+    Ok(pairs
+        .map(|(i, v)| (v, if varies(i) { moved.next() } else { None }))
+        .collect())
 }
 
 /// The loop run the other way: cotangents of the carried values are carried, those of the shared
@@ -115,31 +147,54 @@ pub(super) fn transpose(
     let operands: Vec<Operand> = given
         .iter()
         .enumerate()
-        .map(|(i, o)| if i < s.carry { Operand::Linear(types[i].clone()) } else { o.clone() })
+        .map(|(i, o)| {
+            if i < s.carry {
+                Operand::Linear(types[i].clone())
+            } else {
+                o.clone()
+            }
+        })
         .collect();
     let turned = transposed(&s.body.0, &operands)?;
     let linear = |range: std::ops::Range<usize>| {
-        range.filter(|i| operands[*i].is_linear()).collect::<Vec<usize>>()
+        range
+            .filter(|i| operands[*i].is_linear())
+            .collect::<Vec<usize>>()
     };
     let (slices, still) = (linear(s.carry..shared), linear(shared..operands.len()));
     let fixed = |range: std::ops::Range<usize>| {
-        range.filter(|i| !operands[*i].is_linear()).collect::<Vec<usize>>()
+        range
+            .filter(|i| !operands[*i].is_linear())
+            .collect::<Vec<usize>>()
     };
     let (read, held) = (fixed(s.carry..shared), fixed(shared..operands.len()));
     let outputs = s.body.0.output_types();
 
     let mut l = Builder::new(turned.name());
-    let carried: Vec<Var> = types.iter().take(s.carry).map(|t| l.input("ct", t.clone())).collect();
-    let sums: Vec<Var> = still.iter().map(|i| l.input("sum", types[*i].clone())).collect();
+    let carried: Vec<Var> = types
+        .iter()
+        .take(s.carry)
+        .map(|t| l.input("ct", t.clone()))
+        .collect();
+    let sums: Vec<Var> = still
+        .iter()
+        .map(|i| l.input("sum", types[*i].clone()))
+        .collect();
     let mut values: HashMap<usize, Var> = HashMap::new();
     for i in &read {
         values.insert(*i, l.input("r", types[*i].clone()));
     }
-    let rows: Vec<Var> = outputs.iter().skip(s.carry).map(|t| l.input("ct_row", t.clone())).collect();
+    let rows: Vec<Var> = outputs
+        .iter()
+        .skip(s.carry)
+        .map(|t| l.input("ct_row", t.clone()))
+        .collect();
     for i in &held {
         values.insert(*i, l.input("r", types[*i].clone()));
     }
-    let mut args: Vec<Var> = (0..operands.len()).filter_map(|i| values.get(&i).copied()).collect();
+    let mut args: Vec<Var> = (0..operands.len())
+        .filter_map(|i| values.get(&i).copied())
+        .collect();
     args.extend(carried.iter().chain(&rows));
     let mut found = l.inline(&turned, &args);
     let mut more = found.split_off(s.carry.min(found.len()));
@@ -155,7 +210,10 @@ pub(super) fn transpose(
     args.extend(read.iter().filter_map(|i| operands[*i].known()));
     args.extend(cotangents.iter().skip(s.carry));
     args.extend(held.iter().filter_map(|i| operands[*i].known()));
-    debug_assert_eq!(args.len(), s.carry + still.len() + known(&operands).count() + rows.len());
+    debug_assert_eq!(
+        args.len(),
+        s.carry + still.len() + known(&operands).count() + rows.len()
+    );
     let back = Scan {
         body,
         carry: s.carry + still.len(),
@@ -201,11 +259,21 @@ pub(super) fn batch(
             _ => *v,
         });
     }
-    let region = Region::Scan(Scan { body: Callee(Arc::new(body)), ..s.clone() });
+    let region = Region::Scan(Scan {
+        body: Callee(Arc::new(body)),
+        ..s.clone()
+    });
     let results = b.region(region, &operands);
     let mut batched = Vec::with_capacity(results.len());
     for (i, (v, flag)) in results.into_iter().zip(out).enumerate() {
-        batched.push((if flag && i >= s.carry { swap_leading(b, v) } else { v }, flag));
+        batched.push((
+            if flag && i >= s.carry {
+                swap_leading(b, v)
+            } else {
+                v
+            },
+            flag,
+        ));
     }
     Ok(batched)
 }
@@ -221,7 +289,13 @@ fn values(primal: &Graph, count: usize, changes: &[bool]) -> Result<Callee, Tran
         .collect();
     let mut outputs = b.inline(primal, &inputs);
     let residuals = outputs.split_off(count);
-    outputs.extend(residuals.into_iter().zip(changes).filter(|(_, c)| **c).map(|(v, _)| v));
+    outputs.extend(
+        residuals
+            .into_iter()
+            .zip(changes)
+            .filter(|(_, c)| **c)
+            .map(|(v, _)| v),
+    );
     Ok(Callee(Arc::new(b.finish(&outputs)?.without_dead_code())))
 }
 

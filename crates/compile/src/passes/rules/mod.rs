@@ -1,0 +1,39 @@
+//! The rules of the simplifier, one line of reason each.
+
+mod arithmetic;
+mod moves;
+
+use cotangent_graph::Op;
+
+use super::simplify::{Better, Rule, Site};
+
+/// Every rule by the family of operations that it is about; of those of a family the first that
+/// applies is taken.
+pub const RULES: &[(&str, &[Rule])] = &[
+    ("operations of two operands", arithmetic::BINARY),
+    ("other pointwise operations", arithmetic::OTHER),
+    ("moves, reductions and products", moves::MOVES),
+];
+
+/// The rules that may apply to an operation.
+pub(super) fn rules_for(op: &Op) -> &'static [Rule] {
+    match op {
+        Op::Binary(_) => arithmetic::BINARY,
+        Op::Array(_) => moves::MOVES,
+        _ => arithmetic::OTHER,
+    }
+}
+
+macro_rules! rules {
+    (#[doc = $doc:literal] $LIST:ident: $($name:literal, $reason:literal => $apply:expr;)+) => {
+        #[doc = $doc]
+        pub(super) const $LIST: &[Rule] =
+            &[$(Rule { name: $name, reason: $reason, apply: $apply }),+];
+    };
+}
+
+use rules;
+
+fn first(s: &Site) -> Option<Better> {
+    s.args.first().map(|x| Better::Var(*x))
+}

@@ -1,0 +1,269 @@
+//! Rules about operations that are not pointwise.
+
+use cotangent_graph::ops::{ArrayOp, Broadcast, Dot, Reshape, Reverse, Slice, Transpose};
+use cotangent_graph::{Op, Var};
+
+use super::super::simplify::{Better, Rule, Site};
+use super::{first, rules};
+
+rules! {
+    /// Rules about operations that are not pointwise.
+    MOVES:
+    "moves of one number everywhere -> that number everywhere", "every element is it" => |s| moved_number(s);
+    "max, min, any, all over no axes -> x", "each element is its own group" => |s| no_axes(s);
+    "reshape to the shape that x has -> x", "nothing moves" =>
+        |s| if matches!(s.op, Op::Array(ArrayOp::Reshape(_))) && same_shape(s) { first(s) } else { None };
+    "reshape(reshape(x)) -> reshape(x)", "the order of elements stays" => |s| reshape_twice(s);
+    "transpose that moves only axes of length 1 -> reshape", "the order of elements stays" => |s| transpose_to_reshape(s);
+    "transpose(transpose(x)) -> transpose(x)", "permutations compose" => |s| transpose_twice(s);
+    "broadcast that adds only axes of length 1 -> reshape", "the order of elements stays" =>
+        |s| match s.op {
+            Op::Array(ArrayOp::Broadcast(b)) if elements(s, 0) == s.ty.shape.elements() => {
+                Better::op(Reshape { shape: b.shape.clone() }, s.args)
+            }
+            _ => None,
+        };
+    "broadcast(broadcast(x)) -> broadcast(x)", "axis maps compose" => |s| broadcast_twice(s);
+    "reverse of no axis or of short ones -> x", "an axis of length 1 is its own mirror image" => |s| reverse_short(s);
+    "reverse(reverse(x)) -> reverse(x)", "an axis turned twice stands as before" => |s| reverse_twice(s);
+    "slice of everything -> x", "with the operand's shape it takes each element" =>
+        |s| if matches!(s.op, Op::Array(ArrayOp::Slice(_))) && same_shape(s) { first(s) } else { None };
+    "slice(slice(x)) -> slice(x)", "starts and strides compose" => |s| slice_twice(s);
+    "pad by nothing -> x", "with the operand's shape no element is added" =>
+        |s| if matches!(s.op, Op::Array(ArrayOp::Pad(_))) && same_shape(s) { first(s) } else { None };
+    "concat of one -> x", "nothing is joined" =>
+        |s| if matches!(s.op, Op::Array(ArrayOp::Concat(_))) && s.args.len() == 1 { first(s) } else { None };
+    "transpose(dot(x, y)) -> dot(y, x)", "the two blocks of free axes change places, if nothing else reads the product" => |s| transpose_of_dot(s);
+    "dot(transpose(x), y) -> dot(x, y)", "when the free axes keep their order; sums stay the same" => |s| dot_of_transpose(s);
+}
+
+fn elements(s: &Site, operand: usize) -> usize {
+    s.args
+        .get(operand)
+        .map_or(0, |_| s.operand(operand).shape.elements())
+}
+
+fn same_shape(s: &Site) -> bool {
+    !s.args.is_empty() && s.operand(0).shape == s.ty.shape
+}
+
+fn moved_number(s: &Site) -> Option<Better> {
+    use ArrayOp as A;
+    let Op::Array(op) = s.op else { return None };
+    let read = match op {
+        A::Reshape(_) | A::Transpose(_) | A::Broadcast(_) | A::Reverse(_) | A::Slice(_) => 1,
+        A::Pad(_) | A::Concat(_) => s.args.len(),
+        _ => return None,
+    };
+    let number = s.number(0)?;
+    for i in 1..read {
+        if s.number(i)? != number {
+            return None;
+        }
+    }
+    s.everywhere(number)
+}
+
+fn no_axes(s: &Site) -> Option<Better> {
+    let axes = match s.op {
+        Op::Array(ArrayOp::Max(op)) => &op.axes,
+        Op::Array(ArrayOp::Min(op)) => &op.axes,
+        Op::Array(ArrayOp::Any(op)) => &op.axes,
+        Op::Array(ArrayOp::All(op)) => &op.axes,
+        _ => return None,
+    };
+    if axes.is_empty() { first(s) } else { None }
+}
+
+fn reshape_twice(s: &Site) -> Option<Better> {
+    let (Op::Array(ArrayOp::Reshape(op)), (Op::Array(ArrayOp::Reshape(_)), [x])) =
+        (s.op, s.inner(0)?)
+    else {
+        return None;
+    };
+    Better::op(
+        Reshape {
+            shape: op.shape.clone(),
+        },
+        &[*x],
+    )
+}
+
+fn transpose_to_reshape(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Transpose(op)) = s.op else {
+        return None;
+    };
+    let shape = &s.operand(0).shape;
+    let long = op.axes.iter().filter(|a| shape.dims().get(**a) != Some(&1));
+    if !long.clone().zip(long.skip(1)).all(|(a, b)| a < b) {
+        return None;
+    }
+    Better::op(
+        Reshape {
+            shape: s.ty.shape.clone(),
+        },
+        &s.args,
+    )
+}
+
+fn transpose_twice(s: &Site) -> Option<Better> {
+    let (Op::Array(ArrayOp::Transpose(op)), (Op::Array(ArrayOp::Transpose(inner)), [x])) =
+        (s.op, s.inner(0)?)
+    else {
+        return None;
+    };
+    let axes = op
+        .axes
+        .iter()
+        .map(|a| inner.axes.get(*a).copied())
+        .collect::<Option<_>>()?;
+    Better::op(Transpose { axes }, &[*x])
+}
+
+fn broadcast_twice(s: &Site) -> Option<Better> {
+    let (Op::Array(ArrayOp::Broadcast(op)), (Op::Array(ArrayOp::Broadcast(inner)), [x])) =
+        (s.op, s.inner(0)?)
+    else {
+        return None;
+    };
+    let dims = inner
+        .dims
+        .iter()
+        .map(|d| op.dims.get(*d).copied())
+        .collect::<Option<_>>()?;
+    Better::op(
+        Broadcast {
+            shape: op.shape.clone(),
+            dims,
+        },
+        &[*x],
+    )
+}
+
+fn reverse_short(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Reverse(op)) = s.op else {
+        return None;
+    };
+    let long: Vec<usize> = op
+        .axes
+        .iter()
+        .copied()
+        .filter(|a| s.ty.dim(*a) > 1)
+        .collect();
+    if long.is_empty() {
+        return first(s);
+    }
+    if long.len() == op.axes.len() {
+        return None;
+    }
+    Better::op(Reverse { axes: long }, s.args)
+}
+
+fn reverse_twice(s: &Site) -> Option<Better> {
+    let (Op::Array(ArrayOp::Reverse(op)), (Op::Array(ArrayOp::Reverse(inner)), [x])) =
+        (s.op, s.inner(0)?)
+    else {
+        return None;
+    };
+    let once = |axis: &usize| op.axes.contains(axis) != inner.axes.contains(axis);
+    Better::op(
+        Reverse {
+            axes: (0..s.ty.rank()).filter(once).collect(),
+        },
+        &[*x],
+    )
+}
+
+fn slice_twice(s: &Site) -> Option<Better> {
+    let (Op::Array(ArrayOp::Slice(op)), (Op::Array(ArrayOp::Slice(inner)), [x])) =
+        (s.op, s.inner(0)?)
+    else {
+        return None;
+    };
+    let (mut start, mut limit, mut stride) = (Vec::new(), Vec::new(), Vec::new());
+    for axis in 0..s.ty.rank() {
+        let (a, step) = (*inner.start.get(axis)?, *inner.stride.get(axis)?);
+        let from = a.checked_add(op.start.get(axis)?.checked_mul(step)?)?;
+        let by = op.stride.get(axis)?.checked_mul(step)?;
+        // One past the last element taken, so that the limit stays inside the operand.
+        let taken = s.ty.dim(axis);
+        let (from, to) = match taken.checked_sub(1) {
+            None => (a, a),
+            Some(last) => (
+                from,
+                from.checked_add(last.checked_mul(by)?)?.checked_add(1)?,
+            ),
+        };
+        start.push(from);
+        limit.push(to);
+        stride.push(by);
+    }
+    Better::op(
+        Slice {
+            start,
+            limit,
+            stride,
+        },
+        &[*x],
+    )
+}
+
+fn transpose_of_dot(s: &Site) -> Option<Better> {
+    // With other users of the product there would be two of them.
+    if !s.only_use {
+        return None;
+    }
+    let (Op::Array(ArrayOp::Transpose(op)), (Op::Array(ArrayOp::Dot(dot)), [x, y])) =
+        (s.op, s.inner(0)?)
+    else {
+        return None;
+    };
+    let batch = dot.batch.0.len();
+    let rank = |v: Var| s.graph.ty(v).tensor().map_or(0, |t| t.rank());
+    let (left, right) = (
+        rank(*x).checked_sub(batch + dot.contract.0.len())?,
+        rank(*y).checked_sub(batch + dot.contract.1.len())?,
+    );
+    let swapped = (0..batch)
+        .chain(batch + left..batch + left + right)
+        .chain(batch..batch + left);
+    if !swapped.eq(op.axes.iter().copied()) {
+        return None;
+    }
+    let flip = |(a, b): &(Vec<usize>, Vec<usize>)| (b.clone(), a.clone());
+    Better::op(
+        Dot {
+            contract: flip(&dot.contract),
+            batch: flip(&dot.batch),
+        },
+        &[*y, *x],
+    )
+}
+
+fn dot_of_transpose(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Dot(dot)) = s.op else {
+        return None;
+    };
+    for side in 0..2 {
+        let Some((Op::Array(ArrayOp::Transpose(moved)), [x])) = s.inner(side) else {
+            continue;
+        };
+        let mut new = dot.clone();
+        let (contract, batch) = match side {
+            0 => (&mut new.contract.0, &mut new.batch.0),
+            _ => (&mut new.contract.1, &mut new.batch.1),
+        };
+        let free = (0..moved.axes.len()).filter(|a| !contract.contains(a) && !batch.contains(a));
+        let free: Vec<usize> = free.filter_map(|a| moved.axes.get(a).copied()).collect();
+        if !free.is_sorted() {
+            continue;
+        }
+        for axis in contract.iter_mut().chain(batch.iter_mut()) {
+            *axis = *moved.axes.get(*axis)?;
+        }
+        let mut args = smallvec::SmallVec::from_slice(s.args);
+        args[side] = *x;
+        return Some(Better::Op(new.into(), args));
+    }
+    None
+}

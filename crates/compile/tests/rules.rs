@@ -1,0 +1,339 @@
+//! Every rule of the simplifier fires, and what the passes make of a graph has the same bits for
+//! special values too.
+
+use std::collections::BTreeSet;
+
+use cotangent_array::{Array, DType, Scalar};
+use cotangent_compile::simplify::{RULES, Site};
+use cotangent_compile::{CompileError, PASSES, optimize};
+use cotangent_graph::{Graph, TensorType};
+
+/// A function and its operations after all passes.
+const CASES: &[(&str, &str)] = &[
+    ("fn f(x: f64[20]) -> f64[20] { x + -0.0 }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { 0.0 + x }", "add"),
+    ("fn f(x: i32[20]) -> i32[20] { 0 + x }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { x - 0.0 }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { x - -0.0 }", "sub"),
+    ("fn f(x: f64[20]) -> f64[20] { -0.0 - x }", "neg"),
+    ("fn f(x: f64[20]) -> f64[20] { 0.0 - x }", "sub"),
+    ("fn f(x: i64[20]) -> i64[20] { x - x }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { x - x }", "sub"),
+    (
+        "fn f(x: f64[20], y: f64[20]) -> f64[20] { x + (-y) }",
+        "sub",
+    ),
+    (
+        "fn f(x: f64[20], y: f64[20]) -> f64[20] { (-x) + y }",
+        "sub",
+    ),
+    (
+        "fn f(x: f64[20], y: f64[20]) -> f64[20] { x - (-y) }",
+        "add",
+    ),
+    ("fn f(x: f64[20]) -> f64[20] { 1.0 * x }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { x * 0.0 }", "mul"),
+    ("fn f(x: f32[20]) -> f32[20] { x * -1.0 }", "neg"),
+    ("fn f(x: i32[20]) -> i32[20] { x * 0 }", ""),
+    (
+        "fn f(x: f64[20], y: f64[20]) -> f64[20] { (-x) * (-y) }",
+        "mul",
+    ),
+    ("fn f(x: f64[20]) -> f64[20] { x / 1.0 }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { x / -4.0 }", "mul"),
+    ("fn f(x: f32[20]) -> f32[20] { x / 0.125 }", "mul"),
+    ("fn f(x: f64[20]) -> f64[20] { x / 3.0 }", "div"),
+    ("fn f(x: f64[20]) -> f64[20] { zmul(0.0, x) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { zmul(2.0, x) }", "mul"),
+    ("fn f(x: f64[20]) -> f64[20] { zmul(x, 2.0) }", "zmul"),
+    (
+        "fn f(x: i32[20], y: i32[20]) -> i32[20] { zmul(x, y) }",
+        "mul",
+    ),
+    ("fn f(x: f64[20]) -> f64[20] { -(-x) }", ""),
+    ("fn f(x: bool[20]) -> bool[20] { !(!x) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { stop_gradient(x) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { abs(-x) }", "abs"),
+    ("fn f(x: f64[20]) -> f64[20] { abs(abs(x)) }", "abs"),
+    ("fn f(x: f64[20]) -> f64[20] { floor(ceil(x)) }", "ceil"),
+    ("fn f(x: i32[20]) -> i32[20] { round(x) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { maximum(x, x) }", ""),
+    ("fn f(x: bool[20]) -> bool[20] { x & true }", ""),
+    ("fn f(x: bool[20]) -> bool[20] { xor(false, x) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { powi(x, n=0) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { powi(x, n=1) }", ""),
+    ("fn f(x: f32[20]) -> f32[20] { powi(x, n=2) }", "mul"),
+    ("fn f(x: f32[20]) -> f32[20] { powi(x, n=-1) }", "div"),
+    ("fn f(x: f32[20]) -> f32[20] { powi(x, n=3) }", "powi"),
+    ("fn f(x: f64[20]) -> f64[20] { pow(x, 0.0) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { pow(x, 1.0) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { pow(x, 2.0) }", "mul"),
+    ("fn f(x: f64[20]) -> f64[20] { convert(x, dtype=f64) }", ""),
+    (
+        "fn f(x: f32[20]) -> i32[20] { convert(convert(x, dtype=f64), dtype=i32) }",
+        "convert",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[20] { convert(convert(x, dtype=f32), dtype=f64) }",
+        "convert convert",
+    ),
+    (
+        "fn f(x: f64[20], y: f64[20]) -> f64[20] { select(false, x, y) }",
+        "",
+    ),
+    (
+        "fn f(c: bool[20], x: f64[20]) -> f64[20] { select(c, x, x) }",
+        "",
+    ),
+    (
+        "fn f(c: bool[20], x: f64[20]) -> f64[20] { select(!c, x, 0.5) }",
+        "select",
+    ),
+    (
+        "fn f() -> f64[5, 4] { transpose(full(2.0, shape=[4, 5]), axes=[1, 0]) }",
+        "",
+    ),
+    (
+        "fn f() -> f64[8] { concat(full(2.0, shape=[4]), full(2.0, shape=[4]), axis=0) }",
+        "",
+    ),
+    (
+        "fn f() -> f64[2000] { pad(full(2.0, shape=[1999]), 2.0, low=[1], high=[0]) }",
+        "",
+    ),
+    ("fn f(x: f64[20]) -> f64[20] { max(x, axes=[]) }", ""),
+    (
+        "fn f(x: f64[20]) -> f64[20] { reshape(reshape(x, shape=[4, 5]), shape=[20]) }",
+        "",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[2, 10] { reshape(reshape(x, shape=[4, 5]), shape=[2, 10]) }",
+        "reshape",
+    ),
+    ("fn f(x: f64[20]) -> f64[20] { reshape(x, shape=[20]) }", ""),
+    (
+        "fn f(x: f64[4, 1, 5]) -> f64[1, 4, 5] { transpose(x, axes=[1, 0, 2]) }",
+        "reshape",
+    ),
+    (
+        "fn f(x: f64[4, 5]) -> f64[4, 5] { transpose(transpose(x, axes=[1, 0]), axes=[1, 0]) }",
+        "",
+    ),
+    (
+        "fn f(x: f64[4, 5]) -> f64[1, 4, 5] { broadcast(x, shape=[1, 4, 5], dims=[1, 2]) }",
+        "reshape",
+    ),
+    (
+        "fn f(x: f64[4]) -> f64[2, 4, 3] { broadcast(broadcast(x, shape=[2, 4], dims=[1]), shape=[2, 4, 3], dims=[0, 1]) }",
+        "broadcast",
+    ),
+    (
+        "fn f(x: f64[4, 1]) -> f64[4, 1] { reverse(x, axes=[1]) }",
+        "",
+    ),
+    (
+        "fn f(x: f64[4, 5]) -> f64[4, 5] { reverse(reverse(x, axes=[0, 1]), axes=[1]) }",
+        "reverse",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[20] { slice(x, start=[0], limit=[20]) }",
+        "",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[5] { slice(slice(x, start=[1], limit=[19], stride=[2]), start=[0], limit=[9], stride=[2]) }",
+        "slice",
+    ),
+    (
+        "fn f(x: f64[7]) -> f64[0] { slice(slice(x, start=[0], limit=[7], stride=[2]), start=[4], limit=[4]) }",
+        "slice",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[20] { pad(x, 0.0, low=[0], high=[0]) }",
+        "",
+    ),
+    ("fn f(x: f64[20]) -> f64[20] { concat(x, axis=0) }", ""),
+    (
+        "fn f(x: f64[4, 5], y: f64[5, 4]) -> f64[4, 4] { transpose(dot(x, y, contract=([1], [0])), axes=[1, 0]) }",
+        "dot",
+    ),
+    (
+        "fn f(x: f64[4, 5], y: f64[5, 4]) -> (f64[4, 4], f64[4, 4]) { let d = dot(x, y, contract=([1], [0])); (d, transpose(d, axes=[1, 0])) }",
+        "dot transpose",
+    ),
+    (
+        "fn f(x: f64[5, 4], y: f64[4, 5]) -> f64[4, 4] { dot(transpose(x, axes=[1, 0]), transpose(y, axes=[1, 0]), contract=([1], [0])) }",
+        "dot",
+    ),
+    (
+        "fn f(x: f64[3, 4, 5], y: f64[5]) -> f64[4, 3] { dot(transpose(x, axes=[1, 0, 2]), y, contract=([2], [0])) }",
+        "transpose dot",
+    ),
+    // Common subexpressions, folding and dead code.
+    (
+        "fn f(x: f64[20], y: f64[20]) -> (f64[20], f64[20]) { (exp(x + y), sin(y + x)) }",
+        "add exp sin",
+    ),
+    (
+        "fn f(x: f64[20], y: f64[20]) -> (f64[20], f64[20]) { (x - y, y - x) }",
+        "sub sub",
+    ),
+    (
+        "fn f(x: f64[10]) -> f64[10] { x + convert(iota(shape=[10]), dtype=f64) }",
+        "add",
+    ),
+    (
+        "fn f() -> f64 { sum(full(0.5, shape=[100000]), axes=[0]) }",
+        "sum",
+    ),
+    (
+        "fn f(x: f64[3]) -> f64[1] { let y = exp(x); gather(x, constant([7]), axis=0) }",
+        "gather",
+    ),
+];
+
+fn graph(text: &str) -> Graph {
+    match cotangent_graph::parse(text) {
+        Ok(module) => module.entry().clone(),
+        Err(e) => panic!("{}", e.render(text)),
+    }
+}
+
+#[test]
+fn passes_leave_what_is_expected() {
+    for (text, expected) in CASES {
+        let graph = optimize(&graph(text), None).unwrap();
+        let left: Vec<&str> = graph
+            .equations()
+            .iter()
+            .filter(|e| !e.op.is_input() && !e.op.is_constant())
+            .map(|e| e.op.name())
+            .collect();
+        assert_eq!(left.join(" "), *expected, "{text}\n{graph}");
+    }
+}
+
+#[test]
+fn passes_keep_every_bit() {
+    for (text, _) in CASES {
+        let before = graph(text);
+        let after = optimize(&before, None).unwrap();
+        assert_eq!(after.inputs().len(), before.inputs().len());
+        for turn in 0..3 {
+            let inputs: Vec<Array> = before
+                .input_types()
+                .iter()
+                .enumerate()
+                .map(|(i, ty)| special(ty, 7 * turn + 3 * i))
+                .collect();
+            let expected = cotangent_graph::eval(&before, &inputs);
+            let found = cotangent_graph::eval(&after, &inputs);
+            match (expected, found) {
+                (Ok(expected), Ok(found)) => assert_eq!(found, expected, "{text}"),
+                (Err(expected), Err(found)) => assert_eq!(found.to_string(), expected.to_string()),
+                (expected, found) => panic!("{text}: expected {expected:?}, found {found:?}"),
+            }
+        }
+    }
+}
+
+/// An array of special values, another one at each turn.
+fn special(ty: &TensorType, turn: usize) -> Array {
+    const FLOATS: &[f64] = &[
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::NAN,
+        5e-324,
+        -5e-324,
+        1e308,
+        -1e308,
+        2.5,
+        -0.5,
+        3e-308,
+        1e-40,
+        3e38,
+        1.0 / 3.0,
+    ];
+    const INTEGERS: &[i64] = &[
+        0,
+        1,
+        -1,
+        i64::MIN,
+        i64::MAX,
+        i32::MIN as i64,
+        i32::MAX as i64,
+        7,
+        -9,
+    ];
+    let elements = (0..ty.shape.elements()).map(|i| match ty.dtype {
+        d if d.is_float() => Scalar::from_f64(d, FLOATS[(i + turn * 5) % FLOATS.len()]),
+        DType::Bool => Scalar::Bool((i + turn) % 3 == 0),
+        d => Scalar::from_i64(d, INTEGERS[(i + turn * 5) % INTEGERS.len()]),
+    });
+    Array::from_scalars(ty.dtype, ty.shape.clone(), elements).unwrap()
+}
+
+#[test]
+fn every_rule_fires() {
+    let mut fired = BTreeSet::new();
+    for (text, _) in CASES {
+        let graph = graph(text);
+        for e in graph.equations() {
+            let Some(ty) = e.ty.tensor() else { continue };
+            let site = Site {
+                graph: &graph,
+                op: &e.op,
+                args: &e.args,
+                ty,
+                only_use: true,
+            };
+            for rule in RULES.iter().flat_map(|(_, rules)| *rules) {
+                if !e.op.is_input() && !e.op.is_constant() && (rule.apply)(&site).is_some() {
+                    fired.insert(rule.name);
+                }
+            }
+        }
+    }
+    for rule in RULES.iter().flat_map(|(_, rules)| *rules) {
+        assert!(
+            fired.contains(rule.name),
+            "no case for: {} ({})",
+            rule.name,
+            rule.reason
+        );
+    }
+}
+
+#[test]
+fn passes_stop_where_asked() {
+    let graph = graph("fn f(x: f64) -> f64 { let y = exp(x); x * (0.5 + 0.5) }");
+    let operations = |until| optimize(&graph, Some(until)).unwrap().operation_count();
+    assert_eq!(operations("fold"), 2);
+    assert_eq!(operations("simplify"), 1);
+    assert_eq!(operations("dead"), 0);
+    let error = optimize(&graph, Some("fuse")).unwrap_err();
+    assert!(matches!(error, CompileError::UnknownPass { .. }));
+    assert_eq!(
+        error.to_string(),
+        "there is no pass `fuse`, expected one of fold, simplify, cse, dead"
+    );
+    assert_eq!(PASSES.len(), 4);
+}
+
+/// A second run finds nothing: the rules lead somewhere.
+#[test]
+fn passes_come_to_an_end() {
+    for (text, _) in CASES {
+        let once = optimize(&graph(text), None).unwrap();
+        for pass in PASSES {
+            assert!(
+                (pass.run)(&once).unwrap().is_none(),
+                "{} again: {text}\n{once}",
+                pass.name
+            );
+        }
+    }
+}

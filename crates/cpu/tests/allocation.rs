@@ -1,0 +1,77 @@
+//! A warm program allocates nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use cotangent_array::{Array, DType};
+use cotangent_graph::ops::{Gather, Reverse, Unary};
+use cotangent_graph::{Builder, TensorType};
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(start, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+#[test]
+fn a_warm_program_allocates_nothing() {
+    let mut inner = Builder::new("g");
+    let x = inner.input("x", TensorType::new(DType::F32, [6, 7]));
+    let y = inner.unary(Unary::Exp, x);
+    let y = inner.transpose(y, &[1, 0]);
+    let inner = std::sync::Arc::new(inner.finish(&[y]).unwrap());
+
+    let mut b = Builder::new("f");
+    let x = b.input("x", TensorType::new(DType::F32, [6, 7]));
+    let i = b.input("i", TensorType::new(DType::I64, [5]));
+    let y = b.call(&inner, &[x])[0];
+    let z = b.push(Gather { axis: 0, batch: 0 }, &[y, i]);
+    let z = b.push(Reverse { axes: vec![0, 1] }, &[z]);
+    let w = b.sum(z, &[0]);
+    let v = b.mul(w, w);
+    let s = b.sum(v, &[0]);
+    let program = cotangent_cpu::compile(&b.finish(&[v, s]).unwrap()).unwrap();
+
+    let x = Array::new(
+        [6, 7],
+        (0..42).map(|i| i as f32 / 40.0).collect::<Vec<f32>>(),
+    )
+    .unwrap();
+    let i = Array::from([6_i64, 0, 3, 3, 1]);
+    let mut outputs = [
+        Array::zeros(DType::F32, [6]).unwrap(),
+        Array::scalar(0.0_f32),
+    ];
+    program.run_into(&[&x, &i], &mut outputs).unwrap();
+    let expected = outputs.clone();
+    outputs = [
+        Array::zeros(DType::F32, [6]).unwrap(),
+        Array::scalar(0.0_f32),
+    ];
+
+    let before = COUNT.with(Cell::get);
+    program.run_into(&[&x, &i], &mut outputs).unwrap();
+    let after = COUNT.with(Cell::get);
+    assert_eq!(after - before, 0);
+    assert_eq!(outputs, expected);
+    // The counter counts.
+    drop(std::hint::black_box(vec![0_u8; 10]));
+    assert_eq!(COUNT.with(Cell::get), after + 1);
+}

@@ -1,0 +1,200 @@
+//! Products of vectors, matrices and tensors.
+
+use cotangent::{DType, Tensor, einsum, stack};
+
+use super::Table;
+use super::tools::{dim, one};
+use crate::args::{Args, Node, Outs, Res, Stop, not_mapped};
+
+pub const TABLE: Table = &[
+    (&["mm", "bmm", "matmul", "mv", "dot"], |a| {
+        one(a.x()?.matmul(&a.tensor(1, "other")?))
+    }),
+    (&["__rmatmul__"], |a| one(a.tensor(1, "other")?.matmul(&a.x()?))),
+    (&["vdot"], |a| one(a.x()?.vdot(&a.tensor(1, "other")?))),
+    (&["inner"], |a| one(a.x()?.inner(&a.tensor(1, "other")?))),
+    (&["outer", "ger"], |a| one(a.x()?.outer(&a.tensor(1, "vec2")?))),
+    (&["kron"], |a| one(a.x()?.kron(&a.tensor(1, "other")?))),
+    (&["addmm", "addmv", "baddbmm"], |a| added(a, |x, y| x.matmul(y))),
+    (&["addbmm"], |a| added(a, |x, y| x.matmul(y).sum(0))),
+    (&["addr"], |a| added(a, |x, y| x.outer(y))),
+    (&["einsum"], |a| {
+        let (tensors, equation) = match a.node(0, "operands") {
+            Node::Text(text) => {
+                let all: Option<Vec<Tensor>> =
+                    a.all().iter().skip(1).map(|n| a.to_tensor(n)).collect();
+                match all {
+                    Some(all) => (all, text.as_str()),
+                    None => (a.tensors(1, "operands")?, text.as_str()),
+                }
+            }
+            _ => (a.tensors(0, "operands")?, a.text_or(1, "equation", "")?),
+        };
+        one(einsum(equation, &tensors))
+    }),
+    (&["tensordot"], tensordot),
+    (&["linalg.multi_dot", "chain_matmul"], |a| {
+        let all = a.tensors(0, "tensors")?;
+        let mut all = all.iter();
+        let mut product = all.next().ok_or("no matrices")?.clone();
+        for next in all {
+            product = product.matmul(next);
+        }
+        one(product)
+    }),
+    (&["linalg.vecdot"], |a| {
+        let product = a.x()? * a.tensor(1, "y")?;
+        one(product.sum(dim(a.int_or(2, "dim", -1)?, product.rank())?))
+    }),
+    (&["linalg.cross"], |a| cross(a, Some(-1))),
+    (&["cross"], |a| cross(a, None)),
+    (&["linalg.vander"], |a| {
+        let x = a.x()?;
+        let x = if x.rank() == 0 { x.reshape([1]) } else { x };
+        let n = a.int_or(1, "N", x.dim(-1) as i64)?;
+        let powers: Vec<Tensor> = (0..n).map(|k| x.powi(k)).collect();
+        one(stack(&powers, -1))
+    }),
+    (&["linalg.matrix_power", "matrix_power"], |a| {
+        let x = a.x()?;
+        let n = a.int(1, "n")?;
+        if n < 0 {
+            return not_mapped("a negative matrix power needs the inverse");
+        }
+        one(matrix_power(&x, n))
+    }),
+    (&["cov"], |a| one(covariance(a)?)),
+    (&["corrcoef"], |a| {
+        let c = covariance(a)?;
+        if c.rank() == 0 {
+            return one(&c / &c);
+        }
+        let deviation = c.diagonal(0, 0, 1).sqrt();
+        let r = c / deviation.expand_dims(1) / deviation.expand_dims(0);
+        one(r.clamp(-1.0, 1.0))
+    }),
+    (&["nn.functional.linear"], |a| {
+        one(linear(&a.x()?, &a.tensor(1, "weight")?, a.opt_tensor(2, "bias")?))
+    }),
+    (&["nn.functional.bilinear"], |a| {
+        let (x, y, w) = (a.tensor(0, "input1")?, a.tensor(1, "input2")?, a.tensor(2, "weight")?);
+        let z = einsum("...i,oij,...j->...o", &[x, w, y]);
+        one(match a.opt_tensor(3, "bias")? {
+            Some(bias) => z + bias,
+            None => z,
+        })
+    }),
+];
+
+/// x W^T + b; a vector W gives one number for each row.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<Tensor>) -> Tensor {
+    let y = if weight.rank() > 1 { x.matmul(&weight.t()) } else { x.matmul(weight) };
+    match bias {
+        Some(bias) => y + bias,
+        None => y,
+    }
+}
+
+/// beta * input + alpha * product. PyTorch does not read the input where beta is 0.
+fn added(a: &Args, product: fn(&Tensor, &Tensor) -> Tensor) -> Outs {
+    let (x, y) = (a.tensor(1, "mat1")?, a.tensor(2, "mat2")?);
+    let beta = a.float_or(usize::MAX, "beta", 1.0)?;
+    let alpha = a.float_or(usize::MAX, "alpha", 1.0)?;
+    let product = product(&x, &y) * alpha;
+    let input = a.x()?;
+    one(match beta == 0.0 {
+        true => product + input.stop_gradient().full_like(0.0),
+        false => input * beta + product,
+    })
+}
+
+fn tensordot(a: &Args) -> Outs {
+    let (x, y) = (a.tensor(0, "a")?, a.tensor(1, "b")?);
+    let numbers = |node: &Node| -> Res<Vec<i64>> {
+        match node {
+            Node::Int(d) => Ok(vec![*d]),
+            Node::List(list) => list
+                .iter()
+                .map(|n| match n {
+                    Node::Int(d) => Ok(*d),
+                    other => Err(Stop::Wrong(format!("dimension {other:?}"))),
+                })
+                .collect(),
+            other => Err(Stop::Wrong(format!("dimensions {other:?}"))),
+        }
+    };
+    let (of_x, of_y) = match a.node(2, "dims") {
+        Node::List(list) => match &list[..] {
+            [first, second] => (numbers(first)?, numbers(second)?),
+            _ => return Err("expected two lists of dimensions".into()),
+        },
+        _ => {
+            let n = a.int_or(2, "dims", 2)?;
+            (((x.rank() as i64 - n)..x.rank() as i64).collect(), (0..n).collect())
+        }
+    };
+    one(x.tensordot(&y, of_x, of_y))
+}
+
+/// The vector product along a dimension; without one along the first of length 3.
+fn cross(a: &Args, default: Option<i64>) -> Outs {
+    let (x, y) = (a.x()?, a.tensor(1, "other")?);
+    let rank = x.rank().max(y.rank());
+    let d = match (a.has(2, "dim"), default) {
+        (true, _) => dim(a.int(2, "dim")?, rank)?,
+        (false, Some(d)) => dim(d, rank)?,
+        (false, None) => x.shape().iter().position(|n| *n == 3).ok_or("no dimension of length 3")?,
+    };
+    one(x.cross(&y, d as i64 - rank as i64))
+}
+
+/// By repeated squaring.
+fn matrix_power(x: &Tensor, n: i64) -> Tensor {
+    let eye = Tensor::eye(x.dim(-1), x.dtype()).broadcast_to(x.shape());
+    let (mut result, mut square, mut n) = (None, x.clone(), n);
+    while n > 0 {
+        if n % 2 == 1 {
+            result = Some(match result {
+                Some(r) => square.matmul(&r),
+                None => square.clone(),
+            });
+        }
+        n /= 2;
+        if n > 0 {
+            square = square.matmul(&square);
+        }
+    }
+    result.unwrap_or(eye)
+}
+
+/// Of variables in rows, with optional weights of the observations.
+fn covariance(a: &Args) -> Res<Tensor> {
+    let x = a.x()?;
+    let x = if x.rank() < 2 { x.reshape([1, -1]) } else { x };
+    let correction = a.float_or(usize::MAX, "correction", 1.0)?;
+    let weights = |name: &str| -> Res<Option<Tensor>> {
+        Ok(a.opt_tensor(usize::MAX, name)?.map(|w| w.convert(DType::F64)))
+    };
+    let (f, w) = (weights("fweights")?, weights("aweights")?);
+    let count = Tensor::scalar(x.dim(1) as f64);
+    let (weight, sum) = match (&f, &w) {
+        (Some(f), Some(w)) => (Some(f * w), (f * w).sum(..)),
+        (Some(one), None) | (None, Some(one)) => (Some(one.clone()), one.sum(..)),
+        (None, None) => (None, count),
+    };
+    let weighted = |x: &Tensor| match &weight {
+        Some(weight) => x * weight,
+        None => x.clone(),
+    };
+    let mean = weighted(&x).sum(cotangent::keep(1)) / &sum;
+    let divisor = match &w {
+        Some(w) if correction != 0.0 => {
+            let squares = weight.as_ref().map_or_else(|| w.sum(..), |both| (both * w).sum(..));
+            &sum - &(squares / &sum * correction)
+        }
+        _ => &sum - correction,
+    };
+    let deviation = x - mean;
+    let product = weighted(&deviation).matmul(&deviation.t());
+    Ok((product / divisor.maximum(0.0)).squeeze(..))
+}

@@ -1,0 +1,76 @@
+//! Operators that have no mapping, and why.
+
+/// Beginnings of names, the first that fits counts.
+const REASONS: &[(&str, &str)] = &[
+    ("fft.", "needs Fourier transforms"),
+    ("stft", "needs Fourier transforms"),
+    ("istft", "needs Fourier transforms"),
+    ("sort", SORT),
+    ("msort", SORT),
+    ("argsort", SORT),
+    ("topk", SORT),
+    ("kthvalue", SORT),
+    ("mode", SORT),
+    ("median", SORT),
+    ("nanmedian", SORT),
+    ("quantile", SORT),
+    ("nanquantile", SORT),
+    ("masked.median", SORT),
+    ("unique", SORT),
+    ("i0", BESSEL),
+    ("special.i0", BESSEL),
+    ("special.i1", BESSEL),
+    ("special.bessel", BESSEL),
+    ("special.modified_bessel", BESSEL),
+    ("special.scaled_modified_bessel", BESSEL),
+    ("special.spherical_bessel", BESSEL),
+    ("special.airy", BESSEL),
+    ("erfinv", "needs the inverse error function"),
+    ("special.ndtri", "needs the inverse error function"),
+    ("igamma", "needs the incomplete gamma function"),
+    ("special.zeta", "needs the zeta function"),
+    ("bernoulli", RANDOM),
+    ("multinomial", RANDOM),
+    ("normal", RANDOM),
+    ("rand", RANDOM),
+    ("uniform", RANDOM),
+    ("exponential", RANDOM),
+    ("geometric", RANDOM),
+    ("log_normal", RANDOM),
+    ("cauchy", RANDOM),
+    ("nn.functional.gumbel", RANDOM),
+    ("linalg.", FACTOR),
+    ("cholesky", FACTOR),
+    ("det", FACTOR),
+    ("geqrf", FACTOR),
+    ("inverse", FACTOR),
+    ("logdet", FACTOR),
+    ("lu", FACTOR),
+    ("matrix_exp", "needs the matrix exponential"),
+    ("ormqr", FACTOR),
+    ("pinverse", FACTOR),
+    ("qr", FACTOR),
+    ("slogdet", FACTOR),
+    ("svd", FACTOR),
+    ("symeig", FACTOR),
+    ("triangular_solve", FACTOR),
+    ("polar", COMPLEX),
+    ("complex", COMPLEX),
+    ("view_as_complex", COMPLEX),
+    ("view_as_real", COMPLEX),
+    ("imag", COMPLEX),
+];
+
+const SORT: &str = "needs sorting";
+const BESSEL: &str = "needs Bessel functions";
+const RANDOM: &str = "the result depends on random numbers of PyTorch's own generator";
+const FACTOR: &str = "needs matrix factorisations";
+const COMPLEX: &str = "needs complex numbers";
+
+/// Why an operator has no mapping.
+pub fn reason(op: &str) -> String {
+    REASONS
+        .iter()
+        .find(|(start, _)| op.starts_with(start))
+        .map_or_else(|| "nobody has written it yet".to_owned(), |(_, why)| (*why).to_owned())
+}
