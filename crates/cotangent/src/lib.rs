@@ -3,6 +3,7 @@
 // `#[derive(Tree)]` names this crate, also inside of it.
 extern crate self as cotangent;
 
+pub mod control;
 pub mod data;
 mod error;
 mod function;

@@ -97,6 +97,11 @@ impl Traced {
         &self.result
     }
 
+    /// Tensors of enclosing traces, which are the last inputs of the graph.
+    pub(crate) fn captures(&self) -> &[Tensor] {
+        &self.captures
+    }
+
     /// Runs the graph on arrays, one for each leaf of the arguments, in order.
     ///
     /// # Errors
