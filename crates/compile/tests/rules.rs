@@ -270,7 +270,7 @@ fn special(ty: &TensorType, turn: usize) -> Array {
     ];
     let elements = (0..ty.shape.elements()).map(|i| match ty.dtype {
         d if d.is_float() => Scalar::from_f64(d, FLOATS[(i + turn * 5) % FLOATS.len()]),
-        DType::Bool => Scalar::Bool((i + turn) % 3 == 0),
+        DType::Bool => Scalar::Bool((i + turn).is_multiple_of(3)),
         d => Scalar::from_i64(d, INTEGERS[(i + turn * 5) % INTEGERS.len()]),
     });
     Array::from_scalars(ty.dtype, ty.shape.clone(), elements).unwrap()

@@ -226,7 +226,7 @@ fn indexed(
     let mut inputs = vec![numbers.array(&types[0], Numbers::plain)];
     for (ty, length) in types[1..].iter().zip(lengths) {
         inputs.push(numbers.array(ty, |n, d| {
-            Scalar::from_i64(d, n.next() as i64 & 0x7fff_ffff % *length as i64)
+            Scalar::from_i64(d, n.next() as i64 & (0x7fff_ffff % *length as i64))
         }));
     }
     same_bits(&graph, &inputs);
