@@ -26,7 +26,12 @@ pub const TABLE: Table = &[
         let norm = Norm::batch(&x, a.float_or(6, "eps", 1e-5)?).of(&x, None);
         let y = norm.scaled(a.opt_tensor(1, "weight")?, a.opt_tensor(2, "bias")?);
         let reserve = Tensor::zeros([0], DType::U8);
-        Ok(vec![y, norm.mean.ravel(), norm.inverse_std().ravel(), reserve])
+        Ok(vec![
+            y,
+            norm.mean.ravel(),
+            norm.inverse_std().ravel(),
+            reserve,
+        ])
     }),
     (&["nn.functional.instance_norm"], |a| {
         let x = a.x()?;
@@ -60,7 +65,11 @@ pub const TABLE: Table = &[
         let (weight, bias) = (a.opt_tensor(1, "weight")?, a.opt_tensor(2, "bias")?);
         let (y, norm) = group_norm(&x, groups, weight, bias, a.float(7, "eps")?)?;
         let shape = [x.dim(0), groups];
-        Ok(vec![y, norm.mean.reshape(shape), norm.inverse_std().reshape(shape)])
+        Ok(vec![
+            y,
+            norm.mean.reshape(shape),
+            norm.inverse_std().reshape(shape),
+        ])
     }),
     (&["nn.functional.rms_norm"], |a| {
         let x = a.x()?;
@@ -107,7 +116,13 @@ impl Norm {
     }
 
     fn over(x: &Tensor, dims: Dims, eps: f64) -> Norm {
-        Norm { dims, eps, x: x.clone(), mean: x.clone(), var: x.clone() }
+        Norm {
+            dims,
+            eps,
+            x: x.clone(),
+            mean: x.clone(),
+            var: x.clone(),
+        }
     }
 
     /// By statistics that are given, or those of `x` itself.
@@ -174,7 +189,10 @@ fn native_batch_norm(a: &Args, given: Option<(Tensor, Tensor)>, training_at: usi
 
 /// The last dimensions, kept.
 fn trailing(x: &Tensor, count: usize) -> Dims {
-    Dims { axes: (x.rank().saturating_sub(count)..x.rank()).collect(), keep: true }
+    Dims {
+        axes: (x.rank().saturating_sub(count)..x.rank()).collect(),
+        keep: true,
+    }
 }
 
 fn layer(a: &Args, eps_at: usize) -> Res<Norm> {

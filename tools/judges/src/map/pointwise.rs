@@ -71,7 +71,9 @@ pub const TABLE: Table = &[
     // The angle of a real number: 0 or pi.
     (&["angle"], |a| {
         let x = a.x()?;
-        let angle = x.less(0.0).select(x.full_like(std::f64::consts::PI), x.full_like(0.0));
+        let angle = x
+            .less(0.0)
+            .select(x.full_like(std::f64::consts::PI), x.full_like(0.0));
         one(x.is_nan().select(f64::NAN, angle))
     }),
     (&["add"], |a| {
@@ -147,11 +149,17 @@ pub const TABLE: Table = &[
             (None, None) => return Err("clamp without a border".into()),
         })
     }),
-    (&["clamp_min"], |a| one(at_least(&a.x()?, &a.tensor(1, "min")?))),
-    (&["clamp_max"], |a| one(at_most(&a.x()?, &a.tensor(1, "max")?))),
+    (&["clamp_min"], |a| {
+        one(at_least(&a.x()?, &a.tensor(1, "min")?))
+    }),
+    (&["clamp_max"], |a| {
+        one(at_most(&a.x()?, &a.tensor(1, "max")?))
+    }),
     // The condition stands between the two.
     (&["where"], |a| {
-        one(a.tensor(1, "condition")?.select(a.x()?, a.tensor(2, "other")?))
+        one(a
+            .tensor(1, "condition")?
+            .select(a.x()?, a.tensor(2, "other")?))
     }),
     (&["fill"], |a| {
         let value = a.tensor(1, "value")?;
@@ -207,11 +215,16 @@ fn next_after(x: &Tensor, y: &Tensor) -> Tensor {
     // A step from a power of two towards zero is half as long.
     let floor = size.log2().floor().exp2();
     let floor = floor.greater(&size).select(&floor * 0.5, &floor);
-    let floor = (&floor * 2.0).less_equal(&size).select(&floor * 2.0, &floor);
+    let floor = (&floor * 2.0)
+        .less_equal(&size)
+        .select(&floor * 2.0, &floor);
     let step = &floor * f64::EPSILON;
-    let step = (size.equal(&floor) & !away).select(&step * 0.5, &step).maximum(5e-324);
+    let step = (size.equal(&floor) & !away)
+        .select(&step * 0.5, &step)
+        .maximum(5e-324);
     let moved = x + &up.select(&step, &(-&step));
-    x.equal(y).select(y, (x.is_nan() | y.is_nan()).select(f64::NAN, moved))
+    x.equal(y)
+        .select(y, (x.is_nan() | y.is_nan()).select(f64::NAN, moved))
 }
 
 fn round(a: &Args) -> Outs {
@@ -243,7 +256,9 @@ fn frexp(a: &Args) -> Outs {
     let e = size.log2().floor() + 1.0;
     // The logarithm may be rounded over a whole number.
     let m = &size / &e.exp2();
-    let e = m.greater_equal(1.0).select(&e + 1.0, m.less(0.5).select(&e - 1.0, &e));
+    let e = m
+        .greater_equal(1.0)
+        .select(&e + 1.0, m.less(0.5).select(&e - 1.0, &e));
     let mantissa = &x / &e.exp2();
     Ok(vec![mantissa, e.convert(cotangent::DType::I32)])
 }
