@@ -82,7 +82,12 @@ fn values_and_derivatives_are_those_known_by_hand() -> Result<(), Error> {
         let x = Array::from(e.at);
         check(e.name, "value", &f.call((x.clone(),))?, &[e.value]);
         let gradient = f.grad();
-        check(e.name, "gradient", &gradient.call((x.clone(),))?, e.gradient);
+        check(
+            e.name,
+            "gradient",
+            &gradient.call((x.clone(),))?,
+            e.gradient,
+        );
         if e.second.is_empty() {
             continue;
         }
@@ -91,7 +96,12 @@ fn values_and_derivatives_are_those_known_by_hand() -> Result<(), Error> {
         check(e.name, "second, forward over reverse", &forward, e.second);
         let inner = gradient.clone();
         let slope = Function::new(move |x: &Tensor| inner.apply((x.clone(),)).sum(..));
-        check(e.name, "second, reverse over reverse", &slope.grad().call((x,))?, e.second);
+        check(
+            e.name,
+            "second, reverse over reverse",
+            &slope.grad().call((x,))?,
+            e.second,
+        );
     }
     Ok(())
 }
@@ -135,7 +145,11 @@ fn empty_tensors_are_ordinary() -> Result<(), Error> {
     assert!(none().mean(..).item::<f64>()?.is_nan());
     assert_eq!(none().softmax(0).len(), 0);
     assert_eq!((none() + 1.0).relu().len(), 0);
-    let error = none().max(..).to_array().expect_err("no largest of none").to_string();
+    let error = none()
+        .max(..)
+        .to_array()
+        .expect_err("no largest of none")
+        .to_string();
     assert!(error.contains("max: "), "{error}");
     let f = Function::new(|x: &Tensor| x.sin().sum(..));
     assert_eq!(f.grad().call((Array::from(Vec::<f64>::new()),))?.len(), 0);

@@ -679,7 +679,11 @@ fn f32_stays_f32() -> Result<(), Error> {
         assert_eq!(found.dtype(), DType::F32, "{}", r.name);
         close(r.name, "f32", &found, &expected, 2e-4);
         let (_, gradients) = f.vjp().call(((narrow,), found))?;
-        assert!(gradients.0.iter().all(|g| g.dtype() == DType::F32), "{}", r.name);
+        assert!(
+            gradients.0.iter().all(|g| g.dtype() == DType::F32),
+            "{}",
+            r.name
+        );
     }
     Ok(())
 }
@@ -689,9 +693,20 @@ fn batches_agree_with_examples() -> Result<(), Error> {
     for r in rows() {
         let f = Function::new(r.body);
         let other: Vec<Array> = moved(&r.inputs, &r.inputs, 0.03);
-        let both: Vec<Array> = r.inputs.iter().zip(&other).map(|(a, b)| pile(a, b)).collect();
+        let both: Vec<Array> = r
+            .inputs
+            .iter()
+            .zip(&other)
+            .map(|(a, b)| pile(a, b))
+            .collect();
         let expected = pile(&f.call((r.inputs.clone(),))?, &f.call((other.clone(),))?);
-        close(r.name, "vmap", &f.vmap().call((both.clone(),))?, &expected, 1e-11);
+        close(
+            r.name,
+            "vmap",
+            &f.vmap().call((both.clone(),))?,
+            &expected,
+            1e-11,
+        );
         // The gradient of each example.
         let body = r.body;
         let g = Function::new(move |a: &Vec<Tensor>| weighted(&body(a))).grad();
@@ -706,7 +721,9 @@ fn batches_agree_with_examples() -> Result<(), Error> {
 
 /// Two arrays along a new leading axis.
 fn pile(a: &Array, b: &Array) -> Array {
-    let shape: Vec<usize> = std::iter::once(2).chain(a.shape().iter().copied()).collect();
+    let shape: Vec<usize> = std::iter::once(2)
+        .chain(a.shape().iter().copied())
+        .collect();
     Array::new(shape, [a.to_f64s(), b.to_f64s()].concat()).expect("two of one shape")
 }
 
