@@ -73,9 +73,9 @@ enum Kind {
 
 /// What a file of settings may say, for the long help.
 const KEYS: &str = "Settings (TOML), with the values for the digits:
-  layers = [128, 64]          widths of the hidden layers
+  layers = [256, 128]         widths of the hidden layers
   activation = \"relu\"         relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh
-  dropout = 0.3               share of hidden values left out while training
+  dropout = 0.4               share of hidden values left out while training
   label_smoothing = 0.1       share of every label that is spread over all classes
   loss = \"mse\"                mse, mae, huber: what a regression minimises
   normalize = \"shared\"        columns, shared, none: mean 0 and deviation 1 for each column, for all together
@@ -90,7 +90,7 @@ const KEYS: &str = "Settings (TOML), with the values for the digits:
   decay_every = 1.0           epochs after which step and exponential multiply the rate by
   decay_factor = 0.95
   clip = 0.0                  largest norm of the gradient; 0 is no bound
-  epochs = 60
+  epochs = 100
   batch_size = 32
   validation = 0.05           share of rows looked at after every epoch
   test = 0.2                  share of rows held out to the end

@@ -117,8 +117,8 @@ impl Config {
     /// For the digits that come with the crate.
     pub fn digits() -> Config {
         Config {
-            layers: vec![128, 64],
-            dropout: 0.3,
+            layers: vec![256, 128],
+            dropout: 0.4,
             label_smoothing: 0.1,
             normalize: Normalize::Shared,
             optimizer: Optimizer::Sgd,
@@ -126,7 +126,7 @@ impl Config {
             momentum: 0.9,
             weight_decay: 1e-4,
             warmup: 3.0,
-            epochs: 60,
+            epochs: 100,
             validation: 0.05,
             ..Config::default()
         }
