@@ -196,6 +196,11 @@ impl<'a> Args<'a> {
         self.tensor(0, "input")
     }
 
+    /// An argument as a tensor of floats, whatever numbers it holds.
+    pub fn real(&self, position: usize, name: &str) -> Res<Tensor> {
+        Ok(self.tensor(position, name)?.convert(DType::F64))
+    }
+
     /// A tensor, or nothing for null.
     pub fn opt_tensor(&self, position: usize, name: &str) -> Res<Option<Tensor>> {
         if self.has(position, name) {

@@ -128,6 +128,8 @@ impl Norm {
     /// By statistics that are given, or those of `x` itself.
     fn of(mut self, x: &Tensor, given: Option<(Tensor, Tensor)>) -> Norm {
         (self.mean, self.var) = match given {
+            // A batch without examples may have any statistics.
+            Some(_) if x.rank() < 2 => (x.clone(), x.clone()),
             Some((mean, var)) => (channels(x, &mean), channels(x, &var)),
             None => (x.mean(&self.dims), x.var(&self.dims)),
         };
@@ -163,7 +165,9 @@ impl Norm {
 /// A vector laid along the channels of `x`.
 fn channels(x: &Tensor, v: &Tensor) -> Tensor {
     let mut shape = vec![1; x.rank()];
-    shape[1] = v.len();
+    if let Some(channels) = shape.get_mut(1) {
+        *channels = v.len();
+    }
     v.reshape(as_i64(&shape))
 }
 
@@ -209,7 +213,8 @@ fn group_norm(
     bias: Option<Tensor>,
     eps: f64,
 ) -> Res<(Tensor, Norm)> {
-    let grouped = x.reshape([x.dim(0) as i64, groups as i64, -1]);
+    let inner: usize = x.shape().iter().skip(1).product();
+    let grouped = x.reshape([x.dim(0), groups, inner / groups.max(1)]);
     let norm = Norm::over(&grouped, trailing(&grouped, 1), eps).of(&grouped, None);
     let mut y = norm.result().reshape(x.shape());
     if let Some(weight) = weight {

@@ -112,7 +112,7 @@ pub const TABLE: Table = &[
             // A number stays one, so that the library sees a whole power.
             Node::Int(n) => one(x.pow(*n)),
             Node::Float(y) => one(x.pow(*y)),
-            _ => one(x.pow(a.tensor(1, "exponent")?)),
+            _ => one(x.pow(a.real(1, "exponent")?)),
         }
     }),
     (&["hypot"], |a| binary(a, |x, y| x.hypot(y))),
@@ -129,19 +129,20 @@ pub const TABLE: Table = &[
     (&["special.xlog1py"], |a| binary(a, |x, y| x.xlog1py(y))),
     (&["nextafter"], |a| binary(a, next_after)),
     (&["lerp"], |a| {
-        one(a.x()?.lerp(a.tensor(1, "end")?, a.tensor(2, "weight")?))
+        one(a.x()?.lerp(a.real(1, "end")?, a.real(2, "weight")?))
     }),
     (&["addcmul"], |a| {
         let value = a.float_or(3, "value", 1.0)?;
-        one(a.x()? + a.tensor(1, "tensor1")? * a.tensor(2, "tensor2")? * value)
+        one(a.x()? + a.real(1, "tensor1")? * a.real(2, "tensor2")? * value)
     }),
     (&["addcdiv"], |a| {
         let value = a.float_or(3, "value", 1.0)?;
-        one(a.x()? + a.tensor(1, "tensor1")? / a.tensor(2, "tensor2")? * value)
+        one(a.x()? + a.real(1, "tensor1")? / a.real(2, "tensor2")? * value)
     }),
     (&["clamp"], |a| {
         let x = a.x()?;
-        let (lo, hi) = (a.opt_tensor(1, "min")?, a.opt_tensor(2, "max")?);
+        let border = |at: usize, name: &str| a.has(at, name).then(|| a.real(at, name)).transpose();
+        let (lo, hi) = (border(1, "min")?, border(2, "max")?);
         one(match (lo, hi) {
             (Some(lo), Some(hi)) => x.clamp(lo, hi),
             (Some(lo), None) => at_least(&x, &lo),
@@ -150,16 +151,16 @@ pub const TABLE: Table = &[
         })
     }),
     (&["clamp_min"], |a| {
-        one(at_least(&a.x()?, &a.tensor(1, "min")?))
+        one(at_least(&a.x()?, &a.real(1, "min")?))
     }),
     (&["clamp_max"], |a| {
-        one(at_most(&a.x()?, &a.tensor(1, "max")?))
+        one(at_most(&a.x()?, &a.real(1, "max")?))
     }),
     // The condition stands between the two.
     (&["where"], |a| {
         one(a
             .tensor(1, "condition")?
-            .select(a.x()?, a.tensor(2, "other")?))
+            .select(a.x()?, a.real(2, "other")?))
     }),
     (&["fill"], |a| {
         let value = a.tensor(1, "value")?;
@@ -170,7 +171,7 @@ pub const TABLE: Table = &[
 ];
 
 fn pair(a: &Args) -> Res<(Tensor, Tensor)> {
-    Ok((a.x()?, a.tensor(1, "other")?))
+    Ok((a.real(0, "input")?, a.real(1, "other")?))
 }
 
 fn binary(a: &Args, f: fn(&Tensor, &Tensor) -> Tensor) -> Outs {

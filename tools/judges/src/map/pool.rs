@@ -247,9 +247,13 @@ fn fractional_max_pool(a: &Args, n: usize) -> Outs {
                 .unwrap_or(0.0);
             let length = x.dim(k as i64 - n as i64);
             let alpha = (length - window[k]) as f64 / (sizes[k] as f64 - 1.0);
-            let start = |i: usize| match i + 1 == sizes[k] {
-                true => length - window[k],
-                false => ((i as f64 + u) * alpha) as usize - (u * alpha) as usize,
+            // Truncation toward zero, as PyTorch does.
+            let start = |i: usize| {
+                if i + 1 == sizes[k] {
+                    return length - window[k];
+                }
+                let place = ((i as f64 + u) * alpha) as i64 - (u * alpha) as i64;
+                usize::try_from(place).unwrap_or(0)
             };
             (0..sizes[k])
                 .map(|i| (start(i)..start(i) + window[k]).collect())

@@ -262,6 +262,9 @@ fn diff(a: &Args) -> Outs {
     let x = a.x()?;
     let n = a.int_or(1, "n", 1)?;
     let d = dim(a.int_or(2, "dim", -1)?, x.rank())?;
+    if n == 0 {
+        return one(x);
+    }
     let mut parts: Vec<Tensor> = a.opt_tensor(3, "prepend")?.into_iter().collect();
     parts.push(x);
     parts.extend(a.opt_tensor(4, "append")?);
