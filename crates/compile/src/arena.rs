@@ -43,12 +43,11 @@ pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Opti
             gaps.free(block);
         }
         for operand in step.args.iter().chain(&step.outs) {
-            if let Place::Arena { value, .. } = operand.place {
-                if dies(value) {
-                    if let Some(block) = blocks[value as usize].take() {
-                        gaps.free(block);
-                    }
-                }
+            if let Place::Arena { value, .. } = operand.place
+                && dies(value)
+                && let Some(block) = blocks[value as usize].take()
+            {
+                gaps.free(block);
             }
         }
     }
@@ -127,11 +126,11 @@ impl Gaps {
         }
         // A gap that reaches the end of the arena grows with it.
         let mut offset = self.top;
-        if let Some((&start, &length)) = self.by_offset.last_key_value() {
-            if start + length == self.top {
-                self.remove(start, length);
-                offset = start;
-            }
+        if let Some((&start, &length)) = self.by_offset.last_key_value()
+            && start + length == self.top
+        {
+            self.remove(start, length);
+            offset = start;
         }
         self.top = offset
             .checked_add(size)
@@ -147,11 +146,11 @@ impl Gaps {
         if size == 0 {
             return;
         }
-        if let Some((&before, &length)) = self.by_offset.range(..offset).next_back() {
-            if before + length == offset {
-                self.remove(before, length);
-                (offset, size) = (before, size + length);
-            }
+        if let Some((&before, &length)) = self.by_offset.range(..offset).next_back()
+            && before + length == offset
+        {
+            self.remove(before, length);
+            (offset, size) = (before, size + length);
         }
         if let Some(&length) = self.by_offset.get(&(offset + size)) {
             self.remove(offset + size, length);

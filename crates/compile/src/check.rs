@@ -203,7 +203,7 @@ impl Replay<'_> {
             .and_then(|b| offset.checked_add(b))
             .filter(|end| *end <= self.plan.arena);
         match end {
-            Some(end) if offset % 64 == 0 => Ok(offset..end),
+            Some(end) if offset.is_multiple_of(64) => Ok(offset..end),
             Some(_) => Err(format!("the offset {offset} is not a multiple of 64")),
             None => Err(format!("{} at {offset} is outside the arena", operand.ty)),
         }
@@ -244,7 +244,7 @@ impl Replay<'_> {
                     return Err("a call reads arrays".into());
                 }
                 if step.scratch.len() < plan.arena
-                    || (plan.arena > 0 && step.scratch.start % 64 != 0)
+                    || (plan.arena > 0 && !step.scratch.start.is_multiple_of(64))
                 {
                     return Err(format!(
                         "expected an arena of {} bytes, found {:?}",
@@ -269,7 +269,7 @@ impl Replay<'_> {
                 ) {
                     return Err("expected an operation that computes".into());
                 }
-                if !step.scratch.is_empty() && step.scratch.start % 64 != 0 {
+                if !step.scratch.is_empty() && !step.scratch.start.is_multiple_of(64) {
                     return Err("the working memory is not aligned".into());
                 }
                 let mut types: SmallVec<[Cow<'_, TensorType>; 3]> = SmallVec::new();

@@ -226,7 +226,7 @@ fn indexed(
     let mut inputs = vec![numbers.array(&types[0], Numbers::plain)];
     for (ty, length) in types[1..].iter().zip(lengths) {
         inputs.push(numbers.array(ty, |n, d| {
-            Scalar::from_i64(d, n.next() as i64 & 0x7fff_ffff % *length as i64)
+            Scalar::from_i64(d, n.next() as i64 & (0x7fff_ffff % *length as i64))
         }));
     }
     same_bits(&graph, &inputs);
@@ -606,6 +606,25 @@ struct Filter {
 
 fn conv() {
     let cases = [
+        // Kernels longer than the result.
+        Filter {
+            x: &[3, 4, 30, 29],
+            kernel: &[5, 4, 28, 28],
+            stride: &[1, 1],
+            padding: &[(1, 0), (1, 1)],
+            dilation: &[1, 1],
+            input_dilation: &[1, 1],
+            groups: 1,
+        },
+        Filter {
+            x: &[2, 4, 17],
+            kernel: &[6, 2, 9],
+            stride: &[3],
+            padding: &[(2, -1)],
+            dilation: &[2],
+            input_dilation: &[2],
+            groups: 2,
+        },
         Filter {
             x: &[2, 3],
             kernel: &[4, 3],

@@ -19,8 +19,8 @@ pub fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let params = &generics.params;
     let comma = (!params.empty_or_trailing()).then(|| quote!(,));
     let wheres = generics.where_clause.as_ref().map(|w| {
-        let predicates = &w.predicates;
-        quote!(#predicates,)
+        let predicates = w.predicates.iter();
+        quote!(#(#predicates,)*)
     });
     // The type with its own parameters, and with the leaf replaced.
     let arguments = |replace: bool| {

@@ -41,6 +41,8 @@ pub struct Builder {
     names: HashMap<String, usize>,
     /// Per variable: whether its values are finite at ordinary points.
     finite: Vec<bool>,
+    /// The same for each component of a tuple.
+    parts: HashMap<Var, Vec<bool>>,
     error: Option<GraphError>,
     location: Option<Location>,
     poison: Type,
@@ -56,12 +58,14 @@ impl Builder {
                 inputs: Vec::new(),
                 outputs: Vec::new(),
                 depth: 0,
+                finite: Vec::new(),
                 fingerprint: OnceLock::new(),
             },
             known: HashMap::new(),
             hasher: RandomState::new(),
             names: HashMap::new(),
             finite: Vec::new(),
+            parts: HashMap::new(),
             error: None,
             location: None,
             poison: TensorType::scalar(DType::F64).into(),
@@ -130,6 +134,7 @@ impl Builder {
             Err(error) => return self.fail(error),
         };
         let finite = match op.bound() {
+            _ if matches!(op, Op::Get(_)) => self.is_finite_part(&op, args),
             Bound::Finite => true,
             Bound::Open => match &op {
                 Op::Constant(array) => {
@@ -147,8 +152,13 @@ impl Builder {
         for callee in op.callees() {
             self.graph.depth = self.graph.depth.max(callee.0.call_depth() + 1);
         }
+        let parts = self.finite_parts(&op, args);
+        let finite = finite || parts.as_ref().is_some_and(|p| p.iter().all(|f| *f));
         let var = self.define(op, SmallVec::from_slice(args), ty, finite);
         if var != Var::POISON {
+            if let Some(parts) = parts.filter(|p| p.len() > 1) {
+                self.parts.insert(var, parts);
+            }
             self.known.entry(hash).or_default().push(var);
         }
         var
@@ -244,9 +254,41 @@ impl Builder {
                 None => return Err(GraphError::other("an output is not of this graph", None)),
             }
         }
+        self.graph.finite = outputs.iter().map(|v| self.is_finite(*v)).collect();
         self.graph.outputs = outputs.to_vec();
         debug_assert_eq!(self.graph.verify(), Ok(()));
         Ok(self.graph)
+    }
+
+    /// For the results of calls, branches and loops: whether each is finite because the bodies keep
+    /// finite values finite. `None` for other operations.
+    fn finite_parts(&self, op: &Op, args: &[Var]) -> Option<Vec<bool>> {
+        let operands = args.iter().all(|a| self.is_finite(*a));
+        let (bodies, carry): (Vec<&Graph>, usize) = match op {
+            Op::Call(callee) => (vec![&callee.0], 0),
+            Op::Region(Region::Cond(c)) => (vec![&c.then.0, &c.otherwise.0], 0),
+            Op::Region(Region::Scan(s)) => (vec![&s.body.0], s.carry),
+            Op::Region(Region::While(w)) => (vec![&w.body.0], w.carry),
+            _ => return None,
+        };
+        let kept = |i: usize| bodies.iter().all(|g| g.finite.get(i) == Some(&true));
+        // What one step makes infinite the next one may spread to every carried value.
+        let steady = (0..carry).all(kept);
+        let count = bodies.first().map_or(0, |g| g.outputs.len());
+        Some((0..count).map(|i| operands && steady && kept(i)).collect())
+    }
+
+    fn is_finite_part(&self, op: &Op, args: &[Var]) -> bool {
+        match (op, args) {
+            (Op::Get(i), [tuple]) => {
+                let parts = self.parts.get(tuple);
+                parts
+                    .and_then(|p| p.get(*i))
+                    .copied()
+                    .unwrap_or(self.is_finite(*tuple))
+            }
+            _ => false,
+        }
     }
 
     fn infer(&self, op: &Op, args: &[Var]) -> Result<Type, GraphError> {

@@ -54,6 +54,8 @@ pub struct Graph {
     pub(crate) inputs: Vec<(Arc<str>, Var)>,
     pub(crate) outputs: Vec<Var>,
     pub(crate) depth: u32,
+    /// For each output whether it is finite where the inputs are, as far as is known.
+    pub(crate) finite: Vec<bool>,
     pub(crate) fingerprint: OnceLock<u128>,
 }
 
@@ -215,6 +217,7 @@ impl Graph {
                 .collect(),
             outputs: self.outputs.iter().map(|v| to[v.index()]).collect(),
             depth,
+            finite: self.finite.clone(),
             fingerprint: OnceLock::new(),
         }
     }

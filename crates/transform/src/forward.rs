@@ -47,15 +47,18 @@ impl Forward {
         wrt: &[bool],
         suffix: &str,
     ) -> Result<(Builder, Forward), TransformError> {
-        Forward::start_with(graph, wrt, suffix, &vec![true; wrt.len()])
+        let finite = vec![true; wrt.len()];
+        Forward::start_with(graph, wrt, suffix, &finite, &finite)
     }
 
-    /// The same for inputs of which some may hold infinite values, as a callee's may.
+    /// The same where only some inputs, and only the tangents of some, are known to be finite, as
+    /// in a callee.
     pub(crate) fn start_with(
         graph: &Graph,
         wrt: &[bool],
         suffix: &str,
         finite: &[bool],
+        finite_tangents: &[bool],
     ) -> Result<(Builder, Forward), TransformError> {
         check_choice(graph, wrt)?;
         let mut b = Builder::new(&format!("{}_{suffix}", graph.name()));
@@ -73,6 +76,9 @@ impl Forward {
         for (i, (name, _)) in graph.inputs().iter().enumerate().filter(|(i, _)| wrt[*i]) {
             let ty = b.tensor(inputs[i]);
             let seed = b.input(&format!("t_{name}"), ty);
+            if !finite_tangents.get(i).copied().unwrap_or(true) {
+                b.set_open(seed);
+            }
             seeds.push(seed);
             tangents[i] = Some(seed);
         }
@@ -165,14 +171,18 @@ fn tangent(
             let partial = op.partial(*n, b, *x);
             scale(b, *t, partial)
         }
+        (Op::Binary(Binary::Zmul), [x, y], [tx, ty]) => {
+            // Bilinear, and both factors may be tangents of some level.
+            let left = tx.map(|t| product(b, Binary::Zmul, t, *y));
+            let right = ty.map(|t| product(b, Binary::Zmul, t, *x));
+            sum(b, left, right)
+        }
         (Op::Binary(op), [x, y], [tx, ty]) => {
             let left = tx.and_then(|t| {
                 let partial = op.partial(0, b, *x, *y, out);
                 scale(b, t, partial)
             });
             let right = ty.and_then(|t| match op {
-                // Both factors may be tangents of some level, and each is a strong zero.
-                Binary::Zmul => Some(b.binary(Binary::Zmul, *x, t)),
                 Binary::Sub if left.is_some() => Some(t),
                 _ => {
                     let partial = op.partial(1, b, *x, *y, out);
@@ -210,8 +220,7 @@ fn tangent(
     }
 }
 
-/// The tangent times the partial: a plain product where the partial is known to be finite, the
-/// strong zero elsewhere, nothing for the partials 0, 1 and -1.
+/// The tangent times the partial, nothing for the partials 0, 1 and -1.
 pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> {
     match b.graph().splat(partial).map(|s| s.to_f64()) {
         Some(0.0) => return None,
@@ -219,23 +228,24 @@ pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> 
         Some(-1.0) => return Some(b.unary(Unary::Neg, tangent)),
         _ => {}
     }
-    let op = if b.is_finite(partial) {
-        Binary::Mul
-    } else {
-        Binary::Zmul
-    };
-    Some(product(b, op, tangent, partial))
+    Some(product(b, Binary::Mul, tangent, partial))
 }
 
-/// `mul` or `zmul` of a tangent or cotangent and a known factor, without the product where the
-/// former is the same number everywhere, as the seed of a gradient is.
+/// A tangent or cotangent times a known factor. For `mul` a plain product where both are known to
+/// be finite, the strong zero elsewhere: a factor may be a tangent of another level, and whichever
+/// of the two is 0 stays so beside an infinity, so that both modes agree, which meet such a pair
+/// from opposite sides. What is a `zmul` already stays one. No product at all where the tangent is
+/// 1 everywhere, as the seed of a gradient is.
 pub(crate) fn product(b: &mut Builder, op: Binary, c: Var, factor: Var) -> Var {
-    match b.graph().splat(c).map(|s| s.to_f64()) {
+    let number = |v| b.graph().splat(v).map(|s| s.to_f64());
+    let is_plain = |v| number(v).is_some_and(|x| x != 0.0 && x.is_finite());
+    match number(c) {
         Some(1.0) => factor,
         Some(-1.0) => b.unary(Unary::Neg, factor),
-        // A number that is not 0 needs no strong zero; 0 itself keeps it.
-        Some(x) if x != 0.0 => b.binary(Binary::Mul, c, factor),
-        _ => b.binary(op, c, factor),
+        // Beside a number that is neither 0 nor infinite the product needs no care.
+        _ if is_plain(c) || is_plain(factor) => b.binary(Binary::Mul, c, factor),
+        _ if b.is_finite(c) && b.is_finite(factor) => b.binary(op, c, factor),
+        _ => b.binary(Binary::Zmul, c, factor),
     }
 }
 

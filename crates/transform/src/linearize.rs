@@ -30,16 +30,18 @@ pub struct Linearized {
 /// # Errors
 /// A choice that does not fit the inputs, or that names an input that is not a float.
 pub fn linearize(graph: &Graph, wrt: &[bool]) -> Result<Linearized, TransformError> {
-    linearize_call(graph, wrt, &vec![true; wrt.len()])
+    let finite = vec![true; wrt.len()];
+    linearize_call(graph, wrt, &finite, &finite)
 }
 
-/// The same for a callee, whose inputs may hold infinite values.
+/// The same for a callee, whose inputs and their tangents may hold infinite values.
 pub(crate) fn linearize_call(
     graph: &Graph,
     wrt: &[bool],
     finite: &[bool],
+    finite_tangents: &[bool],
 ) -> Result<Linearized, TransformError> {
-    let (b, forward) = Forward::start_with(graph, wrt, "joint", finite)?;
+    let (b, forward) = Forward::start_with(graph, wrt, "joint", finite, finite_tangents)?;
     let values = forward.values(graph);
     let moved: Vec<Option<Var>> = graph
         .outputs()

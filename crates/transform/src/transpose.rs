@@ -18,18 +18,39 @@ use crate::regions;
 /// # Errors
 /// A choice that does not fit, or an operation that is not linear in the chosen inputs.
 pub fn transpose(graph: &Graph, linear: &[bool]) -> Result<Graph, TransformError> {
+    transpose_call(graph, linear, &[])
+}
+
+/// The same where `open` lists the inputs of the result that may hold infinite values, as a
+/// callee's may.
+pub(crate) fn transpose_call(
+    graph: &Graph,
+    linear: &[bool],
+    open: &[usize],
+) -> Result<Graph, TransformError> {
     crate::forward::check_choice(graph, linear)?;
     let mut b = Builder::new(&format!("{}_transpose", graph.name()));
     let mut to: Vec<Option<Var>> = vec![None; graph.equations().len()];
-    let mut wanted = Vec::new();
+    let (mut wanted, mut inputs) = (Vec::new(), Vec::new());
     for ((name, v), chosen) in graph.inputs().iter().zip(linear) {
         if *chosen {
             wanted.push(*v);
         } else if let Some(ty) = graph.ty(*v).tensor() {
-            to[v.index()] = Some(b.input(name, ty.clone()));
+            let known = b.input(name, ty.clone());
+            to[v.index()] = Some(known);
+            inputs.push(known);
         }
     }
     let depends = dependents(graph, &wanted);
+    let mut seeds = Vec::new();
+    for (k, (o, ty)) in graph.outputs().iter().zip(graph.output_types()).enumerate() {
+        let seed = b.input(&format!("ct_out{k}"), ty);
+        seeds.push((*o, seed));
+        inputs.push(seed);
+    }
+    for v in open.iter().filter_map(|i| inputs.get(*i)) {
+        b.set_open(*v);
+    }
     // What does not depend on the linear inputs is computed as it stands.
     for (v, e) in graph
         .iter()
@@ -40,11 +61,6 @@ pub fn transpose(graph: &Graph, linear: &[bool]) -> Result<Graph, TransformError
         to[v.index()] = Some(b.push(e.op.clone(), &args));
     }
     b.set_location(None);
-    let mut seeds = Vec::new();
-    for (k, (o, ty)) in graph.outputs().iter().zip(graph.output_types()).enumerate() {
-        let seed = b.input(&format!("ct_out{k}"), ty);
-        seeds.push((*o, seed));
-    }
     let results = pull_back(&mut b, graph, &depends, &to, &seeds, &wanted)?;
     let outputs: Vec<Var> = results
         .into_iter()
@@ -140,13 +156,13 @@ impl PullBack<'_> {
             ) => Some(vec![Some(product(b, *op, cotangent, *p)), None]),
             (
                 Op::Binary(op @ (Binary::Mul | Binary::Zmul)),
-                [Operand::Known(c), Operand::Linear(_)],
-            ) => Some(vec![None, Some(b.binary(*op, *c, cotangent))]),
+                [Operand::Known(p), Operand::Linear(_)],
+            ) => Some(vec![None, Some(product(b, *op, cotangent, *p))]),
             (Op::Binary(Binary::Div), [Operand::Linear(_), Operand::Known(y)]) => {
                 let one = b.like(*y, 1.0);
                 let reciprocal = b.div(one, *y);
                 Some(vec![
-                    Some(b.binary(Binary::Zmul, cotangent, reciprocal)),
+                    Some(product(b, Binary::Mul, cotangent, reciprocal)),
                     None,
                 ])
             }

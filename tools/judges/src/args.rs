@@ -76,7 +76,9 @@ impl Node {
             Value::String(s) if s == "Ellipsis" || s == "..." => Node::Ellipsis,
             Value::String(s) => Node::Text(s.clone()),
             Value::Array(list) => Node::List(
-                list.iter().map(|v| Node::parse(v, wrt, arrays)).collect::<Result<_, _>>()?,
+                list.iter()
+                    .map(|v| Node::parse(v, wrt, arrays))
+                    .collect::<Result<_, _>>()?,
             ),
             Value::Object(map) => {
                 let Some((key, inner)) = map.iter().next().filter(|_| map.len() == 1) else {
@@ -86,7 +88,10 @@ impl Node {
                     ("$", Value::String(name)) => match wrt.iter().position(|w| w == name) {
                         Some(i) => Node::Input(i),
                         None => Node::Known(
-                            arrays.get(name).ok_or_else(|| format!("no array {name}"))?.clone(),
+                            arrays
+                                .get(name)
+                                .ok_or_else(|| format!("no array {name}"))?
+                                .clone(),
                         ),
                     },
                     ("float", Value::String(s)) => {
@@ -141,7 +146,12 @@ impl<'a> Args<'a> {
         keyword: &'a [(String, Node)],
         inputs: &'a [Tensor],
     ) -> Args<'a> {
-        Args { variant, positional, keyword, inputs }
+        Args {
+            variant,
+            positional,
+            keyword,
+            inputs,
+        }
     }
 
     /// How many arguments have no name.
@@ -164,7 +174,10 @@ impl<'a> Args<'a> {
 
     /// The argument of a name.
     pub fn named(&self, name: &str) -> &'a Node {
-        self.keyword.iter().find(|(k, _)| k == name).map_or(&Node::Null, |(_, node)| node)
+        self.keyword
+            .iter()
+            .find(|(k, _)| k == name)
+            .map_or(&Node::Null, |(_, node)| node)
     }
 
     /// Whether the argument is there and not null.
@@ -183,9 +196,18 @@ impl<'a> Args<'a> {
         self.tensor(0, "input")
     }
 
+    /// An argument as a tensor of floats, whatever numbers it holds.
+    pub fn real(&self, position: usize, name: &str) -> Res<Tensor> {
+        Ok(self.tensor(position, name)?.convert(DType::F64))
+    }
+
     /// A tensor, or nothing for null.
     pub fn opt_tensor(&self, position: usize, name: &str) -> Res<Option<Tensor>> {
-        if self.has(position, name) { self.tensor(position, name).map(Some) } else { Ok(None) }
+        if self.has(position, name) {
+            self.tensor(position, name).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// A list of tensors.
@@ -206,7 +228,9 @@ impl<'a> Args<'a> {
     pub fn variadic_tensors(&self) -> Outs {
         match self.positional {
             [Node::List(_)] => self.tensors(0, "tensors"),
-            _ => (0..self.count()).map(|i| self.tensor(i, "tensors")).collect(),
+            _ => (0..self.count())
+                .map(|i| self.tensor(i, "tensors"))
+                .collect(),
         }
     }
 
@@ -229,11 +253,17 @@ impl<'a> Args<'a> {
     }
 
     pub fn int(&self, position: usize, name: &str) -> Res<i64> {
-        self.node(position, name).int().ok_or_else(|| self.expected(position, name, "an integer"))
+        self.node(position, name)
+            .int()
+            .ok_or_else(|| self.expected(position, name, "an integer"))
     }
 
     pub fn int_or(&self, position: usize, name: &str, default: i64) -> Res<i64> {
-        if self.has(position, name) { self.int(position, name) } else { Ok(default) }
+        if self.has(position, name) {
+            self.int(position, name)
+        } else {
+            Ok(default)
+        }
     }
 
     pub fn size(&self, position: usize, name: &str) -> Res<usize> {
@@ -242,11 +272,17 @@ impl<'a> Args<'a> {
     }
 
     pub fn float(&self, position: usize, name: &str) -> Res<f64> {
-        self.node(position, name).float().ok_or_else(|| self.expected(position, name, "a number"))
+        self.node(position, name)
+            .float()
+            .ok_or_else(|| self.expected(position, name, "a number"))
     }
 
     pub fn float_or(&self, position: usize, name: &str, default: f64) -> Res<f64> {
-        if self.has(position, name) { self.float(position, name) } else { Ok(default) }
+        if self.has(position, name) {
+            self.float(position, name)
+        } else {
+            Ok(default)
+        }
     }
 
     pub fn bool_or(&self, position: usize, name: &str, default: bool) -> Res<bool> {
@@ -268,13 +304,16 @@ impl<'a> Args<'a> {
 
     /// Integers: a list, an integer array, or a single one.
     pub fn ints(&self, position: usize, name: &str) -> Res<Vec<i64>> {
-        ints_of(self.node(position, name))
-            .ok_or_else(|| self.expected(position, name, "integers"))
+        ints_of(self.node(position, name)).ok_or_else(|| self.expected(position, name, "integers"))
     }
 
     /// Integers, or nothing for null.
     pub fn opt_ints(&self, position: usize, name: &str) -> Res<Option<Vec<i64>>> {
-        if self.has(position, name) { self.ints(position, name).map(Some) } else { Ok(None) }
+        if self.has(position, name) {
+            self.ints(position, name).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Numbers: a list or a single one; null in a list is `None`.
@@ -327,16 +366,16 @@ impl<'a> Args<'a> {
         if found.len() > 80 {
             found = format!("{}...", found.chars().take(80).collect::<String>());
         }
-        Stop::Wrong(format!("argument {position} `{name}`: expected {what}, found {found}"))
+        Stop::Wrong(format!(
+            "argument {position} `{name}`: expected {what}, found {found}"
+        ))
     }
 }
 
 fn ints_of(node: &Node) -> Option<Vec<i64>> {
     match node {
         Node::List(list) => list.iter().map(Node::int).collect(),
-        Node::Known(a) if !a.dtype().is_float() => {
-            Some(a.scalars().map(|s| s.to_i64()).collect())
-        }
+        Node::Known(a) if !a.dtype().is_float() => Some(a.scalars().map(|s| s.to_i64()).collect()),
         _ => node.int().map(|i| vec![i]),
     }
 }

@@ -59,7 +59,11 @@ fn main() -> ExitCode {
         report.add(sample, verdict);
     }
     report.print();
-    if report.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.failed() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 struct Options {
@@ -73,8 +77,12 @@ impl Options {
     /// `None` when help is asked for.
     fn parse(args: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
         let mut folder = None;
-        let mut options =
-            Options { folder: PathBuf::new(), only: None, verbose: false, list: false };
+        let mut options = Options {
+            folder: PathBuf::new(),
+            only: None,
+            verbose: false,
+            list: false,
+        };
         let mut args = args;
         while let Some(arg) = args.next() {
             match arg.as_str() {

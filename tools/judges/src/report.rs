@@ -21,7 +21,10 @@ pub struct Report {
 
 impl Report {
     pub fn new(verbose: bool) -> Report {
-        Report { verbose, operators: BTreeMap::new() }
+        Report {
+            verbose,
+            operators: BTreeMap::new(),
+        }
     }
 
     pub fn add(&mut self, sample: &Sample, verdict: Verdict) {
@@ -77,7 +80,10 @@ impl Report {
         for (why, count) in &reasons {
             println!("{count} skipped: {why}");
         }
-        println!("{passed} passed, {} failed, {skipped} skipped", self.failed());
+        println!(
+            "{passed} passed, {} failed, {skipped} skipped",
+            self.failed()
+        );
     }
 }
 
@@ -87,7 +93,10 @@ pub fn list(samples: &[Sample]) {
     for sample in samples {
         *operators.entry(&sample.op).or_default() += 1;
     }
-    let mapped = operators.keys().filter(|op| map::find(op).is_some()).count();
+    let mapped = operators
+        .keys()
+        .filter(|op| map::find(op).is_some())
+        .count();
     for (op, count) in &operators {
         match map::find(op) {
             Some(_) => println!("{op}: mapped ({count} samples)"),

@@ -82,7 +82,11 @@ fn sample(line: &str) -> Result<Sample, String> {
         None | Some(Value::Null) => (0..outs.len()).collect(),
         Some(Value::Array(list)) => list
             .iter()
-            .map(|v| v.as_u64().and_then(|i| usize::try_from(i).ok()).filter(|i| *i < outs.len()))
+            .map(|v| {
+                v.as_u64()
+                    .and_then(|i| usize::try_from(i).ok())
+                    .filter(|i| *i < outs.len())
+            })
             .collect::<Option<Vec<usize>>>()
             .ok_or("expected numbers of outputs in `diff_outs`")?,
         Some(_) => return Err("expected a list `diff_outs`".into()),
@@ -90,9 +94,16 @@ fn sample(line: &str) -> Result<Sample, String> {
     Ok(Sample {
         op: text("op")?,
         variant: text("variant").unwrap_or_default(),
-        number: value.get("sample").and_then(Value::as_i64).unwrap_or_default(),
+        number: value
+            .get("sample")
+            .and_then(Value::as_i64)
+            .unwrap_or_default(),
         file: text("file")?,
-        args: value.get("args").and_then(Value::as_array).ok_or("expected a list `args`")?.clone(),
+        args: value
+            .get("args")
+            .and_then(Value::as_array)
+            .ok_or("expected a list `args`")?
+            .clone(),
         kwargs,
         wrt: names("wrt")?,
         outs,
@@ -116,7 +127,10 @@ pub struct Files {
 
 impl Files {
     pub fn new(folder: &Path) -> Files {
-        Files { folder: folder.to_owned(), last: HashMap::new() }
+        Files {
+            folder: folder.to_owned(),
+            last: HashMap::new(),
+        }
     }
 
     /// The arrays of a file.
@@ -128,8 +142,11 @@ impl Files {
             let arrays = npz::read(BufReader::new(file))
                 .map_err(|e| format!("cannot read {}: {e}", path.display()))?;
             self.last.clear();
-            self.last.insert(name.to_owned(), arrays.into_iter().collect());
+            self.last
+                .insert(name.to_owned(), arrays.into_iter().collect());
         }
-        self.last.get(name).ok_or_else(|| format!("no arrays of {name}"))
+        self.last
+            .get(name)
+            .ok_or_else(|| format!("no arrays of {name}"))
     }
 }

@@ -390,7 +390,7 @@ impl Tensor {
     /// infinite. It only guards against overflow, so no derivative passes through it.
     #[track_caller]
     fn shifted(&self, kept: &AxisSet) -> (Tensor, Tensor) {
-        if kept.axes.is_empty() || self.count(&kept.axes) == 0 {
+        if self.count(&kept.axes) == 0 {
             let zero = Tensor::zeros(self.reduced(kept), self.dtype());
             return (self.clone(), zero);
         }

@@ -1,8 +1,9 @@
 //! Convolutions: floats as products of matrices, integers directly.
 //!
 //! For floats the elements that each output meets are laid out as columns of a matrix (im2col),
-//! some outputs at a time, in working memory; the kernel is the other matrix. How many at a time
-//! depends on the shapes alone.
+//! some outputs at a time, in working memory; the kernel is the other matrix. A large kernel with
+//! few outputs, as in the gradient to a kernel, is laid out the other way: for each output the
+//! elements along the kernel, which are then long runs. All of it depends on the shapes alone.
 
 use cotangent_graph::TensorType;
 use cotangent_graph::ops::Conv;
@@ -39,6 +40,21 @@ pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
     })), else None)
 }
 
+/// So many places are few.
+const FEW: usize = 64;
+
+/// The axis with the parts of kernel and result exchanged: which element of the kernel meets which
+/// of the input is the same for both.
+fn turn(axis: Axis) -> Axis {
+    Axis {
+        out: axis.window,
+        window: axis.out,
+        stride: axis.dilation,
+        dilation: axis.stride,
+        ..axis
+    }
+}
+
 struct Layout {
     images: usize,
     groups: usize,
@@ -46,6 +62,8 @@ struct Layout {
     channels: usize,
     outputs: usize,
     space: Space,
+    /// The space with the parts of kernel and result exchanged, to lay out rows for places.
+    turned: Option<Space>,
     /// Elements of an image's channel, of a kernel's channel, and of a result's channel.
     size: usize,
     window: usize,
@@ -61,7 +79,7 @@ impl Layout {
             .iter()
             .zip(&op.padding)
             .zip(op.dilation.iter().zip(&op.input_dilation));
-        let axes = spatial
+        let axes: Vec<Axis> = spatial
             .enumerate()
             .map(|(i, ((stride, padding), (dilation, spread)))| Axis {
                 size: x.dim(2 + i),
@@ -71,19 +89,23 @@ impl Layout {
                 low: i128::from(padding.0),
                 dilation: *dilation,
                 spread: *spread,
-            });
-        let space = Space::new(axes.collect());
+            })
+            .collect();
+        let space = Space::new(axes.clone());
         let [size, window, places] = space.sizes();
         let channels = kernel.dim(1);
         let rows = channels.saturating_mul(window).max(1);
         let tile = (COLUMNS / rows).max(16).min(places);
         let groups = op.groups.max(1);
+        let long = axes.last().is_some_and(|a| a.window > a.out) && places <= FEW;
+        let turned = long.then(|| Space::new(axes.into_iter().map(turn).collect()));
         Layout {
             images: x.dim(0),
             groups,
             channels,
             outputs: kernel.dim(0) / groups,
             space,
+            turned,
             size,
             window,
             places,
@@ -100,7 +122,12 @@ impl Layout {
         if self.space.is_identity() {
             0
         } else {
-            self.terms().saturating_mul(self.tile)
+            let columns = if self.turned.is_some() {
+                self.places
+            } else {
+                self.tile
+            };
+            self.terms().saturating_mul(columns)
         }
     }
 
@@ -125,6 +152,17 @@ impl Layout {
                         elements: x,
                         row: self.size,
                         column: 1,
+                    };
+                    multiply([self.outputs, places, terms], weights, columns, out, places);
+                    continue;
+                }
+                if let Some(turned) = &self.turned {
+                    let rows = &mut scratch[..terms * places];
+                    self.lay_out_turned(turned, x, rows);
+                    let columns = Matrix {
+                        elements: rows,
+                        row: 1,
+                        column: terms,
                     };
                     multiply([self.outputs, places, terms], weights, columns, out, places);
                     continue;
@@ -184,6 +222,30 @@ impl Layout {
                 }
             });
             start += right - left;
+        }
+    }
+
+    /// The elements that all places meet: a row for each place, a column for each element of the
+    /// kernel.
+    fn lay_out_turned<T: Number>(&self, turned: &Space, x: &[T], rows: &mut [T]) {
+        rows.fill(T::NOTHING);
+        let (terms, width) = (self.terms(), turned.width());
+        for part in 0..self.window / width.max(1) {
+            turned.row(part, |place, base| {
+                for tap in &turned.last {
+                    for channel in 0..self.channels {
+                        let first = (place + tap.k) * terms + channel * self.window + part * width;
+                        let line = &mut rows[first..first + width];
+                        let at = channel * self.size + base;
+                        if tap.out_step == 1 && tap.x_step == 1 {
+                            line[tap.out..tap.out + tap.count]
+                                .copy_from_slice(&x[at + tap.x..][..tap.count]);
+                        } else {
+                            tap.each(0, width, |k, met| line[k] = x[at + met]);
+                        }
+                    }
+                }
+            });
         }
     }
 

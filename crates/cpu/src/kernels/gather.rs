@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 use super::{Arg, Site, out_of_range, resized};
 use crate::RunError;
 use crate::memory::{Cell, Frame, Run, Slot};
-use crate::number::{Number, by_dtype};
+use crate::number::{Bits, Number, by_dtype};
 use cotangent_array::DType;
 use cotangent_graph::TensorType;
 
@@ -36,7 +36,11 @@ fn gathered<T: Cell>(picks: &Picks, frame: &Frame<'_>, x: &[T], out: &mut [T]) {
     let mut to = 0;
     if !out.is_empty() {
         picks.each(frame, |from| {
-            out[to..to + run].copy_from_slice(&x[from..from + run]);
+            if run == 1 {
+                out[to] = x[from];
+            } else {
+                out[to..to + run].copy_from_slice(&x[from..from + run]);
+            }
             to += run;
         });
     }
@@ -149,30 +153,44 @@ impl Picks {
     /// Checks every index, whether or not there is anything to move.
     fn check(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         self.indices.iter().try_for_each(|index| {
-            let all = index.slot.len;
-            (0..all).try_for_each(|i| {
-                let at = index.at(frame, i);
-                match usize::try_from(at) {
-                    Ok(at) if at < index.length => Ok(()),
-                    _ => Err(out_of_range(at, index.length)),
-                }
-            })
+            let length = index.length;
+            let wrong = by_dtype!(bits index.dtype, I => index.read::<I>(frame).iter()
+                .map(|i| Bits::to(*i))
+                .find(|i| usize::try_from(*i).map_or(true, |i| i >= length)), else Some(-1));
+            wrong.map_or(Ok(()), |i| Err(out_of_range(i, length)))
         })
     }
 
     /// Calls `f` with the start of each run in the indexed array. The indices were checked.
+    #[inline(always)]
     fn each(&self, frame: &Frame<'_>, mut f: impl FnMut(usize)) {
+        if let [index] = &self.indices[..] {
+            by_dtype!(bits index.dtype, I => {
+                let index = index.read::<I>(frame);
+                self.walk(|place| Bits::to(index[place]) as usize, f);
+            }, else {});
+            return;
+        }
+        let at = |index: &Index, place| by_dtype!(bits index.dtype, I => Bits::to(index.read::<I>(frame)[place]), else 0);
+        self.walk(
+            |place| {
+                self.indices
+                    .iter()
+                    .map(|i| at(i, place) as usize * i.stride)
+                    .sum()
+            },
+            &mut f,
+        );
+    }
+
+    /// [`Picks::each`], given what the indices pick at a place.
+    #[inline(always)]
+    fn walk(&self, pick: impl Fn(usize) -> usize, mut f: impl FnMut(usize)) {
         for member in 0..self.members {
             for outer in 0..self.outer {
                 let base = (member * self.outer + outer) * self.indexed;
-                for i in 0..self.own {
-                    let place = member * self.own + i;
-                    let pick: usize = self
-                        .indices
-                        .iter()
-                        .map(|x| x.at(frame, place) as usize * x.stride)
-                        .sum();
-                    f((base + pick) * self.inner);
+                for place in member * self.own..(member + 1) * self.own {
+                    f((base + pick(place)) * self.inner);
                 }
             }
         }
@@ -181,17 +199,8 @@ impl Picks {
 
 impl Index {
     #[inline(always)]
-    fn at(&self, frame: &Frame<'_>, i: usize) -> i64 {
-        // SAFETY: the plan was checked: the slot holds elements of this dtype.
-        unsafe {
-            match self.dtype {
-                DType::U8 => i64::from(frame.read::<u8>(self.slot)[i]),
-                DType::U32 => i64::from(frame.read::<u32>(self.slot)[i]),
-                DType::I32 => i64::from(frame.read::<i32>(self.slot)[i]),
-                DType::I64 => frame.read::<i64>(self.slot)[i],
-                // Types of indices were inferred to be integers.
-                _ => -1,
-            }
-        }
+    fn read<'a, I: Cell>(&self, frame: &Frame<'_>) -> &'a [I] {
+        // SAFETY: the plan was checked: the slot holds elements of its dtype, and `I` is that.
+        unsafe { frame.read(self.slot) }
     }
 }

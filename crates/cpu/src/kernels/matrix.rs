@@ -34,7 +34,7 @@ impl<T: Copy> Matrix<'_, T> {
 }
 
 /// Products with fewer multiplications than this are done by plain loops: packing would take longer.
-const SMALL: usize = 1024;
+const SMALL: usize = 512;
 
 /// out[i, j] = sum over l of a[i, l] * b[l, j] for `m` rows and `n` columns, `k` terms each; rows
 /// of the result are `step` elements apart and contiguous in themselves.

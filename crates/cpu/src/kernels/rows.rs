@@ -15,7 +15,12 @@ pub(super) fn argmin(axis: usize, site: &Site<'_>) -> Option<Run> {
 }
 
 /// The first element that no other beats; a NaN beats every number.
-fn extreme<T: Number>(axis: usize, site: &Site<'_>, wins: fn(T, T) -> bool) -> Option<Run> {
+#[inline(always)]
+fn extreme<T: Number>(
+    axis: usize,
+    site: &Site<'_>,
+    wins: impl Fn(T, T) -> bool + Send + Sync + 'static,
+) -> Option<Run> {
     let [x] = site.args else { return None };
     let [_, n, inner] = around(&x.ty, axis);
     let wins = move |x: T, best: T| wins(x, best) || (x.is_nan() && !best.is_nan());
@@ -25,6 +30,16 @@ fn extreme<T: Number>(axis: usize, site: &Site<'_>, wins: fn(T, T) -> bool) -> O
         move |x: &[T], out: &mut [i64]| {
             let groups = x.chunks_exact((n * inner).max(1));
             for (x, out) in groups.zip(out.chunks_exact_mut(inner.max(1))) {
+                if let ([out], Some((first, rest))) = (&mut *out, x.split_first()) {
+                    let (mut best, mut place) = (*first, 0);
+                    for (i, x) in (1..).zip(rest) {
+                        if wins(*x, best) {
+                            (best, place) = (*x, i);
+                        }
+                    }
+                    *out = place;
+                    continue;
+                }
                 out.fill(0);
                 for (i, row) in x.chunks_exact(inner).enumerate().skip(1) {
                     for (column, (candidate, place)) in row.iter().zip(&mut *out).enumerate() {

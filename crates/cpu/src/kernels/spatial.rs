@@ -32,17 +32,19 @@ impl Tap {
         if skipped >= self.count {
             return;
         }
-        let (mut out, mut x) = (
+        let (out, x) = (
             self.out + skipped * self.out_step,
             self.x + skipped * self.x_step,
         );
-        for _ in skipped..self.count {
-            if out >= to {
-                break;
-            }
-            f(out, x);
-            out = out.wrapping_add(self.out_step);
-            x = x.wrapping_add(self.x_step);
+        if out >= to {
+            return;
+        }
+        let count = (self.count - skipped).min((to - 1 - out) / self.out_step + 1);
+        match (self.out_step, self.x_step) {
+            // Loops with steps that the compiler knows become vector instructions.
+            (1, 1) => (0..count).for_each(|i| f(out + i, x + i)),
+            (1, step) => (0..count).for_each(|i| f(out + i, x + i * step)),
+            (by, step) => (0..count).for_each(|i| f(out + i * by, x + i * step)),
         }
     }
 }

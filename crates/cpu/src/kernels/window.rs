@@ -77,13 +77,7 @@ pub(super) fn sum(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
     let space = windows.space(site)?;
     let [x] = site.args else { return None };
     by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
-        each_part(&space, x, out, |x, out, meet| {
-            let mut sums = [T::ZERO; COLUMNS];
-            meet(&mut |i, at| sums[i] = T::add(sums[i], x[at].widen()));
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = T::narrow(sum);
-            }
-        });
+        slide(&space, x, out, T::ZERO, |sum, x, at| T::add(sum, x[at].widen()), T::narrow);
         Ok(())
     })), else None)
 }
@@ -92,60 +86,59 @@ pub(super) fn max(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
     let space = windows.space(site)?;
     let [x] = site.args else { return None };
     by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
-        each_part(&space, x, out, |x, out, meet| {
-            out.fill(T::LOWEST);
-            meet(&mut |i, at| out[i] = out[i].larger(x[at]));
-        });
+        slide(&space, x, out, T::LOWEST, |max, x, at| max.larger(x[at]), |max| max);
         Ok(())
     })), else None)
 }
 
 pub(super) fn argmax(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
+    const NOWHERE: usize = usize::MAX;
     let space = windows.space(site)?;
     let [x] = site.args else { return None };
     by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [i64]| {
-        const NOWHERE: i64 = -1;
-        each_part(&space, x, out, |x, out, meet| {
-            out.fill(NOWHERE);
-            meet(&mut |i, at| {
-                let better = match usize::try_from(out[i]) {
-                    Ok(best) => x[at].above(x[best]) || (x[at].is_nan() && !x[best].is_nan()),
-                    Err(_) => true,
-                };
-                if better {
-                    out[i] = at as i64;
-                }
-            });
-        });
-        if out.contains(&NOWHERE) { Err(out_of_range(0, 0)) } else { Ok(()) }
+        let join = |best: usize, x: &[T], at: usize| match x.get(best) {
+            Some(y) if !(x[at].above(*y) || (x[at].is_nan() && !y.is_nan())) => best,
+            _ => at,
+        };
+        slide(&space, x, out, NOWHERE, join, |at| at as i64);
+        if out.contains(&(NOWHERE as i64)) { Err(out_of_range(0, 0)) } else { Ok(()) }
     })), else None)
 }
 
-/// Calls `f` for each part of a row of results with the member of the batch, the results, and a way
-/// to visit all pairs of a result and an element that it meets.
+/// Joins to each result the elements that it meets: `join` gets what has been joined so far, the
+/// elements of the member of the batch, and the position of the next.
 #[inline(always)]
-fn each_part<T, U>(
+fn slide<T, U, S: Copy>(
     space: &Space,
     x: &[T],
     out: &mut [U],
-    mut f: impl FnMut(&[T], &mut [U], &dyn Fn(&mut dyn FnMut(usize, usize))),
+    start: S,
+    join: impl Fn(S, &[T], usize) -> S,
+    finish: impl Fn(S) -> U,
 ) {
     let ([size, _, results], width) = (space.sizes(), space.width());
     if results == 0 {
         return;
     }
+    let mut states = [start; COLUMNS];
     for (member, out) in out.chunks_exact_mut(results).enumerate() {
         let x = &x[member * size..(member + 1) * size];
         for (row, out) in out.chunks_exact_mut(width).enumerate() {
             for (part, out) in out.chunks_mut(COLUMNS).enumerate() {
                 let (from, to) = (part * COLUMNS, part * COLUMNS + out.len());
-                f(x, out, &|visit| {
-                    space.row(row, |_, base| {
-                        for tap in &space.last {
-                            tap.each(from, to, |place, at| visit(place - from, base + at));
-                        }
-                    });
+                let states = &mut states[..out.len()];
+                states.fill(start);
+                space.row(row, |_, base| {
+                    for tap in &space.last {
+                        tap.each(from, to, |place, at| {
+                            let state = &mut states[place - from];
+                            *state = join(*state, x, base + at);
+                        });
+                    }
                 });
+                for (out, state) in out.iter_mut().zip(states) {
+                    *out = finish(*state);
+                }
             }
         }
     }

@@ -107,13 +107,13 @@ binary_ops! {
         on: -3.0..3.0, -3.0..3.0,
         at: "a zero tangent or cotangent stays 0 beside an infinite factor.",
     }
-    /// The strong zero: 0 where the first operand is 0, whatever the second is; else the product.
+    /// The strong zero: 0 where either operand is 0, whatever the other is; else the product.
     Zmul = "zmul" {
         kinds: Number, bound: Operands, cost: 2,
-        float: |x, y| if x == 0.0 { 0.0 } else { x * y }, int: i64::wrapping_mul,
+        float: |x, y| if x == 0.0 || y == 0.0 { 0.0 } else { x * y }, int: i64::wrapping_mul,
         d: "zmul(tx, y) + zmul(x, ty)" = |_, _, y, _| y, |_, x, _, _| x;
         on: -3.0..3.0, -3.0..3.0,
-        at: "0 where either the tangent or the first operand is 0.",
+        at: "a zero tangent or cotangent stays 0, and so does a zero operand beside an infinite one.",
     }
     /// Quotient. Integers divide toward minus infinity; x / 0 is 0 and MIN / -1 wraps to MIN.
     Div = "div" {

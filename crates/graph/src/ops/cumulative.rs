@@ -231,7 +231,7 @@ impl Rule for Recurrence {
         };
         let through_a = ta.map(|ta| {
             let before = shift(b, out, self.axis, !self.reverse, 0.0);
-            if b.is_finite(before) {
+            if b.is_finite(before) && b.is_finite(ta) {
                 b.mul(ta, before)
             } else {
                 b.push(super::Binary::Zmul, &[ta, before])

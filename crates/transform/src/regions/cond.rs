@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cotangent_graph::ops::{Cond, Operand, Region};
 use cotangent_graph::{Builder, Callee, Equation, Graph, TensorType, Var};
 
-use super::{Moved, batched_body, known, not_linear, pair, transposed};
+use super::{Moved, batched_body, finite_tangents, known, not_linear, pair, transposed};
 use crate::TransformError;
 use crate::linearize::{Linearized, linearize_call};
 
@@ -24,9 +24,10 @@ pub(super) fn forward(
     };
     let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let finite: Vec<bool> = inputs.iter().map(|a| b.is_finite(*a)).collect();
+    let moving = finite_tangents(b, tangents);
     let split = [
-        linearize_call(&c.then.0, &active, &finite)?,
-        linearize_call(&c.otherwise.0, &active, &finite)?,
+        linearize_call(&c.then.0, &active, &finite, &moving)?,
+        linearize_call(&c.otherwise.0, &active, &finite, &moving)?,
     ];
     let count = c.then.0.outputs().len();
     let kept = [Kept::of(&split[0], count), Kept::of(&split[1], count)];
@@ -71,13 +72,14 @@ pub(super) fn transpose(
     let Some((Operand::Known(condition), inputs)) = operands.split_first() else {
         return Err(not_linear(e));
     };
-    let branches = [
-        transposed(&c.then.0, inputs)?,
-        transposed(&c.otherwise.0, inputs)?,
-    ];
     let mut args = vec![*condition];
     args.extend(known(inputs));
     args.extend(cotangents);
+    let open: Vec<bool> = args.iter().skip(1).map(|a| !b.is_finite(*a)).collect();
+    let branches = [
+        transposed(&c.then.0, inputs, &open)?,
+        transposed(&c.otherwise.0, inputs, &open)?,
+    ];
     Ok(b.region(cond(branches), &args))
 }
 

@@ -12,6 +12,7 @@ use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
 
 use crate::TransformError;
 use crate::linearize::{Linearized, linearize_call};
+use crate::transpose::transpose_call;
 
 /// A result and its tangent.
 type Moved = (Var, Option<Var>);
@@ -44,8 +45,9 @@ pub(crate) fn transpose(
 ) -> Result<Vec<Option<Var>>, TransformError> {
     let results = match &e.op {
         Op::Call(callee) => {
-            let turned = transposed(&callee.0, operands)?;
             let args: Vec<Var> = known(operands).chain(cotangents.iter().copied()).collect();
+            let open = args.iter().map(|a| !b.is_finite(*a)).collect::<Vec<bool>>();
+            let turned = transposed(&callee.0, operands, &open)?;
             b.call(&Arc::new(turned), &args)
         }
         Op::Region(Region::Cond(c)) => cond::transpose(b, c, e, operands, cotangents)?,
@@ -107,7 +109,7 @@ fn call(
 ) -> Result<Vec<Moved>, TransformError> {
     let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let split = linearize_call(&callee.0, &active, &finite)?;
+    let split = linearize_call(&callee.0, &active, &finite, &finite_tangents(b, tangents))?;
     let mut values = b.call(&Arc::new(split.primal), args);
     let residuals = values.split_off(callee.0.outputs().len());
     if split.varying.iter().all(|v| !v) {
@@ -134,10 +136,20 @@ fn pair(values: Vec<Var>, varying: &[bool], moved: Vec<Var>) -> Vec<Moved> {
         .collect()
 }
 
-/// The transpose of a body in its linear operands.
-fn transposed(body: &Graph, operands: &[Operand]) -> Result<Graph, TransformError> {
+/// Which tangents are known to be finite; a zero is.
+fn finite_tangents(b: &Builder, tangents: &[Option<Var>]) -> Vec<bool> {
+    tangents
+        .iter()
+        .map(|t| t.is_none_or(|t| b.is_finite(t)))
+        .collect()
+}
+
+/// The transpose of a body in its linear operands; `open` says which of its inputs (the known
+/// operands, then the cotangents) may hold infinite values.
+fn transposed(body: &Graph, operands: &[Operand], open: &[bool]) -> Result<Graph, TransformError> {
     let linear: Vec<bool> = operands.iter().map(Operand::is_linear).collect();
-    crate::transpose::transpose(body, &linear)
+    let open: Vec<usize> = (0..open.len()).filter(|i| open[*i]).collect();
+    transpose_call(body, &linear, &open)
 }
 
 /// The operands that are values.
@@ -198,6 +210,10 @@ struct Carried {
     split: Linearized,
     /// Which operands vary in some step.
     active: Vec<bool>,
+    /// Which operands are finite in every step.
+    finite: Vec<bool>,
+    /// Which tangents are finite in every step.
+    moving: Vec<bool>,
 }
 
 /// Linearizes the body of a loop: what varies in one step may make a carried value vary in the
@@ -207,31 +223,56 @@ fn linearize_loop(
     carry: usize,
     tangents: &[Option<Var>],
     finite: &[bool],
+    moving: &[bool],
 ) -> Result<Carried, TransformError> {
     let mut active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
-    let mut finite = finite.to_vec();
+    let (mut finite, mut moving) = (finite.to_vec(), moving.to_vec());
     loop {
         let found = finite_outputs(body, &finite)?;
-        let lost: Vec<usize> = (0..carry).filter(|i| finite[*i] && !found[*i]).collect();
-        if lost.is_empty() {
+        if !lose(&mut finite, &found, carry) {
             break;
-        }
-        for i in lost {
-            finite[i] = false;
         }
     }
     loop {
-        let split = linearize_call(body, &active, &finite)?;
+        let split = linearize_call(body, &active, &finite, &moving)?;
         let new: Vec<usize> = (0..carry)
             .filter(|i| split.varying.get(*i) == Some(&true) && !active[*i])
             .collect();
-        if new.is_empty() {
-            return Ok(Carried { split, active });
+        for i in &new {
+            active[*i] = true;
         }
-        for i in new {
-            active[i] = true;
+        if !new.is_empty() {
+            continue;
+        }
+        // A tangent that is finite at first may come to be infinite in some step.
+        let residuals = finite_outputs(&split.primal, &finite)?.split_off(split.varying.len());
+        let seeds = (0..active.len()).filter(|i| active[*i]).map(|i| moving[i]);
+        let inputs: Vec<bool> = residuals.into_iter().chain(seeds).collect();
+        let mut found = finite_outputs(&split.linear, &inputs)?.into_iter();
+        let found: Vec<bool> = split
+            .varying
+            .iter()
+            .map(|v| !v || found.next() == Some(true))
+            .collect();
+        if !lose(&mut moving, &found, carry) {
+            return Ok(Carried {
+                split,
+                active,
+                finite,
+                moving,
+            });
         }
     }
+}
+
+/// Takes finiteness away from carried values that one step does not keep finite; whether it did.
+fn lose(finite: &mut [bool], found: &[bool], carry: usize) -> bool {
+    let mut lost = false;
+    for (f, kept) in finite.iter_mut().zip(found).take(carry) {
+        lost |= *f && !kept;
+        *f &= kept;
+    }
+    lost
 }
 
 /// Emits the equations of `graph` that `wanted` need, where `to` has its inputs.

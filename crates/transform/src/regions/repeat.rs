@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cotangent_graph::ops::{Any, Region, While};
 use cotangent_graph::{Builder, Callee, Graph, Var};
 
-use super::{Carried, Moved, batched_body, linearize_loop};
+use super::{Carried, Moved, batched_body, finite_tangents, linearize_loop};
 use crate::TransformError;
 use crate::forward::Forward;
 
@@ -17,9 +17,17 @@ pub(super) fn forward(
     tangents: &[Option<Var>],
 ) -> Result<Vec<Moved>, TransformError> {
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let Carried { active, .. } = linearize_loop(&w.body.0, w.carry, tangents, &finite)?;
-    let moving: Vec<usize> = (0..args.len()).filter(|i| active[*i]).collect();
-    let (carried, still): (Vec<usize>, Vec<usize>) = moving.into_iter().partition(|i| *i < w.carry);
+    let moving = finite_tangents(b, tangents);
+    let carried = linearize_loop(&w.body.0, w.carry, tangents, &finite, &moving)?;
+    let Carried {
+        active,
+        finite,
+        moving,
+        ..
+    } = carried;
+    let varying: Vec<usize> = (0..args.len()).filter(|i| active[*i]).collect();
+    let (carried, still): (Vec<usize>, Vec<usize>) =
+        varying.into_iter().partition(|i| *i < w.carry);
 
     // Inputs of test and body: carried values, their tangents, shared values, their tangents.
     let types = w.body.0.input_types();
@@ -41,6 +49,11 @@ pub(super) fn forward(
     let (values, moves, _) = inputs(&mut l, &w.body.0);
     for (v, f) in values.iter().zip(&finite) {
         if !f {
+            l.set_open(*v);
+        }
+    }
+    for (v, f) in moves.iter().zip(&moving) {
+        if let (Some(v), false) = (v, f) {
             l.set_open(*v);
         }
     }

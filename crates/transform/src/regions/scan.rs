@@ -6,7 +6,10 @@ use std::sync::Arc;
 use cotangent_graph::ops::{Operand, Region, Scan};
 use cotangent_graph::{Builder, Callee, Graph, TensorType, Var};
 
-use super::{Carried, Moved, batched_body, emit, known, linearize_loop, transposed};
+use super::{
+    Carried, Moved, batched_body, emit, finite_outputs, finite_tangents, known, linearize_loop,
+    transposed,
+};
 use crate::TransformError;
 use crate::linearize::dependents;
 
@@ -19,7 +22,9 @@ pub(super) fn forward(
     tangents: &[Option<Var>],
 ) -> Result<Vec<Moved>, TransformError> {
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let Carried { split, active } = linearize_loop(&s.body.0, s.carry, tangents, &finite)?;
+    let moving = finite_tangents(b, tangents);
+    let Carried { split, active, .. } =
+        linearize_loop(&s.body.0, s.carry, tangents, &finite, &moving)?;
     let count = s.body.0.outputs().len();
     let shared = s.carry + s.scanned;
 
@@ -155,7 +160,17 @@ pub(super) fn transpose(
             }
         })
         .collect();
-    let turned = transposed(&s.body.0, &operands)?;
+    // Cotangents that are finite at first stay so, or any of them may be infinite.
+    let mut open: Vec<bool> = known(&operands).map(|v| !b.is_finite(v)).collect();
+    let first = open.len();
+    let wide = cotangents.iter().any(|c| !b.is_finite(*c));
+    open.resize(first + cotangents.len(), wide);
+    let mut turned = transposed(&s.body.0, &operands, &open)?;
+    let inputs: Vec<bool> = open.iter().map(|o| !o).collect();
+    if !wide && finite_outputs(&turned, &inputs)?.contains(&false) {
+        open[first..].fill(true);
+        turned = transposed(&s.body.0, &operands, &open)?;
+    }
     let linear = |range: std::ops::Range<usize>| {
         range
             .filter(|i| operands[*i].is_linear())

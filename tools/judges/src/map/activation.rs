@@ -13,8 +13,12 @@ pub const TABLE: Table = &[
     (&["nn.functional.leaky_relu"], |a| {
         one(a.x()?.leaky_relu(a.float_or(1, "negative_slope", 0.01)?))
     }),
-    (&["nn.functional.elu"], |a| one(a.x()?.elu(a.float_or(1, "alpha", 1.0)?))),
-    (&["nn.functional.celu"], |a| one(a.x()?.celu(a.float_or(1, "alpha", 1.0)?))),
+    (&["nn.functional.elu"], |a| {
+        one(a.x()?.elu(a.float_or(1, "alpha", 1.0)?))
+    }),
+    (&["nn.functional.celu"], |a| {
+        one(a.x()?.celu(a.float_or(1, "alpha", 1.0)?))
+    }),
     (&["nn.functional.selu"], |a| one(a.x()?.selu())),
     (&["nn.functional.gelu"], |a| {
         let x = a.x()?;
@@ -26,7 +30,9 @@ pub const TABLE: Table = &[
     (&["nn.functional.silu"], |a| one(a.x()?.silu())),
     (&["nn.functional.mish"], |a| one(a.x()?.mish())),
     (&["nn.functional.softsign"], |a| one(a.x()?.softsign())),
-    (&["nn.functional.hardsigmoid"], |a| one(a.x()?.hardsigmoid())),
+    (&["nn.functional.hardsigmoid"], |a| {
+        one(a.x()?.hardsigmoid())
+    }),
     (&["nn.functional.hardswish"], |a| one(a.x()?.hardswish())),
     (&["nn.functional.logsigmoid"], |a| one(a.x()?.log_sigmoid())),
     (&["nn.functional.tanhshrink"], |a| {
@@ -34,7 +40,10 @@ pub const TABLE: Table = &[
         one(&x - &x.tanh())
     }),
     (&["nn.functional.hardtanh"], |a| {
-        one(a.x()?.clamp(a.float_or(1, "min_val", -1.0)?, a.float_or(2, "max_val", 1.0)?))
+        one(a.x()?.clamp(
+            a.float_or(1, "min_val", -1.0)?,
+            a.float_or(2, "max_val", 1.0)?,
+        ))
     }),
     // Beyond the threshold the function is the identity.
     (&["nn.functional.softplus"], |a| {
@@ -42,7 +51,9 @@ pub const TABLE: Table = &[
         let beta = a.float_or(1, "beta", 1.0)?;
         let threshold = a.float_or(2, "threshold", 20.0)?;
         let scaled = &x * beta;
-        one(scaled.greater(threshold).select(&x, scaled.softplus() / beta))
+        one(scaled
+            .greater(threshold)
+            .select(&x, scaled.softplus() / beta))
     }),
     (&["nn.functional.softshrink"], |a| {
         let x = a.x()?;
@@ -57,7 +68,9 @@ pub const TABLE: Table = &[
     }),
     (&["nn.functional.threshold"], |a| {
         let x = a.x()?;
-        one(x.less_equal(a.float(1, "threshold")?).select(a.float(2, "value")?, &x))
+        one(x
+            .less_equal(a.float(1, "threshold")?)
+            .select(a.float(2, "value")?, &x))
     }),
     (&["nn.functional.prelu"], |a| {
         let (x, weight) = (a.x()?, a.tensor(1, "weight")?);
@@ -89,7 +102,9 @@ pub const TABLE: Table = &[
     }),
     (&["softmax"], |a| along(a, |x, d| x.softmax(d))),
     (&["log_softmax"], |a| along(a, |x, d| x.log_softmax(d))),
-    (&["nn.functional.softmin"], |a| along(a, |x, d| (-x).softmax(d))),
+    (&["nn.functional.softmin"], |a| {
+        along(a, |x, d| (-x).softmax(d))
+    }),
     (&["torch.ops.aten._safe_softmax.default"], |a| {
         along(a, |x, d| safe_softmax(x, d))
     }),
@@ -111,9 +126,13 @@ pub const TABLE: Table = &[
         ],
         |a| dropout(a, true),
     ),
-    (&["nn.functional.alpha_dropout", "nn.functional.feature_alpha_dropout"], |a| {
-        dropout(a, false)
-    }),
+    (
+        &[
+            "nn.functional.alpha_dropout",
+            "nn.functional.feature_alpha_dropout",
+        ],
+        |a| dropout(a, false),
+    ),
     (&["native_dropout_backward"], |a| {
         let mask = a.tensor(1, "mask")?.convert(DType::F64);
         one(a.tensor(0, "grad_output")? * mask * a.float(2, "scale")?)

@@ -10,7 +10,11 @@ use crate::args::{Args, Outs, Res};
 
 pub const TABLE: Table = &[
     (&["nn.functional.scaled_dot_product_attention"], |a| {
-        let (q, k, v) = (a.tensor(0, "query")?, a.tensor(1, "key")?, a.tensor(2, "value")?);
+        let (q, k, v) = (
+            a.tensor(0, "query")?,
+            a.tensor(1, "key")?,
+            a.tensor(2, "value")?,
+        );
         if a.float_or(4, "dropout_p", 0.0)? != 0.0 {
             return random();
         }
@@ -24,17 +28,24 @@ pub const TABLE: Table = &[
         let scores = scores(&q, &k, mask, causal, scale);
         one(safe_softmax(&scores, scores.rank() - 1).matmul(&v))
     }),
-    (&["torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"], |a| {
-        let (q, k, v) = (a.tensor(0, "query")?, a.tensor(1, "key")?, a.tensor(2, "value")?);
-        if a.float_or(3, "dropout_p", 0.0)? != 0.0 {
-            return random();
-        }
-        let mask = a.opt_tensor(usize::MAX, "attn_mask")?;
-        let causal = a.bool_or(4, "is_causal", false)?;
-        let scores = scores(&q, &k, mask, causal, scale(a, usize::MAX, &q)?);
-        let y = safe_softmax(&scores, scores.rank() - 1).matmul(&v);
-        Ok(vec![y, scores.logsumexp(-1)])
-    }),
+    (
+        &["torch.ops.aten._scaled_dot_product_flash_attention_for_cpu"],
+        |a| {
+            let (q, k, v) = (
+                a.tensor(0, "query")?,
+                a.tensor(1, "key")?,
+                a.tensor(2, "value")?,
+            );
+            if a.float_or(3, "dropout_p", 0.0)? != 0.0 {
+                return random();
+            }
+            let mask = a.opt_tensor(usize::MAX, "attn_mask")?;
+            let causal = a.bool_or(4, "is_causal", false)?;
+            let scores = scores(&q, &k, mask, causal, scale(a, usize::MAX, &q)?);
+            let y = safe_softmax(&scores, scores.rank() - 1).matmul(&v);
+            Ok(vec![y, scores.logsumexp(-1)])
+        },
+    ),
     (&["nn.functional.multi_head_attention_forward"], multi_head),
 ];
 
@@ -45,7 +56,11 @@ fn scale(a: &Args, at: usize, q: &Tensor) -> Res<f64> {
 /// Heads of keys and values repeated so that there are as many as of queries.
 fn repeated(q: &Tensor, k: &Tensor) -> Tensor {
     let count = q.dim(-3) / k.dim(-3).max(1);
-    if count == 1 { k.clone() } else { k.repeat(count, -3) }
+    if count == 1 {
+        k.clone()
+    } else {
+        k.repeat(count, -3)
+    }
 }
 
 /// The products of queries and keys; minus infinity where the mask hides a key.
@@ -70,7 +85,11 @@ fn multi_head(a: &Args) -> Outs {
     if training && a.float_or(10, "dropout_p", 0.0)? != 0.0 {
         return random();
     }
-    let (q, k, v) = (a.tensor(0, "query")?, a.tensor(1, "key")?, a.tensor(2, "value")?);
+    let (q, k, v) = (
+        a.tensor(0, "query")?,
+        a.tensor(1, "key")?,
+        a.tensor(2, "value")?,
+    );
     let batched = q.rank() == 3;
     let with_batch = |t: &Tensor| if batched { t.clone() } else { t.expand_dims(1) };
     let (q, k, v) = (with_batch(&q), with_batch(&k), with_batch(&v));
@@ -83,7 +102,10 @@ fn multi_head(a: &Args) -> Outs {
     let separate = a.bool_or(17, "use_separate_proj_weight", false)?;
     let weight_of = |i: usize| -> Res<Tensor> {
         match separate {
-            true => a.tensor(18 + i, ["q_proj_weight", "k_proj_weight", "v_proj_weight"][i]),
+            true => a.tensor(
+                18 + i,
+                ["q_proj_weight", "k_proj_weight", "v_proj_weight"][i],
+            ),
             false => Ok(part(&a.tensor(5, "in_proj_weight")?, i)),
         }
     };
@@ -107,7 +129,8 @@ fn multi_head(a: &Args) -> Outs {
     }
     // [length, batch, embed] to [batch, heads, length, embed / heads]
     let split = |t: &Tensor| {
-        t.reshape([t.dim(0) as i64, batch as i64, heads, -1]).permute([1, 2, 0, 3])
+        t.reshape([t.dim(0) as i64, batch as i64, heads, -1])
+            .permute([1, 2, 0, 3])
     };
     let (q, k, v) = (split(&q), split(&k), split(&v));
     let source = k.dim(2);
@@ -140,8 +163,15 @@ fn multi_head(a: &Args) -> Outs {
         scores = scores + hidden(mask).reshape([-1, 1, 1, source as i64]);
     }
     let weights = scores.softmax(-1);
-    let y = weights.matmul(&v).permute([2, 0, 1, 3]).reshape([length, batch, embed]);
-    let y = linear(&y, &a.tensor(11, "out_proj_weight")?, a.opt_tensor(12, "out_proj_bias")?);
+    let y = weights
+        .matmul(&v)
+        .permute([2, 0, 1, 3])
+        .reshape([length, batch, embed]);
+    let y = linear(
+        &y,
+        &a.tensor(11, "out_proj_weight")?,
+        a.opt_tensor(12, "out_proj_bias")?,
+    );
     let y = if batched { y } else { y.squeeze(1) };
     if !a.bool_or(15, "need_weights", true)? {
         return one(y);

@@ -8,7 +8,11 @@ use crate::args::{Args, Node, Outs, Stop};
 
 pub const TABLE: Table = &[
     (
-        &["nn.functional.conv1d", "nn.functional.conv2d", "nn.functional.conv3d"],
+        &[
+            "nn.functional.conv1d",
+            "nn.functional.conv2d",
+            "nn.functional.conv3d",
+        ],
         |a| {
             let (x, weight) = (a.x()?, a.tensor(1, "weight")?);
             let n = weight.rank().saturating_sub(2);
@@ -20,11 +24,23 @@ pub const TABLE: Table = &[
                 _ => (&per_dim(&a.ints(4, "padding")?, n, &[])?[..]).into(),
             };
             let options = ConvOptions::default()
-                .stride(per_dim(&a.opt_ints(3, "stride")?.unwrap_or_default(), n, &[])?)
+                .stride(per_dim(
+                    &a.opt_ints(3, "stride")?.unwrap_or_default(),
+                    n,
+                    &[],
+                )?)
                 .padding(padding)
-                .dilation(per_dim(&a.opt_ints(5, "dilation")?.unwrap_or_default(), n, &[])?)
+                .dilation(per_dim(
+                    &a.opt_ints(5, "dilation")?.unwrap_or_default(),
+                    n,
+                    &[],
+                )?)
                 .groups(groups(a, 6)?);
-            one(with_bias(x.conv(&weight, &options), a.opt_tensor(2, "bias")?, n))
+            one(with_bias(
+                x.conv(&weight, &options),
+                a.opt_tensor(2, "bias")?,
+                n,
+            ))
         },
     ),
     (
@@ -36,16 +52,19 @@ pub const TABLE: Table = &[
         |a| {
             let (x, weight) = (a.x()?, a.tensor(1, "weight")?);
             let n = weight.rank().saturating_sub(2);
-            let list = |at: usize, name: &str| {
-                per_dim(&a.opt_ints(at, name)?.unwrap_or_default(), n, &[])
-            };
+            let list =
+                |at: usize, name: &str| per_dim(&a.opt_ints(at, name)?.unwrap_or_default(), n, &[]);
             let options = ConvOptions::default()
                 .stride(list(3, "stride")?)
                 .padding(&list(4, "padding")?[..])
                 .output_padding(list(5, "output_padding")?)
                 .groups(groups(a, 6)?)
                 .dilation(list(7, "dilation")?);
-            one(with_bias(x.conv_transpose(&weight, &options), a.opt_tensor(2, "bias")?, n))
+            one(with_bias(
+                x.conv_transpose(&weight, &options),
+                a.opt_tensor(2, "bias")?,
+                n,
+            ))
         },
     ),
     (&["nn.functional.unfold"], unfold),
@@ -87,7 +106,9 @@ fn unfold(a: &Args) -> Outs {
     let (n, c, h, w) = (x.dim(0), x.dim(1), x.dim(2), x.dim(3));
     let places = |size: usize, d: usize| -> Vec<usize> {
         let reach = dilation[d] * (kernel[d] - 1) + 1;
-        (0..(size + 1).saturating_sub(reach)).step_by(stride[d]).collect()
+        (0..(size + 1).saturating_sub(reach))
+            .step_by(stride[d])
+            .collect()
     };
     let (rows, columns) = (places(h, 0), places(w, 1));
     let mut positions = Vec::new();
@@ -105,5 +126,9 @@ fn unfold(a: &Args) -> Outs {
     }
     let shape = [n, c * kernel[0] * kernel[1], rows.len() * columns.len()];
     let y = pick(&x, &positions, &shape)?;
-    one(if batch { y } else { y.reshape(as_i64(&shape[1..])) })
+    one(if batch {
+        y
+    } else {
+        y.reshape(as_i64(&shape[1..]))
+    })
 }

@@ -6,8 +6,13 @@ use super::Table;
 use super::tools::one;
 use crate::args::{Node, Res, Stop};
 
-pub const TABLE: Table = &[
-    (&["nn.functional.grid_sample", "grid_sampler_2d", "grid_sampler_3d"], |a| {
+pub const TABLE: Table = &[(
+    &[
+        "nn.functional.grid_sample",
+        "grid_sampler_2d",
+        "grid_sampler_3d",
+    ],
+    |a| {
         let (x, grid) = (a.x()?, a.tensor(1, "grid")?);
         let sampler = Sampler {
             mode: choice(a.node(2, "mode"), ["bilinear", "nearest", "bicubic"])?,
@@ -15,8 +20,8 @@ pub const TABLE: Table = &[
             align: a.bool_or(4, "align_corners", false)?,
         };
         one(sampler.sample(&x, &grid)?)
-    }),
-];
+    },
+)];
 
 /// A choice by name or number.
 fn choice(node: &Node, names: [&'static str; 3]) -> Res<&'static str> {
@@ -26,7 +31,9 @@ fn choice(node: &Node, names: [&'static str; 3]) -> Res<&'static str> {
         Node::Text(text) => names.iter().find(|n| *n == text),
         _ => None,
     };
-    found.copied().ok_or_else(|| Stop::Wrong(format!("expected one of {names:?}, found {node:?}")))
+    found
+        .copied()
+        .ok_or_else(|| Stop::Wrong(format!("expected one of {names:?}, found {node:?}")))
 }
 
 struct Sampler {
@@ -39,19 +46,31 @@ impl Sampler {
     /// `x` is [N, C, spatial..], `grid` is [N, out.., coordinates] with the last spatial dimension
     /// as the first coordinate.
     fn sample(&self, x: &Tensor, grid: &Tensor) -> Res<Tensor> {
-        let spatial = x.rank().checked_sub(2).ok_or("expected a batch and channels")?;
+        let spatial = x
+            .rank()
+            .checked_sub(2)
+            .ok_or("expected a batch and channels")?;
         let (batch, channels) = (x.dim(0), x.dim(1));
-        let out = grid.shape().get(1..grid.rank() - 1).unwrap_or_default().to_vec();
+        let out = grid
+            .shape()
+            .get(1..grid.rank() - 1)
+            .unwrap_or_default()
+            .to_vec();
         let coordinates = grid.reshape([batch as i64, -1, spatial as i64]);
         let places: Vec<Tensor> = (0..spatial)
             .map(|k| {
-                let c = coordinates.slice_axis(2, spatial - 1 - k..spatial - k).squeeze(2);
+                let c = coordinates
+                    .slice_axis(2, spatial - 1 - k..spatial - k)
+                    .squeeze(2);
                 self.scaled(&c, x.dim(k + 2))
             })
             .collect();
         // For each dimension the positions that take part, with their weights.
-        let taps: Vec<Vec<Tap>> =
-            places.iter().enumerate().map(|(k, p)| self.taps(p, x.dim(k + 2))).collect();
+        let taps: Vec<Vec<Tap>> = places
+            .iter()
+            .enumerate()
+            .map(|(k, p)| self.taps(p, x.dim(k + 2)))
+            .collect();
         let space: usize = x.shape().iter().skip(2).product();
         let flat = x.reshape([batch, channels, space]);
         let mut sum: Option<Tensor> = None;
@@ -70,7 +89,9 @@ impl Sampler {
                     None => tap.weight.clone(),
                 });
             }
-            let (Some(index), Some(weight)) = (index, weight) else { return };
+            let (Some(index), Some(weight)) = (index, weight) else {
+                return;
+            };
             let count = index.dim(1);
             let index = index.expand_dims(1).broadcast_to([batch, channels, count]);
             let term = flat.take_along_axis(&index, 2) * weight.expand_dims(1);
@@ -111,7 +132,8 @@ impl Sampler {
                 let extra = distance.fmod(span);
                 let flips = (&distance / span).floor();
                 let even = (flips % 2.0).equal(0.0);
-                even.select(&extra + low, (span + low) - &extra).clamp(0.0, last)
+                even.select(&extra + low, (span + low) - &extra)
+                    .clamp(0.0, last)
             }
             _ => p.clone(),
         }
@@ -154,7 +176,10 @@ fn tap(at: &Tensor, weight: &Tensor, n: usize) -> Tap {
     let last = n as f64 - 1.0;
     let there = at.greater_equal(0.0) & at.less_equal(last);
     let index = there.select(at, 0.0).convert(DType::I64);
-    Tap { index, weight: there.select(weight, 0.0) }
+    Tap {
+        index,
+        weight: there.select(weight, 0.0),
+    }
 }
 
 /// The cubic convolution kernel with parameter -0.75 (Keys 1981) at a distance, for tap `k`.

@@ -31,7 +31,9 @@ pub const TABLE: Table = &[
             false => one(x.ravel().take(&indices.reshape([indices.len()])?, 0)),
         }
     }),
-    (&["take"], |a| one(a.x()?.ravel().take(a.known(1, "index")?, 0))),
+    (&["take"], |a| {
+        one(a.x()?.ravel().take(a.known(1, "index")?, 0))
+    }),
     (&["index_select"], |a| {
         let x = a.x()?;
         let index = a.known(2, "index")?;
@@ -45,9 +47,17 @@ pub const TABLE: Table = &[
         let mask = a.known(1, "mask")?;
         let shape = cotangent::Shape::broadcast(x.shape(), mask.shape())?;
         let wide = mask_of(mask, &shape)?;
-        let positions: Vec<usize> =
-            wide.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i).collect();
-        one(pick(&x.broadcast_to(&shape), &positions, &[positions.len()])?)
+        let positions: Vec<usize> = wide
+            .iter()
+            .enumerate()
+            .filter(|(_, m)| **m)
+            .map(|(i, _)| i)
+            .collect();
+        one(pick(
+            &x.broadcast_to(&shape),
+            &positions,
+            &[positions.len()],
+        )?)
     }),
     (&["masked_fill"], |a| {
         let (x, mask) = (a.x()?, a.tensor(1, "mask")?);
@@ -73,7 +83,9 @@ pub const TABLE: Table = &[
         }
         let indices = a.known(1, "indices")?;
         let rows = weight.take(indices, 0);
-        let Some(padding) = padding(a, 2, &weight)? else { return one(rows) };
+        let Some(padding) = padding(a, 2, &weight)? else {
+            return one(rows);
+        };
         // No derivative passes to the row of the padding.
         let is: Vec<bool> = indices.scalars().map(|s| s.to_i64() == padding).collect();
         let is = bools(indices.shape(), is)?.expand_dims(-1);
@@ -88,7 +100,11 @@ fn padding(a: &Args, position: usize, weight: &Tensor) -> Res<Option<i64>> {
         return Ok(None);
     }
     let index = a.int(position, "padding_idx")?;
-    Ok(Some(if index < 0 { index + weight.dim(0) as i64 } else { index }))
+    Ok(Some(if index < 0 {
+        index + weight.dim(0) as i64
+    } else {
+        index
+    }))
 }
 
 /// Rows of a table, summed, averaged or maximised bag by bag.
@@ -104,12 +120,13 @@ fn embedding_bag(a: &Args) -> Outs {
     let numbers: Vec<i64> = indices.scalars().map(|s| s.to_i64()).collect();
     let padding = padding(a, usize::MAX, &weight)?;
     let mode = a.text_or(usize::MAX, "mode", "mean")?;
-    let factors = a.opt_tensor(usize::MAX, "per_sample_weights")?.map(|w| w.ravel());
+    let factors = a
+        .opt_tensor(usize::MAX, "per_sample_weights")?
+        .map(|w| w.ravel());
     let ends: Vec<usize> = match indices.shape().dims() {
         [bags, size] => (0..=*bags).map(|b| b * size).collect(),
         _ => {
-            let mut ends: Vec<usize> =
-                a.ints(2, "offsets")?.iter().map(|o| *o as usize).collect();
+            let mut ends: Vec<usize> = a.ints(2, "offsets")?.iter().map(|o| *o as usize).collect();
             if !a.bool_or(usize::MAX, "include_last_offset", false)? {
                 ends.push(numbers.len());
             }
@@ -119,13 +136,17 @@ fn embedding_bag(a: &Args) -> Outs {
     let mut bags = Vec::new();
     for pair in ends.windows(2) {
         let [from, to] = pair else { continue };
-        let members: Vec<usize> =
-            (*from..*to).filter(|i| numbers.get(*i).copied() != padding).collect();
+        let members: Vec<usize> = (*from..*to)
+            .filter(|i| numbers.get(*i).copied() != padding)
+            .collect();
         if members.is_empty() {
             bags.push(Tensor::zeros([weight.dim(1)], weight.dtype()));
             continue;
         }
-        let chosen: Vec<i64> = members.iter().filter_map(|i| numbers.get(*i).copied()).collect();
+        let chosen: Vec<i64> = members
+            .iter()
+            .filter_map(|i| numbers.get(*i).copied())
+            .collect();
         let mut rows = weight.take(&chosen[..], 0);
         if let Some(factors) = &factors {
             rows = rows * factors.take(&as_i64(&members)[..], 0).expand_dims(-1);
@@ -161,7 +182,11 @@ pub fn along_dim(x: &Tensor, d: usize, index: &Array) -> Res<Vec<usize>> {
             bad = Some(number);
         }
         let flat = at.iter().zip(&step).enumerate().map(|(k, (i, s))| {
-            if k == d { usize::try_from(number).unwrap_or(0) * s } else { i * s }
+            if k == d {
+                usize::try_from(number).unwrap_or(0) * s
+            } else {
+                i * s
+            }
         });
         positions.push(flat.sum());
     });
@@ -175,7 +200,10 @@ pub fn along_dim(x: &Tensor, d: usize, index: &Array) -> Res<Vec<usize>> {
 pub fn mask_of(mask: &Array, shape: &[usize]) -> Res<Vec<bool>> {
     let values: Vec<bool> = mask.scalars().map(|s| s.to_i64() != 0).collect();
     let step = strides(mask.shape());
-    let new = shape.len().checked_sub(mask.rank()).ok_or("a mask of too high a rank")?;
+    let new = shape
+        .len()
+        .checked_sub(mask.rank())
+        .ok_or("a mask of too high a rank")?;
     let mut wide = Vec::new();
     each_index(shape, |at| {
         let flat: usize = at
@@ -269,14 +297,18 @@ impl Place {
 
     /// Of integer arrays that are first moved into range.
     pub fn clamped(shape: &[usize], indices: &Node) -> Res<Place> {
-        let Node::List(list) = indices else { return Err("expected a list of indices".into()) };
+        let Node::List(list) = indices else {
+            return Err("expected a list of indices".into());
+        };
         let mut items = Vec::new();
         for (d, n) in shape.iter().enumerate() {
             items.push(match list.get(d) {
                 Some(Node::Known(index)) => {
                     let n = *n as i64;
-                    let numbers: Vec<i64> =
-                        index.scalars().map(|s| s.to_i64().clamp(-n, n - 1)).collect();
+                    let numbers: Vec<i64> = index
+                        .scalars()
+                        .map(|s| s.to_i64().clamp(-n, n - 1))
+                        .collect();
                     Item::Many(Array::new(index.shape().clone(), numbers)?)
                 }
                 _ => Item::Slice((0..*n).collect()),
@@ -342,8 +374,11 @@ impl Place {
         let common_steps = strides(&common);
         let mut positions = Vec::new();
         each_index(&result, |at| {
-            let in_common: usize =
-                common_steps.iter().enumerate().map(|(k, s)| at[start + k] * s).sum();
+            let in_common: usize = common_steps
+                .iter()
+                .enumerate()
+                .map(|(k, s)| at[start + k] * s)
+                .sum();
             let flat = sources.iter().map(|(source, step)| {
                 step * match source {
                     Source::Fixed(i) => *i,
@@ -353,7 +388,10 @@ impl Place {
             });
             positions.push(flat.sum());
         });
-        Ok(Place { shape: result, positions })
+        Ok(Place {
+            shape: result,
+            positions,
+        })
     }
 }
 
@@ -400,7 +438,10 @@ fn to_array(node: &Node) -> Res<Node> {
     let inner = rows.first().map(|r| (r.shape().clone(), r.dtype()));
     let (inner, dtype) = inner.unwrap_or((().into(), DType::I64));
     shape.extend_from_slice(&inner);
-    let scalars: Vec<_> = rows.iter().flat_map(|r| r.scalars().collect::<Vec<_>>()).collect();
+    let scalars: Vec<_> = rows
+        .iter()
+        .flat_map(|r| r.scalars().collect::<Vec<_>>())
+        .collect();
     Ok(Node::Known(Array::from_scalars(dtype, shape, scalars)?))
 }
 
@@ -418,5 +459,8 @@ fn slice([start, end, step]: [Option<i64>; 3], n: usize) -> Vec<usize> {
     let step = step.unwrap_or(1).max(1) as usize;
     let place = |i: i64| (if i < 0 { i + n } else { i }).clamp(0, n);
     let (start, end) = (place(start.unwrap_or(0)), place(end.unwrap_or(n)));
-    (start..end).step_by(step).filter_map(|i| usize::try_from(i).ok()).collect()
+    (start..end)
+        .step_by(step)
+        .filter_map(|i| usize::try_from(i).ok())
+        .collect()
 }

@@ -10,12 +10,18 @@ pub const TABLE: Table = &[
     (&["mm", "bmm", "matmul", "mv", "dot"], |a| {
         one(a.x()?.matmul(&a.tensor(1, "other")?))
     }),
-    (&["__rmatmul__"], |a| one(a.tensor(1, "other")?.matmul(&a.x()?))),
+    (&["__rmatmul__"], |a| {
+        one(a.tensor(1, "other")?.matmul(&a.x()?))
+    }),
     (&["vdot"], |a| one(a.x()?.vdot(&a.tensor(1, "other")?))),
     (&["inner"], |a| one(a.x()?.inner(&a.tensor(1, "other")?))),
-    (&["outer", "ger"], |a| one(a.x()?.outer(&a.tensor(1, "vec2")?))),
+    (&["outer", "ger"], |a| {
+        one(a.x()?.outer(&a.tensor(1, "vec2")?))
+    }),
     (&["kron"], |a| one(a.x()?.kron(&a.tensor(1, "other")?))),
-    (&["addmm", "addmv", "baddbmm"], |a| added(a, |x, y| x.matmul(y))),
+    (&["addmm", "addmv", "baddbmm"], |a| {
+        added(a, |x, y| x.matmul(y))
+    }),
     (&["addbmm"], |a| added(a, |x, y| x.matmul(y).sum(0))),
     (&["addr"], |a| added(a, |x, y| x.outer(y))),
     (&["einsum"], |a| {
@@ -30,7 +36,18 @@ pub const TABLE: Table = &[
             }
             _ => (a.tensors(0, "operands")?, a.text_or(1, "equation", "")?),
         };
-        one(einsum(equation, &tensors))
+        // PyTorch sums over the axes of `...` where the result does not name them.
+        let equation: String = equation.chars().filter(|c| !c.is_whitespace()).collect();
+        if let Some((inputs, output)) = equation.split_once("->")
+            && inputs.contains("...")
+            && !output.contains("...")
+        {
+            let named = output.chars().count();
+            let all = einsum(&format!("{inputs}->...{output}"), &tensors);
+            let axes: Vec<usize> = (0..all.rank().saturating_sub(named)).collect();
+            return one(all.sum(axes));
+        }
+        one(einsum(&equation, &tensors))
     }),
     (&["tensordot"], tensordot),
     (&["linalg.multi_dot", "chain_matmul"], |a| {
@@ -74,10 +91,18 @@ pub const TABLE: Table = &[
         one(r.clamp(-1.0, 1.0))
     }),
     (&["nn.functional.linear"], |a| {
-        one(linear(&a.x()?, &a.tensor(1, "weight")?, a.opt_tensor(2, "bias")?))
+        one(linear(
+            &a.x()?,
+            &a.tensor(1, "weight")?,
+            a.opt_tensor(2, "bias")?,
+        ))
     }),
     (&["nn.functional.bilinear"], |a| {
-        let (x, y, w) = (a.tensor(0, "input1")?, a.tensor(1, "input2")?, a.tensor(2, "weight")?);
+        let (x, y, w) = (
+            a.tensor(0, "input1")?,
+            a.tensor(1, "input2")?,
+            a.tensor(2, "weight")?,
+        );
         let z = einsum("...i,oij,...j->...o", &[x, w, y]);
         one(match a.opt_tensor(3, "bias")? {
             Some(bias) => z + bias,
@@ -88,7 +113,11 @@ pub const TABLE: Table = &[
 
 /// x W^T + b; a vector W gives one number for each row.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<Tensor>) -> Tensor {
-    let y = if weight.rank() > 1 { x.matmul(&weight.t()) } else { x.matmul(weight) };
+    let y = if weight.rank() > 1 {
+        x.matmul(&weight.t())
+    } else {
+        x.matmul(weight)
+    };
     match bias {
         Some(bias) => y + bias,
         None => y,
@@ -130,9 +159,22 @@ fn tensordot(a: &Args) -> Outs {
         },
         _ => {
             let n = a.int_or(2, "dims", 2)?;
-            (((x.rank() as i64 - n)..x.rank() as i64).collect(), (0..n).collect())
+            (
+                ((x.rank() as i64 - n)..x.rank() as i64).collect(),
+                (0..n).collect(),
+            )
         }
     };
+    // Where one of the two lengths is 1, the other tensor is summed first.
+    let (mut x, mut y) = (x, y);
+    for (i, j) in of_x.iter().zip(&of_y) {
+        let (i, j) = (dim(*i, x.rank())?, dim(*j, y.rank())?);
+        if x.dim(i) == 1 {
+            y = y.sum(cotangent::keep(j));
+        } else if y.dim(j) == 1 {
+            x = x.sum(cotangent::keep(i));
+        }
+    }
     one(x.tensordot(&y, of_x, of_y))
 }
 
@@ -143,7 +185,11 @@ fn cross(a: &Args, default: Option<i64>) -> Outs {
     let d = match (a.has(2, "dim"), default) {
         (true, _) => dim(a.int(2, "dim")?, rank)?,
         (false, Some(d)) => dim(d, rank)?,
-        (false, None) => x.shape().iter().position(|n| *n == 3).ok_or("no dimension of length 3")?,
+        (false, None) => x
+            .shape()
+            .iter()
+            .position(|n| *n == 3)
+            .ok_or("no dimension of length 3")?,
     };
     one(x.cross(&y, d as i64 - rank as i64))
 }
@@ -172,28 +218,31 @@ fn covariance(a: &Args) -> Res<Tensor> {
     let x = a.x()?;
     let x = if x.rank() < 2 { x.reshape([1, -1]) } else { x };
     let correction = a.float_or(usize::MAX, "correction", 1.0)?;
-    let weights = |name: &str| -> Res<Option<Tensor>> {
-        Ok(a.opt_tensor(usize::MAX, name)?.map(|w| w.convert(DType::F64)))
+    // The weights are summed in their own precision, as PyTorch does.
+    let f = a.opt_tensor(usize::MAX, "fweights")?;
+    let w = a.opt_tensor(usize::MAX, "aweights")?;
+    let weight = match (&f, &w) {
+        (Some(f), Some(w)) => Some(f.convert(w.dtype()) * w),
+        (Some(one), None) | (None, Some(one)) => Some(one.clone()),
+        (None, None) => None,
     };
-    let (f, w) = (weights("fweights")?, weights("aweights")?);
-    let count = Tensor::scalar(x.dim(1) as f64);
-    let (weight, sum) = match (&f, &w) {
-        (Some(f), Some(w)) => (Some(f * w), (f * w).sum(..)),
-        (Some(one), None) | (None, Some(one)) => (Some(one.clone()), one.sum(..)),
-        (None, None) => (None, count),
+    let exact = |t: Tensor| t.convert(DType::F64);
+    let sum = match &weight {
+        Some(weight) => exact(weight.sum(..)),
+        None => Tensor::scalar(x.dim(1) as f64),
     };
-    let weighted = |x: &Tensor| match &weight {
-        Some(weight) => x * weight,
-        None => x.clone(),
-    };
-    let mean = weighted(&x).sum(cotangent::keep(1)) / &sum;
-    let divisor = match &w {
-        Some(w) if correction != 0.0 => {
-            let squares = weight.as_ref().map_or_else(|| w.sum(..), |both| (both * w).sum(..));
-            &sum - &(squares / &sum * correction)
+    let divisor = match (&weight, &w) {
+        (Some(weight), Some(w)) if correction != 0.0 => {
+            let sum = weight.sum(..);
+            exact(&sum - &((weight * w).sum(..) / &sum * correction))
         }
         _ => &sum - correction,
     };
+    let weighted = |x: &Tensor| match &weight {
+        Some(weight) => x * exact(weight.clone()),
+        None => x.clone(),
+    };
+    let mean = weighted(&x).sum(cotangent::keep(1)) / &sum;
     let deviation = x - mean;
     let product = weighted(&deviation).matmul(&deviation.t());
     Ok((product / divisor.maximum(0.0)).squeeze(..))

@@ -35,7 +35,10 @@ pub const TABLE: Table = &[
         let error = (x - t).abs();
         let square = error.square() * 0.5;
         let line = (&error - 0.5 * delta) * delta;
-        finish(a, weighted(a, error.less_equal(delta).select(square, line))?)
+        finish(
+            a,
+            weighted(a, error.less_equal(delta).select(square, line))?,
+        )
     }),
     (&["nn.functional.binary_cross_entropy"], |a| {
         let (x, t) = pair(a)?;
@@ -50,7 +53,10 @@ pub const TABLE: Table = &[
             Some(w) => (w - 1.0) * &t + 1.0,
             None => t.ones_like(),
         };
-        finish(a, weighted(a, (1.0 - &t) * &x - positive * x.log_sigmoid())?)
+        finish(
+            a,
+            weighted(a, (1.0 - &t) * &x - positive * x.log_sigmoid())?,
+        )
     }),
     (&["nn.functional.soft_margin_loss"], |a| {
         let (x, t) = pair(a)?;
@@ -60,7 +66,10 @@ pub const TABLE: Table = &[
         let (x, t) = pair(a)?;
         let margin = a.float_or(2, "margin", 1.0)?;
         let hinge = (margin - &x).relu();
-        finish(a, t.equal(1.0).select(0.0, hinge) + t.equal(-1.0).select(0.0, x))
+        finish(
+            a,
+            t.equal(1.0).select(0.0, hinge) + t.equal(-1.0).select(0.0, x),
+        )
     }),
     (&["nn.functional.kl_div"], |a| {
         let (x, t) = pair(a)?;
@@ -96,7 +105,10 @@ pub const TABLE: Table = &[
         let (x, t) = pair(a)?;
         let eps = a.float_or(usize::MAX, "eps", 1e-6)?;
         let var = a.tensor(2, "var")?;
-        let inner = x.shape().get(..x.rank().saturating_sub(1)).unwrap_or_default();
+        let inner = x
+            .shape()
+            .get(..x.rank().saturating_sub(1))
+            .unwrap_or_default();
         let var = match var.shape().dims() == inner && var.shape() != x.shape() && var.rank() > 0 {
             true => var.expand_dims(-1),
             false => var,
@@ -111,22 +123,38 @@ pub const TABLE: Table = &[
         finish(a, loss)
     }),
     (&["nn.functional.margin_ranking_loss"], |a| {
-        let (x, y, t) = (a.tensor(0, "input1")?, a.tensor(1, "input2")?, a.tensor(2, "target")?);
+        let (x, y, t) = (
+            a.tensor(0, "input1")?,
+            a.tensor(1, "input2")?,
+            a.tensor(2, "target")?,
+        );
         let margin = a.float_or(3, "margin", 0.0)?;
         finish(a, (t * (y - x) + margin).relu())
     }),
     (&["nn.functional.cosine_embedding_loss"], |a| {
-        let (x, y, t) = (a.tensor(0, "input1")?, a.tensor(1, "input2")?, a.tensor(2, "target")?);
+        let (x, y, t) = (
+            a.tensor(0, "input1")?,
+            a.tensor(1, "input2")?,
+            a.tensor(2, "target")?,
+        );
         let margin = a.float_or(3, "margin", 0.0)?;
         let d = t.rank();
         let eps = 1e-12;
         let size = |x: &Tensor| x.square().sum(d) + eps;
         let cosine = (&x * &y).sum(d) / (size(&x) * size(&y)).sqrt();
         let apart = (&cosine - margin).relu();
-        finish(a, t.equal(1.0).select(1.0 - cosine, t.equal(-1.0).select(apart, 0.0)))
+        finish(
+            a,
+            t.equal(1.0)
+                .select(1.0 - cosine, t.equal(-1.0).select(apart, 0.0)),
+        )
     }),
     (&["nn.functional.triplet_margin_loss"], |a| {
-        let (x, p, n) = (a.tensor(0, "anchor")?, a.tensor(1, "positive")?, a.tensor(2, "negative")?);
+        let (x, p, n) = (
+            a.tensor(0, "anchor")?,
+            a.tensor(1, "positive")?,
+            a.tensor(2, "negative")?,
+        );
         let margin = a.float_or(3, "margin", 1.0)?;
         let order = a.float_or(4, "p", 2.0)?;
         let eps = a.float_or(5, "eps", 1e-6)?;
@@ -150,7 +178,9 @@ pub const TABLE: Table = &[
         let classes = Classes::of(a, &x, a.known(1, "target")?, 2)?;
         one(classes.reduced(classes.nll(&x)?, how)?)
     }),
-    (&["nn.functional.cross_entropy"], |a| cross_entropy(a, &a.x()?, a.node(1, "target"), 2)),
+    (&["nn.functional.cross_entropy"], |a| {
+        cross_entropy(a, &a.x()?, a.node(1, "target"), 2)
+    }),
     (&["nn.functional.linear_cross_entropy"], |a| {
         let (x, weight) = (a.x()?, a.tensor(1, "linear_weight")?);
         let [out @ .., features] = weight.shape().dims() else {
@@ -160,7 +190,12 @@ pub const TABLE: Table = &[
         let logits = linear(&x, &weight.reshape([-1, *features as i64]), bias);
         let mut shape = x.shape().get(..x.rank() - 1).unwrap_or_default().to_vec();
         shape.extend_from_slice(out);
-        cross_entropy(a, &logits.reshape(as_i64(&shape)), a.node(2, "target"), usize::MAX)
+        cross_entropy(
+            a,
+            &logits.reshape(as_i64(&shape)),
+            a.node(2, "target"),
+            usize::MAX,
+        )
     }),
 ];
 
@@ -211,7 +246,12 @@ impl Classes {
         if class_axis < shape.len() {
             shape.remove(class_axis);
         }
-        Ok(Classes { shape, targets, weights, class_axis })
+        Ok(Classes {
+            shape,
+            targets,
+            weights,
+            class_axis,
+        })
     }
 
     /// The weight of each target, 0 where it is ignored.
@@ -294,7 +334,11 @@ fn multi_margin(a: &Args) -> Outs {
     let x = a.x()?;
     let power = a.int_or(2, "p", 1)?;
     let margin = a.float_or(3, "margin", 1.0)?;
-    let targets: Vec<i64> = a.known(1, "target")?.scalars().map(|s| s.to_i64()).collect();
+    let targets: Vec<i64> = a
+        .known(1, "target")?
+        .scalars()
+        .map(|s| s.to_i64())
+        .collect();
     let rows = x.reshape([targets.len() as i64, -1]);
     let classes = rows.dim(1);
     let index = integers(&[targets.len(), 1], targets.clone())?;
@@ -305,7 +349,10 @@ fn multi_margin(a: &Args) -> Outs {
         let of_row = targets.iter().map(|t| weights[*t as usize]).collect();
         terms = terms * numbers(&[targets.len(), 1], of_row)?;
     }
-    let others = targets.iter().flat_map(|t| (0..classes as i64).map(move |c| c != *t)).collect();
+    let others = targets
+        .iter()
+        .flat_map(|t| (0..classes as i64).map(move |c| c != *t))
+        .collect();
     let terms = bools(&[targets.len(), classes], others)?.select(terms, 0.0);
     let loss = terms.sum(1) / classes as f64;
     finish(a, if x.rank() < 2 { loss.reshape(()) } else { loss })
@@ -323,9 +370,8 @@ fn multilabel_margin(a: &Args) -> Outs {
     for row in numbers_of.chunks(classes.max(1)) {
         let chosen: Vec<i64> = row.iter().copied().take_while(|t| *t >= 0).collect();
         is.extend((0..classes as i64).map(|c| chosen.contains(&c)));
-        first.extend((0..classes as i64).map(|c| {
-            chosen.iter().filter(|t| **t == c).count() as f64
-        }));
+        first
+            .extend((0..classes as i64).map(|c| chosen.iter().filter(|t| **t == c).count() as f64));
     }
     let n = numbers_of.len() / classes.max(1);
     // [row, target j, other i]
@@ -334,5 +380,12 @@ fn multilabel_margin(a: &Args) -> Outs {
     let gap = rows.expand_dims(1) - rows.expand_dims(2) + 1.0;
     let terms = select(&other, gap.relu(), 0.0) * target;
     let loss = terms.sum([1, 2]) / classes as f64;
-    finish(a, if targets.rank() < 2 { loss.reshape(()) } else { loss })
+    finish(
+        a,
+        if targets.rank() < 2 {
+            loss.reshape(())
+        } else {
+            loss
+        },
+    )
 }

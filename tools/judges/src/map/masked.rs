@@ -48,15 +48,17 @@ pub const TABLE: Table = &[
     }),
     (&["masked.var"], |a| one(variance(a)?)),
     (&["masked.std"], |a| one(variance(a)?.sqrt())),
-    (&["masked.cumsum"], |a| {
-        along(a, 0.0, |x, d| x.cumsum(d))
+    (&["masked.cumsum"], |a| along(a, 0.0, |x, d| x.cumsum(d))),
+    (&["masked.cumprod"], |a| along(a, 1.0, |x, d| x.cumprod(d))),
+    (&["masked.softmax"], |a| {
+        along(a, f64::NEG_INFINITY, |x, d| x.softmax(d))
     }),
-    (&["masked.cumprod"], |a| {
-        along(a, 1.0, |x, d| x.cumprod(d))
+    (&["masked.log_softmax"], |a| {
+        along(a, f64::NEG_INFINITY, |x, d| x.log_softmax(d))
     }),
-    (&["masked.softmax"], |a| along(a, f64::NEG_INFINITY, |x, d| x.softmax(d))),
-    (&["masked.log_softmax"], |a| along(a, f64::NEG_INFINITY, |x, d| x.log_softmax(d))),
-    (&["masked.softmin"], |a| along(a, f64::INFINITY, |x, d| (-x).softmax(d))),
+    (&["masked.softmin"], |a| {
+        along(a, f64::INFINITY, |x, d| (-x).softmax(d))
+    }),
     (&["masked.logaddexp"], |a| {
         let (x, y) = (a.x()?, a.tensor(1, "other")?);
         let hidden = |x: Tensor, mask: &Node| match a.to_tensor(mask) {
@@ -71,7 +73,11 @@ pub const TABLE: Table = &[
 
 /// The element that changes no norm of this order.
 fn norm_fill(ord: f64) -> f64 {
-    if ord == f64::NEG_INFINITY { f64::INFINITY } else { 0.0 }
+    if ord == f64::NEG_INFINITY {
+        f64::INFINITY
+    } else {
+        0.0
+    }
 }
 
 /// The input with `value` where the mask hides it.

@@ -17,8 +17,8 @@ mod reduce;
 mod resample;
 mod scatter;
 mod shape;
-mod split;
 mod special;
+mod split;
 mod tools;
 mod unmapped;
 

@@ -26,7 +26,12 @@ pub const TABLE: Table = &[
         let norm = Norm::batch(&x, a.float_or(6, "eps", 1e-5)?).of(&x, None);
         let y = norm.scaled(a.opt_tensor(1, "weight")?, a.opt_tensor(2, "bias")?);
         let reserve = Tensor::zeros([0], DType::U8);
-        Ok(vec![y, norm.mean.ravel(), norm.inverse_std().ravel(), reserve])
+        Ok(vec![
+            y,
+            norm.mean.ravel(),
+            norm.inverse_std().ravel(),
+            reserve,
+        ])
     }),
     (&["nn.functional.instance_norm"], |a| {
         let x = a.x()?;
@@ -60,7 +65,11 @@ pub const TABLE: Table = &[
         let (weight, bias) = (a.opt_tensor(1, "weight")?, a.opt_tensor(2, "bias")?);
         let (y, norm) = group_norm(&x, groups, weight, bias, a.float(7, "eps")?)?;
         let shape = [x.dim(0), groups];
-        Ok(vec![y, norm.mean.reshape(shape), norm.inverse_std().reshape(shape)])
+        Ok(vec![
+            y,
+            norm.mean.reshape(shape),
+            norm.inverse_std().reshape(shape),
+        ])
     }),
     (&["nn.functional.rms_norm"], |a| {
         let x = a.x()?;
@@ -107,12 +116,20 @@ impl Norm {
     }
 
     fn over(x: &Tensor, dims: Dims, eps: f64) -> Norm {
-        Norm { dims, eps, x: x.clone(), mean: x.clone(), var: x.clone() }
+        Norm {
+            dims,
+            eps,
+            x: x.clone(),
+            mean: x.clone(),
+            var: x.clone(),
+        }
     }
 
     /// By statistics that are given, or those of `x` itself.
     fn of(mut self, x: &Tensor, given: Option<(Tensor, Tensor)>) -> Norm {
         (self.mean, self.var) = match given {
+            // A batch without examples may have any statistics.
+            Some(_) if x.rank() < 2 => (x.clone(), x.clone()),
             Some((mean, var)) => (channels(x, &mean), channels(x, &var)),
             None => (x.mean(&self.dims), x.var(&self.dims)),
         };
@@ -148,7 +165,9 @@ impl Norm {
 /// A vector laid along the channels of `x`.
 fn channels(x: &Tensor, v: &Tensor) -> Tensor {
     let mut shape = vec![1; x.rank()];
-    shape[1] = v.len();
+    if let Some(channels) = shape.get_mut(1) {
+        *channels = v.len();
+    }
     v.reshape(as_i64(&shape))
 }
 
@@ -174,7 +193,10 @@ fn native_batch_norm(a: &Args, given: Option<(Tensor, Tensor)>, training_at: usi
 
 /// The last dimensions, kept.
 fn trailing(x: &Tensor, count: usize) -> Dims {
-    Dims { axes: (x.rank().saturating_sub(count)..x.rank()).collect(), keep: true }
+    Dims {
+        axes: (x.rank().saturating_sub(count)..x.rank()).collect(),
+        keep: true,
+    }
 }
 
 fn layer(a: &Args, eps_at: usize) -> Res<Norm> {
@@ -191,7 +213,8 @@ fn group_norm(
     bias: Option<Tensor>,
     eps: f64,
 ) -> Res<(Tensor, Norm)> {
-    let grouped = x.reshape([x.dim(0) as i64, groups as i64, -1]);
+    let inner: usize = x.shape().iter().skip(1).product();
+    let grouped = x.reshape([x.dim(0), groups, inner / groups.max(1)]);
     let norm = Norm::over(&grouped, trailing(&grouped, 1), eps).of(&grouped, None);
     let mut y = norm.result().reshape(x.shape());
     if let Some(weight) = weight {

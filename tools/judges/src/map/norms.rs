@@ -17,7 +17,12 @@ pub const TABLE: Table = &[
         let x = converted(a)?;
         let dims = a.opt_ints(2, "dim")?.unwrap_or(vec![-2, -1]);
         let keep = a.bool_or(3, "keepdim", false)?;
-        one(matrix_norm(&x, &Order::of(a, 1, "ord", Order::Named("fro"))?, &dims, keep)?)
+        one(matrix_norm(
+            &x,
+            &Order::of(a, 1, "ord", Order::Named("fro"))?,
+            &dims,
+            keep,
+        )?)
     }),
     (&["linalg.norm"], linalg_norm),
     (&["norm"], norm),
@@ -38,14 +43,20 @@ pub const TABLE: Table = &[
         let x = a.x()?;
         let n = x.dim(0);
         let rows = |first: bool| {
-            (0..n).flat_map(move |i| (i + 1..n).map(move |j| if first { i } else { j })).collect()
+            (0..n)
+                .flat_map(move |i| (i + 1..n).map(move |j| if first { i } else { j }))
+                .collect()
         };
         let row = |rows: Vec<usize>| {
             let positions: Vec<Option<usize>> = rows.into_iter().map(Some).collect();
             pick_along(&x, 0, &positions, 0.0)
         };
         let difference = row(rows(true))? - row(rows(false))?;
-        one(vector_norm(&difference, a.float_or(1, "p", 2.0)?, &Dims::new(&[1], 2, false)?))
+        one(vector_norm(
+            &difference,
+            a.float_or(1, "p", 2.0)?,
+            &Dims::new(&[1], 2, false)?,
+        ))
     }),
     (&["nn.functional.pairwise_distance"], |a| {
         let (x, y) = (a.tensor(0, "x1")?, a.tensor(1, "x2")?);
@@ -78,7 +89,9 @@ pub const TABLE: Table = &[
         let limit = a.float(3, "maxnorm")?;
         let axes: Vec<usize> = (0..x.rank()).filter(|k| *k != d).collect();
         let norm = vector_norm(&x, p, &Dims { axes, keep: true });
-        let factor = norm.greater(limit).select((&norm + 1e-7).reciprocal() * limit, 1.0);
+        let factor = norm
+            .greater(limit)
+            .select((&norm + 1e-7).reciprocal() * limit, 1.0);
         one(x * factor)
     }),
 ];
@@ -118,13 +131,21 @@ pub fn distance(x: &Tensor, y: &Tensor, p: f64, eps: f64, keep: bool) -> Res<Ten
 
 fn matrix_norm(x: &Tensor, order: &Order, numbers: &[i64], keep: bool) -> Res<Tensor> {
     let [row, column] = numbers else {
-        return Err(Stop::Wrong(format!("expected two dimensions, found {numbers:?}")));
+        return Err(Stop::Wrong(format!(
+            "expected two dimensions, found {numbers:?}"
+        )));
     };
     let (row, column) = (dim(*row, x.rank())?, dim(*column, x.rank())?);
     let mut axes = vec![row, column];
     axes.sort_unstable();
-    let both = Dims { axes: axes.clone(), keep: false };
-    let inner = |d: usize| Dims { axes: vec![d], keep: true };
+    let both = Dims {
+        axes: axes.clone(),
+        keep: false,
+    };
+    let inner = |d: usize| Dims {
+        axes: vec![d],
+        keep: true,
+    };
     let result = match *order {
         Order::Named("fro") => x.norm(&both),
         Order::Named(name) => {
@@ -136,7 +157,11 @@ fn matrix_norm(x: &Tensor, order: &Order, numbers: &[i64], keep: bool) -> Res<Te
         Order::Number(p) => {
             let summed = if p.is_infinite() { column } else { row };
             let sums = x.abs().sum(&inner(summed));
-            if p > 0.0 { sums.max(&both) } else { sums.min(&both) }
+            if p > 0.0 {
+                sums.max(&both)
+            } else {
+                sums.min(&both)
+            }
         }
     };
     Ok(match keep {
@@ -149,7 +174,10 @@ fn matrix_norm(x: &Tensor, order: &Order, numbers: &[i64], keep: bool) -> Res<Te
 fn linalg_norm(a: &Args) -> Outs {
     let x = converted(a)?;
     let keep = a.bool_or(3, "keepdim", false)?;
-    let order = a.has(1, "ord").then(|| Order::of(a, 1, "ord", Order::Number(2.0))).transpose()?;
+    let order = a
+        .has(1, "ord")
+        .then(|| Order::of(a, 1, "ord", Order::Number(2.0)))
+        .transpose()?;
     let dims = a.opt_ints(2, "dim")?;
     let Some(order) = order else {
         let dims = Dims::new(&dims.unwrap_or_default(), x.rank(), keep)?;

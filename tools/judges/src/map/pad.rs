@@ -5,7 +5,9 @@ use super::tools::{one, pick_along};
 use crate::args::{Args, Outs, Stop};
 
 pub const TABLE: Table = &[
-    (&["constant_pad_nd"], |a| pad(a, "constant", a.float_or(2, "value", 0.0)?)),
+    (&["constant_pad_nd"], |a| {
+        pad(a, "constant", a.float_or(2, "value", 0.0)?)
+    }),
     (&["nn.functional.pad"], |a| {
         let mode = a.text_or(2, "mode", "constant")?;
         pad(a, mode, a.float_or(3, "value", 0.0)?)
@@ -17,7 +19,9 @@ fn pad(a: &Args, mode: &str, value: f64) -> Outs {
     let mut x = a.x()?;
     let widths = a.ints(1, "pad")?;
     for (k, pair) in widths.chunks(2).enumerate() {
-        let [low, high] = *pair else { return Err("expected pairs of widths".into()) };
+        let [low, high] = *pair else {
+            return Err("expected pairs of widths".into());
+        };
         if (low, high) == (0, 0) {
             continue;
         }

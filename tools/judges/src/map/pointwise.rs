@@ -71,7 +71,9 @@ pub const TABLE: Table = &[
     // The angle of a real number: 0 or pi.
     (&["angle"], |a| {
         let x = a.x()?;
-        let angle = x.less(0.0).select(x.full_like(std::f64::consts::PI), x.full_like(0.0));
+        let angle = x
+            .less(0.0)
+            .select(x.full_like(std::f64::consts::PI), x.full_like(0.0));
         one(x.is_nan().select(f64::NAN, angle))
     }),
     (&["add"], |a| {
@@ -110,7 +112,7 @@ pub const TABLE: Table = &[
             // A number stays one, so that the library sees a whole power.
             Node::Int(n) => one(x.pow(*n)),
             Node::Float(y) => one(x.pow(*y)),
-            _ => one(x.pow(a.tensor(1, "exponent")?)),
+            _ => one(x.pow(a.real(1, "exponent")?)),
         }
     }),
     (&["hypot"], |a| binary(a, |x, y| x.hypot(y))),
@@ -127,19 +129,20 @@ pub const TABLE: Table = &[
     (&["special.xlog1py"], |a| binary(a, |x, y| x.xlog1py(y))),
     (&["nextafter"], |a| binary(a, next_after)),
     (&["lerp"], |a| {
-        one(a.x()?.lerp(a.tensor(1, "end")?, a.tensor(2, "weight")?))
+        one(a.x()?.lerp(a.real(1, "end")?, a.real(2, "weight")?))
     }),
     (&["addcmul"], |a| {
         let value = a.float_or(3, "value", 1.0)?;
-        one(a.x()? + a.tensor(1, "tensor1")? * a.tensor(2, "tensor2")? * value)
+        one(a.x()? + a.real(1, "tensor1")? * a.real(2, "tensor2")? * value)
     }),
     (&["addcdiv"], |a| {
         let value = a.float_or(3, "value", 1.0)?;
-        one(a.x()? + a.tensor(1, "tensor1")? / a.tensor(2, "tensor2")? * value)
+        one(a.x()? + a.real(1, "tensor1")? / a.real(2, "tensor2")? * value)
     }),
     (&["clamp"], |a| {
         let x = a.x()?;
-        let (lo, hi) = (a.opt_tensor(1, "min")?, a.opt_tensor(2, "max")?);
+        let border = |at: usize, name: &str| a.has(at, name).then(|| a.real(at, name)).transpose();
+        let (lo, hi) = (border(1, "min")?, border(2, "max")?);
         one(match (lo, hi) {
             (Some(lo), Some(hi)) => x.clamp(lo, hi),
             (Some(lo), None) => at_least(&x, &lo),
@@ -147,11 +150,17 @@ pub const TABLE: Table = &[
             (None, None) => return Err("clamp without a border".into()),
         })
     }),
-    (&["clamp_min"], |a| one(at_least(&a.x()?, &a.tensor(1, "min")?))),
-    (&["clamp_max"], |a| one(at_most(&a.x()?, &a.tensor(1, "max")?))),
+    (&["clamp_min"], |a| {
+        one(at_least(&a.x()?, &a.real(1, "min")?))
+    }),
+    (&["clamp_max"], |a| {
+        one(at_most(&a.x()?, &a.real(1, "max")?))
+    }),
     // The condition stands between the two.
     (&["where"], |a| {
-        one(a.tensor(1, "condition")?.select(a.x()?, a.tensor(2, "other")?))
+        one(a
+            .tensor(1, "condition")?
+            .select(a.x()?, a.real(2, "other")?))
     }),
     (&["fill"], |a| {
         let value = a.tensor(1, "value")?;
@@ -162,7 +171,7 @@ pub const TABLE: Table = &[
 ];
 
 fn pair(a: &Args) -> Res<(Tensor, Tensor)> {
-    Ok((a.x()?, a.tensor(1, "other")?))
+    Ok((a.real(0, "input")?, a.real(1, "other")?))
 }
 
 fn binary(a: &Args, f: fn(&Tensor, &Tensor) -> Tensor) -> Outs {
@@ -207,11 +216,16 @@ fn next_after(x: &Tensor, y: &Tensor) -> Tensor {
     // A step from a power of two towards zero is half as long.
     let floor = size.log2().floor().exp2();
     let floor = floor.greater(&size).select(&floor * 0.5, &floor);
-    let floor = (&floor * 2.0).less_equal(&size).select(&floor * 2.0, &floor);
+    let floor = (&floor * 2.0)
+        .less_equal(&size)
+        .select(&floor * 2.0, &floor);
     let step = &floor * f64::EPSILON;
-    let step = (size.equal(&floor) & !away).select(&step * 0.5, &step).maximum(5e-324);
+    let step = (size.equal(&floor) & !away)
+        .select(&step * 0.5, &step)
+        .maximum(5e-324);
     let moved = x + &up.select(&step, &(-&step));
-    x.equal(y).select(y, (x.is_nan() | y.is_nan()).select(f64::NAN, moved))
+    x.equal(y)
+        .select(y, (x.is_nan() | y.is_nan()).select(f64::NAN, moved))
 }
 
 fn round(a: &Args) -> Outs {
@@ -243,7 +257,9 @@ fn frexp(a: &Args) -> Outs {
     let e = size.log2().floor() + 1.0;
     // The logarithm may be rounded over a whole number.
     let m = &size / &e.exp2();
-    let e = m.greater_equal(1.0).select(&e + 1.0, m.less(0.5).select(&e - 1.0, &e));
+    let e = m
+        .greater_equal(1.0)
+        .select(&e + 1.0, m.less(0.5).select(&e - 1.0, &e));
     let mantissa = &x / &e.exp2();
     Ok(vec![mantissa, e.convert(cotangent::DType::I32)])
 }

@@ -26,14 +26,30 @@ pub const TABLE: Table = &[
         let counts = Tensor::zeros([rows, space], x.dtype()).add_along_axis(&indices, &ones, 1);
         one(counts.reshape(x.shape()))
     }),
-    (&["nn.functional.adaptive_avg_pool1d"], |a| adaptive_avg_pool(a, 1)),
-    (&["nn.functional.adaptive_avg_pool2d"], |a| adaptive_avg_pool(a, 2)),
-    (&["nn.functional.adaptive_avg_pool3d"], |a| adaptive_avg_pool(a, 3)),
-    (&["nn.functional.adaptive_max_pool1d"], |a| adaptive_max_pool(a, 1)),
-    (&["nn.functional.adaptive_max_pool2d"], |a| adaptive_max_pool(a, 2)),
-    (&["nn.functional.adaptive_max_pool3d"], |a| adaptive_max_pool(a, 3)),
-    (&["nn.functional.fractional_max_pool2d"], |a| fractional_max_pool(a, 2)),
-    (&["nn.functional.fractional_max_pool3d"], |a| fractional_max_pool(a, 3)),
+    (&["nn.functional.adaptive_avg_pool1d"], |a| {
+        adaptive_avg_pool(a, 1)
+    }),
+    (&["nn.functional.adaptive_avg_pool2d"], |a| {
+        adaptive_avg_pool(a, 2)
+    }),
+    (&["nn.functional.adaptive_avg_pool3d"], |a| {
+        adaptive_avg_pool(a, 3)
+    }),
+    (&["nn.functional.adaptive_max_pool1d"], |a| {
+        adaptive_max_pool(a, 1)
+    }),
+    (&["nn.functional.adaptive_max_pool2d"], |a| {
+        adaptive_max_pool(a, 2)
+    }),
+    (&["nn.functional.adaptive_max_pool3d"], |a| {
+        adaptive_max_pool(a, 3)
+    }),
+    (&["nn.functional.fractional_max_pool2d"], |a| {
+        fractional_max_pool(a, 2)
+    }),
+    (&["nn.functional.fractional_max_pool3d"], |a| {
+        fractional_max_pool(a, 3)
+    }),
     (&["nn.functional.max_unpool1d"], |a| max_unpool(a, 1)),
     (&["nn.functional.max_unpool2d"], |a| max_unpool(a, 2)),
     (&["nn.functional.max_unpool3d"], |a| max_unpool(a, 3)),
@@ -45,7 +61,10 @@ fn options(a: &Args, n: usize, padding_at: usize) -> Res<(Vec<usize>, PoolOption
     let stride = per_dim(&a.opt_ints(2, "stride")?.unwrap_or_default(), n, &[])?;
     let padding = a.opt_ints(padding_at, "padding")?.unwrap_or_default();
     let padding = per_dim(&padding, n, &vec![0; n])?;
-    Ok((window, PoolOptions::default().stride(stride).padding(&padding[..])))
+    Ok((
+        window,
+        PoolOptions::default().stride(stride).padding(&padding[..]),
+    ))
 }
 
 fn avg_pool(a: &Args, n: usize) -> Outs {
@@ -69,7 +88,9 @@ fn max_pool(a: &Args, n: usize) -> Outs {
     }
     let (window, options) = options(a, n, 3)?;
     let dilation = per_dim(&a.opt_ints(4, "dilation")?.unwrap_or_default(), n, &[])?;
-    let options = options.dilation(dilation).ceil(a.bool_or(5, "ceil_mode", false)?);
+    let options = options
+        .dilation(dilation)
+        .ceil(a.bool_or(5, "ceil_mode", false)?);
     one(x.max_pool(window, &options))
 }
 
@@ -121,8 +142,11 @@ impl Windows {
         let space = x.shape().get(x.rank() - n..).unwrap_or_default().to_vec();
         let step = strides(&space);
         let result: Vec<usize> = self.0.iter().map(Vec::len).collect();
-        let width: usize =
-            self.0.iter().map(|w| w.iter().map(Vec::len).max().unwrap_or(0)).product();
+        let width: usize = self
+            .0
+            .iter()
+            .map(|w| w.iter().map(Vec::len).max().unwrap_or(0))
+            .product();
         let mut table = Vec::new();
         each_index(&result, |at| {
             let lists: Vec<&Vec<usize>> = at.iter().zip(&self.0).map(|(i, w)| &w[*i]).collect();
@@ -136,8 +160,9 @@ impl Windows {
         });
         let flat = flat_spatial(x, n);
         let (rows, cells) = (flat.dim(0), flat.dim(1));
-        let all: Vec<Option<usize>> =
-            (0..rows).flat_map(|r| table.iter().map(move |p| p.map(|p| r * cells + p))).collect();
+        let all: Vec<Option<usize>> = (0..rows)
+            .flat_map(|r| table.iter().map(move |p| p.map(|p| r * cells + p)))
+            .collect();
         let count: usize = result.iter().product();
         let seen = pick_or(&flat, &all, &[rows, count, width], f64::NEG_INFINITY)?;
         let place = seen.argmax(2).expand_dims(2);
@@ -162,7 +187,11 @@ fn output_sizes(a: &Args, x: &Tensor, n: usize) -> Res<Vec<usize>> {
         return Err(Stop::Wrong(format!("expected {n} sizes, found {sizes:?}")));
     }
     let own = |k: usize| x.dim(k as i64 - n as i64);
-    Ok(sizes.iter().enumerate().map(|(k, s)| s.unwrap_or_else(|| own(k))).collect())
+    Ok(sizes
+        .iter()
+        .enumerate()
+        .map(|(k, s)| s.unwrap_or_else(|| own(k)))
+        .collect())
 }
 
 fn adaptive_avg_pool(a: &Args, n: usize) -> Outs {
@@ -176,7 +205,9 @@ fn adaptive_max_pool(a: &Args, n: usize) -> Outs {
     let sizes = output_sizes(a, &x, n)?;
     let windows = sizes.iter().enumerate().map(|(k, size)| {
         let length = x.dim(k as i64 - n as i64);
-        (0..*size).map(|i| (i * length / size..((i + 1) * length).div_ceil(*size)).collect()).collect()
+        (0..*size)
+            .map(|i| (i * length / size..((i + 1) * length).div_ceil(*size)).collect())
+            .collect()
     });
     let (values, indices) = Windows(windows.collect()).largest(&x)?;
     Ok(match a.bool_or(2, "return_indices", false)? {
@@ -188,14 +219,18 @@ fn adaptive_max_pool(a: &Args, n: usize) -> Outs {
 /// Windows that begin at places which random numbers determine; only where those are given.
 fn fractional_max_pool(a: &Args, n: usize) -> Outs {
     let x = a.x()?;
-    let Node::Known(samples) = a.named("_random_samples") else { return random() };
+    let Node::Known(samples) = a.named("_random_samples") else {
+        return random();
+    };
     let window = per_dim(&a.ints(1, "kernel_size")?, n, &[])?;
     let sizes = match a.opt_ints(2, "output_size")? {
         Some(sizes) => per_dim(&sizes, n, &[])?,
         None => {
             let ratios = a.floats(3, "output_ratio")?;
             let ratio = |k: usize| ratios.get(k).or(ratios.first()).copied().unwrap_or(1.0);
-            (0..n).map(|k| (x.dim(k as i64 - n as i64) as f64 * ratio(k)) as usize).collect()
+            (0..n)
+                .map(|k| (x.dim(k as i64 - n as i64) as f64 * ratio(k)) as usize)
+                .collect()
         }
     };
     // One set of samples is for one image and channel; the dimensions come last first.
@@ -206,14 +241,23 @@ fn fractional_max_pool(a: &Args, n: usize) -> Outs {
     let (mut values, mut indices) = (Vec::new(), Vec::new());
     for image in 0..images {
         let windows = (0..n).map(|k| {
-            let u = samples_of.get(image * n + n - 1 - k).copied().unwrap_or(0.0);
+            let u = samples_of
+                .get(image * n + n - 1 - k)
+                .copied()
+                .unwrap_or(0.0);
             let length = x.dim(k as i64 - n as i64);
             let alpha = (length - window[k]) as f64 / (sizes[k] as f64 - 1.0);
-            let start = |i: usize| match i + 1 == sizes[k] {
-                true => length - window[k],
-                false => ((i as f64 + u) * alpha) as usize - (u * alpha) as usize,
+            // Truncation toward zero, as PyTorch does.
+            let start = |i: usize| {
+                if i + 1 == sizes[k] {
+                    return length - window[k];
+                }
+                let place = ((i as f64 + u) * alpha) as i64 - (u * alpha) as i64;
+                usize::try_from(place).unwrap_or(0)
             };
-            (0..sizes[k]).map(|i| (start(i)..start(i) + window[k]).collect()).collect()
+            (0..sizes[k])
+                .map(|i| (start(i)..start(i) + window[k]).collect())
+                .collect()
         });
         let one_image = flat.slice_axis(0, image..image + 1);
         let (value, index) = Windows(windows.collect()).largest(&one_image)?;
@@ -234,10 +278,20 @@ fn max_unpool(a: &Args, n: usize) -> Outs {
     let indices = a.known(1, "indices")?;
     let window = per_dim(&a.ints(2, "kernel_size")?, n, &[])?;
     let stride = per_dim(&a.opt_ints(3, "stride")?.unwrap_or_default(), n, &window)?;
-    let padding = per_dim(&a.opt_ints(4, "padding")?.unwrap_or_default(), n, &vec![0; n])?;
+    let padding = per_dim(
+        &a.opt_ints(4, "padding")?.unwrap_or_default(),
+        n,
+        &vec![0; n],
+    )?;
     let size = |k: usize| x.dim(k as i64 - n as i64);
     let space: Vec<usize> = match a.opt_ints(5, "output_size")? {
-        Some(sizes) => sizes.iter().rev().take(n).rev().map(|s| *s as usize).collect(),
+        Some(sizes) => sizes
+            .iter()
+            .rev()
+            .take(n)
+            .rev()
+            .map(|s| *s as usize)
+            .collect(),
         None => (0..n)
             .map(|k| ((size(k).max(1) - 1) * stride[k] + window[k]).saturating_sub(2 * padding[k]))
             .collect(),
@@ -251,7 +305,9 @@ fn max_unpool(a: &Args, n: usize) -> Outs {
     for (i, place) in indices.scalars().enumerate() {
         let place = place.to_i64() as usize;
         let row = i / width.max(1);
-        *last.get_mut(row * cells + place).ok_or("an index out of range")? = Some(i);
+        *last
+            .get_mut(row * cells + place)
+            .ok_or("an index out of range")? = Some(i);
     }
     let mut shape = x.shape().get(..x.rank() - n).unwrap_or_default().to_vec();
     shape.extend(space);

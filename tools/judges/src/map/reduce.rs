@@ -40,8 +40,12 @@ pub const TABLE: Table = &[
         let dims = Dims::of(a, &x, 1, 2)?;
         Ok(vec![x.min(&dims), x.max(&dims)])
     }),
-    (&["max"], |a| extreme(a, Tensor::maximum, |x| x.max(..), |x, d| x.argmax(d))),
-    (&["min"], |a| extreme(a, Tensor::minimum, |x| x.min(..), |x, d| x.argmin(d))),
+    (&["max"], |a| {
+        extreme(a, Tensor::maximum, |x| x.max(..), |x, d| x.argmax(d))
+    }),
+    (&["min"], |a| {
+        extreme(a, Tensor::minimum, |x| x.min(..), |x, d| x.argmin(d))
+    }),
     (&["var"], |a| Ok(vec![Moments::of(a)?.var()])),
     (&["std"], |a| Ok(vec![Moments::of(a)?.std()])),
     (&["var_mean"], |a| {
@@ -58,8 +62,12 @@ pub const TABLE: Table = &[
     }),
     (&["cumsum"], |a| cumulative(a, |x, d| x.cumsum(d))),
     (&["cumprod"], |a| cumulative(a, |x, d| x.cumprod(d))),
-    (&["logcumsumexp"], |a| cumulative(a, |x, d| triangle(x, d, f64::NEG_INFINITY).logsumexp(-1))),
-    (&["cummax"], |a| running(a, f64::NEG_INFINITY, |x| x.argmax(-1))),
+    (&["logcumsumexp"], |a| {
+        cumulative(a, |x, d| triangle(x, d, f64::NEG_INFINITY).logsumexp(-1))
+    }),
+    (&["cummax"], |a| {
+        running(a, f64::NEG_INFINITY, |x| x.argmax(-1))
+    }),
     (&["cummin"], |a| running(a, f64::INFINITY, |x| x.argmin(-1))),
     (&["trapezoid", "trapz"], |a| {
         let areas = trapezoids(a)?;
@@ -135,7 +143,11 @@ impl Moments {
         // `var(unbiased)` and `var(dim, unbiased, keepdim)`.
         if let Node::Bool(unbiased) = a.node(1, "") {
             let dims = Dims::new(&[], x.rank(), false)?;
-            return Ok(Moments { x, dims, correction: f64::from(u8::from(*unbiased)) });
+            return Ok(Moments {
+                x,
+                dims,
+                correction: f64::from(u8::from(*unbiased)),
+            });
         }
         let dims = Dims::of(a, &x, 1, 3)?;
         let correction = match (a.node(2, "unbiased"), a.named("correction")) {
@@ -143,7 +155,11 @@ impl Moments {
             (_, Node::Null) => 1.0,
             _ => a.float(usize::MAX, "correction")?,
         };
-        Ok(Moments { x, dims, correction })
+        Ok(Moments {
+            x,
+            dims,
+            correction,
+        })
     }
 
     fn mean(&self) -> Tensor {
@@ -246,10 +262,17 @@ fn diff(a: &Args) -> Outs {
     let x = a.x()?;
     let n = a.int_or(1, "n", 1)?;
     let d = dim(a.int_or(2, "dim", -1)?, x.rank())?;
+    if n == 0 {
+        return one(x);
+    }
     let mut parts: Vec<Tensor> = a.opt_tensor(3, "prepend")?.into_iter().collect();
     parts.push(x);
     parts.extend(a.opt_tensor(4, "append")?);
-    let mut x = if parts.len() > 1 { concat(&parts, d) } else { parts.remove(0) };
+    let mut x = if parts.len() > 1 {
+        concat(&parts, d)
+    } else {
+        parts.remove(0)
+    };
     for _ in 0..n {
         if x.dim(d) == 0 {
             break;
@@ -264,7 +287,10 @@ fn diff(a: &Args) -> Outs {
 fn gradient(a: &Args) -> Outs {
     let x = a.x()?;
     let dims = match a.opt_ints(usize::MAX, "dim")? {
-        Some(list) => list.iter().map(|d| dim(*d, x.rank())).collect::<Res<Vec<usize>>>()?,
+        Some(list) => list
+            .iter()
+            .map(|d| dim(*d, x.rank()))
+            .collect::<Res<Vec<usize>>>()?,
         None => (0..x.rank()).collect(),
     };
     let order = a.int_or(usize::MAX, "edge_order", 1)?;
@@ -293,7 +319,9 @@ fn gradient(a: &Args) -> Outs {
 fn difference_matrix(places: &[f64], order: i64) -> Res<Vec<f64>> {
     let n = places.len();
     if n < 2 || (order == 2 && n < 3) {
-        return Err(Stop::Wrong(format!("{n} places are too few for edge_order {order}")));
+        return Err(Stop::Wrong(format!(
+            "{n} places are too few for edge_order {order}"
+        )));
     }
     let mut m = vec![0.0; n * n];
     let step = |i: usize| places[i + 1] - places[i];

@@ -7,14 +7,21 @@ use super::tools::{along, one};
 use crate::args::{Args, Outs, Res, Stop};
 
 pub const TABLE: Table = &[
-    (&["nn.functional.interpolate", "nn.functional.upsample"], |a| {
-        let mode = a.text_or(3, "mode", "nearest")?;
-        let align = a.bool_or(4, "align_corners", false)?;
-        let smooth = a.bool_or(6, "antialias", false)?;
-        interpolate(a, mode, align, smooth)
+    (
+        &["nn.functional.interpolate", "nn.functional.upsample"],
+        |a| {
+            let mode = a.text_or(3, "mode", "nearest")?;
+            let align = a.bool_or(4, "align_corners", false)?;
+            let smooth = a.bool_or(6, "antialias", false)?;
+            interpolate(a, mode, align, smooth)
+        },
+    ),
+    (&["nn.functional.upsample_bilinear"], |a| {
+        interpolate(a, "bilinear", true, false)
     }),
-    (&["nn.functional.upsample_bilinear"], |a| interpolate(a, "bilinear", true, false)),
-    (&["nn.functional.upsample_nearest"], |a| interpolate(a, "nearest", false, false)),
+    (&["nn.functional.upsample_nearest"], |a| {
+        interpolate(a, "nearest", false, false)
+    }),
     (&["_upsample_bilinear2d_aa"], |a| upsample_aa(a, "bilinear")),
     (&["_upsample_bicubic2d_aa"], |a| upsample_aa(a, "bicubic")),
 ];
@@ -39,17 +46,26 @@ pub fn adaptive_means(x: &Tensor, sizes: &[usize]) -> Res<Tensor> {
 
 fn interpolate(a: &Args, mode: &str, align: bool, smooth: bool) -> Outs {
     let x = a.x()?;
-    let n = x.rank().checked_sub(2).ok_or("expected a batch and channels")?;
+    let n = x
+        .rank()
+        .checked_sub(2)
+        .ok_or("expected a batch and channels")?;
     let factors = match a.has(2, "scale_factor") {
         true => {
             let list = a.floats(2, "scale_factor")?;
-            Some(if list.len() == 1 { vec![list[0]; n] } else { list })
+            Some(if list.len() == 1 {
+                vec![list[0]; n]
+            } else {
+                list
+            })
         }
         false => None,
     };
     let length = |k: usize| x.dim(k + 2);
     let sizes: Vec<usize> = match &factors {
-        Some(f) => (0..n).map(|k| (length(k) as f64 * f[k]).floor() as usize).collect(),
+        Some(f) => (0..n)
+            .map(|k| (length(k) as f64 * f[k]).floor() as usize)
+            .collect(),
         None => super::tools::per_dim(&a.ints(1, "size")?, n, &[])?,
     };
     if mode == "area" {
@@ -60,7 +76,12 @@ fn interpolate(a: &Args, mode: &str, align: bool, smooth: bool) -> Outs {
     let mut y = x.clone();
     for k in 0..n {
         let factor = factors.as_ref().map(|f| f[k]).filter(|_| !recompute);
-        let step = Step { n: length(k), size: sizes[k], factor, align };
+        let step = Step {
+            n: length(k),
+            size: sizes[k],
+            factor,
+            align,
+        };
         y = along(&y, k + 2, sizes[k], step.weights(mode, smooth)?)?;
     }
     one(y)
@@ -70,7 +91,11 @@ fn upsample_aa(a: &Args, mode: &str) -> Outs {
     let x = a.x()?;
     let align = a.bool_or(2, "align_corners", false)?;
     let mut factors: Vec<Option<f64>> = match a.has(3, "scale_factors") {
-        true => a.floats(3, "scale_factors")?.into_iter().map(Some).collect(),
+        true => a
+            .floats(3, "scale_factors")?
+            .into_iter()
+            .map(Some)
+            .collect(),
         false => vec![None; 2],
     };
     for (k, name) in ["scales_h", "scales_w"].iter().enumerate() {
@@ -86,7 +111,12 @@ fn upsample_aa(a: &Args, mode: &str) -> Outs {
     };
     let mut y = x.clone();
     for k in 0..2 {
-        let step = Step { n: x.dim(k + 2), size: sizes[k], factor: factors[k], align };
+        let step = Step {
+            n: x.dim(k + 2),
+            size: sizes[k],
+            factor: factors[k],
+            align,
+        };
         y = along(&y, k + 2, sizes[k], step.weights(mode, true)?)?;
     }
     one(y)
@@ -132,15 +162,23 @@ impl Step {
                 // PyTorch computes these places in single precision.
                 "nearest" => add(i, (i as f32 * self.scale() as f32).floor() as i64, 1.0),
                 "nearest-exact" => {
-                    add(i, ((i as f32 + 0.5) * self.scale() as f32).floor() as i64, 1.0);
+                    add(
+                        i,
+                        ((i as f32 + 0.5) * self.scale() as f32).floor() as i64,
+                        1.0,
+                    );
                 }
                 "linear" | "bilinear" | "trilinear" if smooth => {
                     let hat = |x: f64| (1.0 - x.abs()).max(0.0);
-                    self.smooth(i, 2.0, hat).into_iter().for_each(|(j, w)| add(i, j, w));
+                    self.smooth(i, 2.0, hat)
+                        .into_iter()
+                        .for_each(|(j, w)| add(i, j, w));
                 }
                 "bicubic" if smooth => {
                     let filter = |x: f64| cubic(x, -0.5);
-                    self.smooth(i, 4.0, filter).into_iter().for_each(|(j, w)| add(i, j, w));
+                    self.smooth(i, 4.0, filter)
+                        .into_iter()
+                        .for_each(|(j, w)| add(i, j, w));
                 }
                 "linear" | "bilinear" | "trilinear" => {
                     let x = self.source(i).max(0.0);

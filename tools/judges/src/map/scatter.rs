@@ -29,13 +29,25 @@ pub const TABLE: Table = &[
         let x = a.x()?;
         let (positions, updates) = scattered(a, &x)?;
         let how = a.text_or(4, "reduce", "")?;
-        one(reduce(&x, &positions, &updates, how, a.bool_or(5, "include_self", true)?)?)
+        one(reduce(
+            &x,
+            &positions,
+            &updates,
+            how,
+            a.bool_or(5, "include_self", true)?,
+        )?)
     }),
     (&["index_reduce"], |a| {
         let x = a.x()?;
         let (positions, updates) = slices(a, &x)?;
         let how = a.text_or(4, "reduce", "")?;
-        one(reduce(&x, &positions, &updates, how, a.bool_or(5, "include_self", true)?)?)
+        one(reduce(
+            &x,
+            &positions,
+            &updates,
+            how,
+            a.bool_or(5, "include_self", true)?,
+        )?)
     }),
     (&["index_add"], |a| {
         let x = a.x()?;
@@ -70,7 +82,10 @@ pub const TABLE: Table = &[
             return Err("expected a list of indices".into());
         };
         let place = Place::of(x.shape(), items)?;
-        let values = a.tensor(2, "values")?.broadcast_to(&place.shape[..]).ravel();
+        let values = a
+            .tensor(2, "values")?
+            .broadcast_to(&place.shape[..])
+            .ravel();
         match a.bool_or(3, "accumulate", false)? {
             true => one(add(&x, &place.positions, &values)?),
             false => one(put(&x, &place.positions, &values)?),
@@ -80,7 +95,11 @@ pub const TABLE: Table = &[
         let x = a.x()?;
         let place = Place::clamped(x.shape(), a.node(2, "indices"))?;
         let values = a.tensor(1, "mask")?.select(a.tensor(3, "values")?, 0.0);
-        one(add(&x, &place.positions, &values.broadcast_to(&place.shape[..]).ravel())?)
+        one(add(
+            &x,
+            &place.positions,
+            &values.broadcast_to(&place.shape[..]).ravel(),
+        )?)
     }),
     (&["put"], |a| {
         let x = a.x()?;
@@ -174,7 +193,9 @@ fn add(x: &Tensor, positions: &[usize], updates: &Tensor) -> Res<Tensor> {
         return Ok(x.clone());
     }
     let index = integers(&[positions.len()], as_i64(positions))?;
-    Ok(x.ravel().index_add(&index, updates.ravel(), 0).reshape(x.shape()))
+    Ok(x.ravel()
+        .index_add(&index, updates.ravel(), 0)
+        .reshape(x.shape()))
 }
 
 /// `x` with updates in its place; of several for one place the last.
@@ -210,7 +231,10 @@ fn reduce(
     let n = x.len();
     let mut meets: Vec<Vec<usize>> = vec![Vec::new(); n];
     for (i, p) in positions.iter().enumerate() {
-        meets.get_mut(*p).ok_or("a position out of range")?.push(n + i);
+        meets
+            .get_mut(*p)
+            .ok_or("a position out of range")?
+            .push(n + i);
     }
     for (p, list) in meets.iter_mut().enumerate() {
         if include_self || list.is_empty() {

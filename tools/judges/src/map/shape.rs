@@ -7,8 +7,12 @@ use super::tools::{as_i64, bools, dim, each_index, one, pick, pick_along, pick_o
 use crate::args::{Args, Outs, Res, Stop, not_mapped};
 
 pub const TABLE: Table = &[
-    (&["reshape", "view", "view_copy"], |a| one(a.x()?.reshape(a.rest(1, "shape")?))),
-    (&["reshape_as", "view_as"], |a| one(a.x()?.reshape(a.tensor(1, "other")?.shape()))),
+    (&["reshape", "view", "view_copy"], |a| {
+        one(a.x()?.reshape(a.rest(1, "shape")?))
+    }),
+    (&["reshape_as", "view_as"], |a| {
+        one(a.x()?.reshape(a.tensor(1, "other")?.shape()))
+    }),
     (&["ravel"], |a| one(a.x()?.ravel())),
     (&["flatten"], |a| {
         let x = a.x()?;
@@ -34,7 +38,9 @@ pub const TABLE: Table = &[
     }),
     (&["squeeze", "squeeze_copy"], |a| {
         let x = a.x()?;
-        let Some(dims) = a.opt_ints(1, "dim")? else { return one(x.squeeze(..)) };
+        let Some(dims) = a.opt_ints(1, "dim")? else {
+            return one(x.squeeze(..));
+        };
         let mut axes = Vec::new();
         for d in dims {
             let d = dim(d, x.rank())?;
@@ -44,19 +50,26 @@ pub const TABLE: Table = &[
         }
         one(x.squeeze(axes))
     }),
-    (&["unsqueeze", "unsqueeze_copy"], |a| one(a.x()?.expand_dims(a.int(1, "dim")?))),
+    (&["unsqueeze", "unsqueeze_copy"], |a| {
+        one(a.x()?.expand_dims(a.int(1, "dim")?))
+    }),
     (&["expand", "expand_copy", "broadcast_to"], |a| {
         let x = a.x()?;
         let sizes = a.rest(1, "size")?;
         let new = sizes.len().saturating_sub(x.rank());
-        let shape = sizes.iter().enumerate().map(|(i, s)| match usize::try_from(*s) {
-            Ok(s) => s,
-            // -1: as it is.
-            Err(_) => x.dim(i.saturating_sub(new)),
-        });
+        let shape = sizes
+            .iter()
+            .enumerate()
+            .map(|(i, s)| match usize::try_from(*s) {
+                Ok(s) => s,
+                // -1: as it is.
+                Err(_) => x.dim(i.saturating_sub(new)),
+            });
         one(x.broadcast_to(shape.collect::<Vec<usize>>()))
     }),
-    (&["expand_as"], |a| one(a.x()?.broadcast_to(a.tensor(1, "other")?.shape()))),
+    (&["expand_as"], |a| {
+        one(a.x()?.broadcast_to(a.tensor(1, "other")?.shape()))
+    }),
     (&["broadcast_tensors"], |a| {
         let all = a.variadic_tensors()?;
         let mut sum = Tensor::zeros((), DType::F64);
@@ -65,18 +78,25 @@ pub const TABLE: Table = &[
         }
         Ok(all.iter().map(|t| t.broadcast_to(sum.shape())).collect())
     }),
-    (&["permute", "permute_copy"], |a| one(a.x()?.permute(a.rest(1, "dims")?))),
-    (&["transpose", "transpose_copy", "swapaxes", "swapdims"], |a| {
-        let x = a.x()?;
-        if x.rank() == 0 {
-            return one(x);
-        }
-        one(x.swapaxes(a.int(1, "dim0")?, a.int(2, "dim1")?))
+    (&["permute", "permute_copy"], |a| {
+        one(a.x()?.permute(a.rest(1, "dims")?))
     }),
+    (
+        &["transpose", "transpose_copy", "swapaxes", "swapdims"],
+        |a| {
+            let x = a.x()?;
+            if x.rank() == 0 {
+                return one(x);
+            }
+            one(x.swapaxes(a.int(1, "dim0")?, a.int(2, "dim1")?))
+        },
+    ),
     (&["t", "t_copy", "T", "H"], |a| one(a.x()?.transpose())),
     (&["mT", "mH"], |a| one(a.x()?.t())),
     (&["movedim", "moveaxis"], |a| {
-        one(a.x()?.moveaxis(a.ints(1, "source")?, a.ints(2, "destination")?))
+        one(a
+            .x()?
+            .moveaxis(a.ints(1, "source")?, a.ints(2, "destination")?))
     }),
     (&["atleast_1d"], |a| each(a, at_least_1d)),
     (&["atleast_2d"], |a| each(a, at_least_2d)),
@@ -100,7 +120,9 @@ pub const TABLE: Table = &[
         let x = a.x()?;
         let k = a.int_or(1, "k", 1)?.rem_euclid(4);
         let dims = a.opt_ints(2, "dims")?.unwrap_or(vec![0, 1]);
-        let [from, to] = dims[..] else { return Err("expected two dimensions".into()) };
+        let [from, to] = dims[..] else {
+            return Err("expected two dimensions".into());
+        };
         one(match k {
             0 => x,
             1 => x.flip(to).swapaxes(from, to),
@@ -154,11 +176,15 @@ pub const TABLE: Table = &[
             return one(x.slice_axis(0, 0..size.min(1)));
         }
         let starts: Vec<usize> = (0..=x.dim(d).saturating_sub(size)).step_by(step).collect();
-        let positions: Vec<Option<usize>> =
-            starts.iter().flat_map(|s| (*s..s + size).map(Some)).collect();
+        let positions: Vec<Option<usize>> = starts
+            .iter()
+            .flat_map(|s| (*s..s + size).map(Some))
+            .collect();
         let mut shape = x.shape().to_vec();
         shape.splice(d..=d, [starts.len(), size]);
-        one(pick_along(&x, d, &positions, 0.0)?.reshape(as_i64(&shape)).moveaxis(d + 1, -1))
+        one(pick_along(&x, d, &positions, 0.0)?
+            .reshape(as_i64(&shape))
+            .moveaxis(d + 1, -1))
     }),
     (&["sum_to_size"], |a| {
         let x = a.x()?;
@@ -172,14 +198,23 @@ pub const TABLE: Table = &[
     (&["diag"], |a| {
         let x = a.x()?;
         let offset = a.int_or(1, "diagonal", 0)?;
-        one(if x.rank() == 1 { x.diag(offset) } else { x.diagonal(offset, 0, 1) })
+        one(if x.rank() == 1 {
+            x.diag(offset)
+        } else {
+            x.diagonal(offset, 0, 1)
+        })
     }),
-    (&["diagflat"], |a| one(a.x()?.ravel().diag(a.int_or(1, "offset", 0)?))),
+    (&["diagflat"], |a| {
+        one(a.x()?.ravel().diag(a.int_or(1, "offset", 0)?))
+    }),
     (&["diag_embed"], |a| {
         let x = a.x()?;
         let matrices = x.diag(a.int_or(1, "offset", 0)?);
         let rank = matrices.rank();
-        let to = [dim(a.int_or(2, "dim1", -2)?, rank)?, dim(a.int_or(3, "dim2", -1)?, rank)?];
+        let to = [
+            dim(a.int_or(2, "dim1", -2)?, rank)?,
+            dim(a.int_or(3, "dim2", -1)?, rank)?,
+        ];
         one(matrices.moveaxis([-2, -1], to))
     }),
     (&["diagonal", "diagonal_copy"], |a| {
@@ -226,7 +261,9 @@ pub const TABLE: Table = &[
         let n = x.dim(0);
         let mut positions = Vec::new();
         each_index(&vec![n; r], |index| {
-            let rising = index.windows(2).all(|w| w[0] < w[1] || (replace && w[0] == w[1]));
+            let rising = index
+                .windows(2)
+                .all(|w| w[0] < w[1] || (replace && w[0] == w[1]));
             if rising {
                 positions.extend_from_slice(index);
             }
@@ -243,9 +280,10 @@ pub const TABLE: Table = &[
         let (batch, [c, h, w]) = image(&x)?;
         let y = x.reshape(as_i64(&[&batch[..], &[c / (r * r), r, r, h, w]].concat()));
         let b = batch.len();
-        let axes: Vec<usize> =
-            (0..b).chain([b, b + 3, b + 1, b + 4, b + 2]).collect();
-        one(y.permute(axes).reshape(as_i64(&[&batch[..], &[c / (r * r), h * r, w * r]].concat())))
+        let axes: Vec<usize> = (0..b).chain([b, b + 3, b + 1, b + 4, b + 2]).collect();
+        one(y
+            .permute(axes)
+            .reshape(as_i64(&[&batch[..], &[c / (r * r), h * r, w * r]].concat())))
     }),
     (&["nn.functional.pixel_unshuffle"], |a| {
         let x = a.x()?;
@@ -253,9 +291,10 @@ pub const TABLE: Table = &[
         let (batch, [c, h, w]) = image(&x)?;
         let y = x.reshape(as_i64(&[&batch[..], &[c, h / r, r, w / r, r]].concat()));
         let b = batch.len();
-        let axes: Vec<usize> =
-            (0..b).chain([b, b + 2, b + 4, b + 1, b + 3]).collect();
-        one(y.permute(axes).reshape(as_i64(&[&batch[..], &[c * r * r, h / r, w / r]].concat())))
+        let axes: Vec<usize> = (0..b).chain([b, b + 2, b + 4, b + 1, b + 3]).collect();
+        one(y
+            .permute(axes)
+            .reshape(as_i64(&[&batch[..], &[c * r * r, h / r, w / r]].concat())))
     }),
     (&["nn.functional.channel_shuffle"], |a| {
         let x = a.x()?;
@@ -273,15 +312,27 @@ fn each(a: &Args, f: fn(&Tensor) -> Tensor) -> Outs {
 }
 
 pub fn at_least_1d(x: &Tensor) -> Tensor {
-    if x.rank() == 0 { x.reshape([1]) } else { x.clone() }
+    if x.rank() == 0 {
+        x.reshape([1])
+    } else {
+        x.clone()
+    }
 }
 
 pub fn at_least_2d(x: &Tensor) -> Tensor {
-    if x.rank() < 2 { at_least_1d(x).expand_dims(0) } else { x.clone() }
+    if x.rank() < 2 {
+        at_least_1d(x).expand_dims(0)
+    } else {
+        x.clone()
+    }
 }
 
 pub fn at_least_3d(x: &Tensor) -> Tensor {
-    if x.rank() < 3 { at_least_2d(x).expand_dims(2) } else { x.clone() }
+    if x.rank() < 3 {
+        at_least_2d(x).expand_dims(2)
+    } else {
+        x.clone()
+    }
 }
 
 fn roll(x: &Tensor, shifts: &[i64], dims: &[i64]) -> Outs {
@@ -329,7 +380,9 @@ fn diagonal_scatter(a: &Args) -> Outs {
     each_index(&batch, |index| {
         let start: usize = index.iter().zip(&step).map(|(i, s)| i * s).sum();
         for i in 0..x.dim(d1) {
-            let Ok(j) = usize::try_from(i as i64 + offset) else { continue };
+            let Ok(j) = usize::try_from(i as i64 + offset) else {
+                continue;
+            };
             if j < x.dim(d2) {
                 places[start + i * step[d1] + j * step[d2]] = Some(next);
                 next += 1;
@@ -359,6 +412,9 @@ fn block_diag(a: &Args) -> Outs {
 fn image(x: &Tensor) -> Res<(Vec<usize>, [usize; 3])> {
     match x.shape().dims() {
         [batch @ .., c, h, w] => Ok((batch.to_vec(), [*c, *h, *w])),
-        _ => Err(Stop::Wrong(format!("expected three dimensions or more, found {}", x.shape()))),
+        _ => Err(Stop::Wrong(format!(
+            "expected three dimensions or more, found {}",
+            x.shape()
+        ))),
     }
 }

@@ -24,14 +24,18 @@ pub const TABLE: Table = &[
         one(x.less(0.0).select(f64::NEG_INFINITY, entropy))
     }),
     // The samples give the tensor first and the order second.
-    (&["polygamma", "special.polygamma"], |a| one(a.x()?.polygamma(a.int(1, "n")?))),
+    (&["polygamma", "special.polygamma"], |a| {
+        one(a.x()?.polygamma(a.int(1, "n")?))
+    }),
     (&["mvlgamma"], multivariate_lgamma),
     (&["logit"], |a| {
         let x = a.x()?;
         match a.has(1, "eps") {
             true => {
                 let eps = a.float(1, "eps")?;
-                one(x.clamp(eps, 1.0 - eps).logit())
+                // Above 1/2 the two borders have changed places, and the lower one counts first.
+                let high = x.greater(1.0 - eps).select(1.0 - eps, &x);
+                one(x.less(eps).select(eps, high).logit())
             }
             false => one(x.logit()),
         }

@@ -12,32 +12,58 @@ pub const TABLE: Table = &[
         let d = a.int_or(1, "dim", 0)?;
         join(a.tensors(0, "tensors")?, d)
     }),
-    (&["stack"], |a| one(stack(a.tensors(0, "tensors")?, a.int_or(1, "dim", 0)?))),
+    (&["stack"], |a| {
+        one(stack(a.tensors(0, "tensors")?, a.int_or(1, "dim", 0)?))
+    }),
     (&["hstack"], |a| {
         let all: Vec<Tensor> = a.tensors(0, "tensors")?.iter().map(at_least_1d).collect();
         let d = i64::from(all.first().is_some_and(|t| t.rank() > 1));
         join(all, d)
     }),
-    (&["vstack"], |a| join(a.tensors(0, "tensors")?.iter().map(at_least_2d).collect(), 0)),
-    (&["dstack"], |a| join(a.tensors(0, "tensors")?.iter().map(at_least_3d).collect(), 2)),
+    (&["vstack"], |a| {
+        join(
+            a.tensors(0, "tensors")?.iter().map(at_least_2d).collect(),
+            0,
+        )
+    }),
+    (&["dstack"], |a| {
+        join(
+            a.tensors(0, "tensors")?.iter().map(at_least_3d).collect(),
+            2,
+        )
+    }),
     (&["column_stack"], |a| {
         let columns = a.tensors(0, "tensors")?;
         let columns = columns
             .iter()
-            .map(|t| if t.rank() < 2 { t.reshape([t.len(), 1]) } else { t.clone() })
+            .map(|t| {
+                if t.rank() < 2 {
+                    t.reshape([t.len(), 1])
+                } else {
+                    t.clone()
+                }
+            })
             .collect();
         join(columns, 1)
     }),
-    (&["split", "unsafe_split", "split_with_sizes", "split_with_sizes_copy"], |a| {
-        let x = a.x()?;
-        let d = dim(a.int_or(2, "dim", 0)?, x.rank())?;
-        let sizes = match a.node(1, "split_size_or_sections") {
-            Node::Null => a.ints(1, "split_sizes")?,
-            Node::List(_) => a.ints(1, "split_size_or_sections")?,
-            _ => pieces(x.dim(d), a.size(1, "split_size_or_sections")?),
-        };
-        Ok(x.split(&to_sizes(&sizes)?, d))
-    }),
+    (
+        &[
+            "split",
+            "unsafe_split",
+            "split_with_sizes",
+            "split_with_sizes_copy",
+        ],
+        |a| {
+            let x = a.x()?;
+            let d = dim(a.int_or(2, "dim", 0)?, x.rank())?;
+            let sizes = match a.node(1, "split_size_or_sections") {
+                Node::Null => a.ints(1, "split_sizes")?,
+                Node::List(_) => a.ints(1, "split_size_or_sections")?,
+                _ => pieces(x.dim(d), a.size(1, "split_size_or_sections")?),
+            };
+            Ok(x.split(&to_sizes(&sizes)?, d))
+        },
+    ),
     (&["chunk", "unsafe_chunk"], |a| {
         let x = a.x()?;
         let d = dim(a.int_or(2, "dim", 0)?, x.rank())?;
@@ -53,7 +79,9 @@ pub const TABLE: Table = &[
     }),
     (&["vsplit"], |a| tensor_split(a, 0)),
     (&["dsplit"], |a| tensor_split(a, 2)),
-    (&["unbind", "unbind_copy"], |a| Ok(a.x()?.unbind(a.int_or(1, "dim", 0)?))),
+    (&["unbind", "unbind_copy"], |a| {
+        Ok(a.x()?.unbind(a.int_or(1, "dim", 0)?))
+    }),
     (&["narrow", "narrow_copy"], |a| {
         let x = a.x()?;
         let d = dim(a.int(1, "dim")?, x.rank())?;
@@ -72,7 +100,10 @@ pub const TABLE: Table = &[
     (&["select_scatter"], |a| {
         let x = a.x()?;
         let d = dim(a.int(2, "dim")?, x.rank())?;
-        one(x.set_at(&on_dim(d, Part::At(a.int(3, "index")?))[..], a.tensor(1, "src")?))
+        one(x.set_at(
+            &on_dim(d, Part::At(a.int(3, "index")?))[..],
+            a.tensor(1, "src")?,
+        ))
     }),
     (&["slice", "slice_copy"], |a| {
         let x = a.x()?;
@@ -99,7 +130,9 @@ fn pieces(length: usize, size: usize) -> Vec<i64> {
     if size == 0 || length == 0 {
         return vec![length as i64];
     }
-    (0..length.div_ceil(size)).map(|i| size.min(length - i * size) as i64).collect()
+    (0..length.div_ceil(size))
+        .map(|i| size.min(length - i * size) as i64)
+        .collect()
 }
 
 fn to_sizes(sizes: &[i64]) -> Res<Vec<usize>> {
@@ -114,7 +147,11 @@ fn tensor_split(a: &Args, d: i64) -> Outs {
     let x = a.x()?;
     let d = dim(d, x.rank())?;
     let n = x.dim(d) as i64;
-    let name = if a.has(1, "indices_or_sections") { "indices_or_sections" } else { "sections" };
+    let name = if a.has(1, "indices_or_sections") {
+        "indices_or_sections"
+    } else {
+        "sections"
+    };
     let count = match a.node(1, name) {
         Node::Int(count) => Some(*count),
         Node::Known(array) if array.rank() == 0 => Some(a.int(1, name)?),
@@ -122,7 +159,9 @@ fn tensor_split(a: &Args, d: i64) -> Outs {
         _ => None,
     };
     let ends: Vec<i64> = match count {
-        Some(count) => (1..count).map(|i| i * (n / count) + i.min(n % count)).collect(),
+        Some(count) => (1..count)
+            .map(|i| i * (n / count) + i.min(n % count))
+            .collect(),
         None => a.ints(1, name)?,
     };
     let mut outs = Vec::new();
@@ -148,5 +187,9 @@ fn range(start: Option<i64>, end: Option<i64>, step: i64) -> Part {
 /// The arguments `start`, `end` and `step` from a position on.
 fn slice(a: &Args, at: usize) -> Res<Part> {
     let end = |i: usize, name: &str| a.has(at + i, name).then(|| a.int(at + i, name)).transpose();
-    Ok(range(end(0, "start")?, end(1, "end")?, a.int_or(at + 2, "step", 1)?))
+    Ok(range(
+        end(0, "start")?,
+        end(1, "end")?,
+        a.int_or(at + 2, "step", 1)?,
+    ))
 }

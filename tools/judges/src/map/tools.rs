@@ -1,6 +1,6 @@
 //! What several families need: PyTorch's way to name dimensions, known numbers, moves of elements.
 
-use cotangent::{Array, AxisSet, Axes, Tensor};
+use cotangent::{Array, Axes, AxisSet, Tensor};
 
 use crate::args::{Args, Outs, Res, Stop};
 
@@ -39,7 +39,10 @@ impl Dims {
         let mut axes = if numbers.is_empty() {
             (0..rank).collect()
         } else {
-            numbers.iter().map(|d| dim(*d, rank)).collect::<Res<Vec<usize>>>()?
+            numbers
+                .iter()
+                .map(|d| dim(*d, rank))
+                .collect::<Res<Vec<usize>>>()?
         };
         axes.retain(|d| *d < rank);
         axes.sort_unstable();
@@ -49,7 +52,10 @@ impl Dims {
 
     /// The same dimensions, kept.
     pub fn kept(&self) -> Dims {
-        Dims { keep: true, axes: self.axes.clone() }
+        Dims {
+            keep: true,
+            axes: self.axes.clone(),
+        }
     }
 
     /// How many elements come together.
@@ -60,7 +66,10 @@ impl Dims {
 
 impl Axes for &Dims {
     fn resolve(&self, _: usize) -> Result<AxisSet, String> {
-        Ok(AxisSet { axes: self.axes.clone(), keep: self.keep })
+        Ok(AxisSet {
+            axes: self.axes.clone(),
+            keep: self.keep,
+        })
     }
 }
 
@@ -81,7 +90,10 @@ pub fn bools(shape: &[usize], values: Vec<bool>) -> Res<Tensor> {
 
 /// Positions as the library takes them.
 pub fn as_i64(positions: &[usize]) -> Vec<i64> {
-    positions.iter().map(|p| i64::try_from(*p).unwrap_or(i64::MAX)).collect()
+    positions
+        .iter()
+        .map(|p| i64::try_from(*p).unwrap_or(i64::MAX))
+        .collect()
 }
 
 /// A result whose element `i` is element `positions[i]` of `x` in row-major order.
@@ -112,7 +124,10 @@ pub fn pick_or(x: &Tensor, positions: &[Option<usize>], shape: &[usize], fill: f
 pub fn pick_along(x: &Tensor, axis: usize, positions: &[Option<usize>], fill: f64) -> Res<Tensor> {
     let mut shape = x.shape().to_vec();
     let Some(length) = shape.get_mut(axis) else {
-        return Err(Stop::Wrong(format!("no axis {axis} in shape {}", x.shape())));
+        return Err(Stop::Wrong(format!(
+            "no axis {axis} in shape {}",
+            x.shape()
+        )));
     };
     *length = positions.len();
     let known: Vec<usize> = positions.iter().map(|p| p.unwrap_or(0)).collect();
@@ -180,13 +195,19 @@ pub fn per_dim(list: &[i64], count: usize, default: &[usize]) -> Res<Vec<usize>>
         [] => Ok(default.to_vec()),
         [n] => Ok(vec![size(n)?; count]),
         many if many.len() == count => many.iter().map(size).collect(),
-        many => Err(Stop::Wrong(format!("expected {count} numbers, found {many:?}"))),
+        many => Err(Stop::Wrong(format!(
+            "expected {count} numbers, found {many:?}"
+        ))),
     }
 }
 
 /// The shape with dimensions set to 1.
 pub fn with_ones(shape: &[usize], axes: &[usize]) -> Vec<usize> {
-    shape.iter().enumerate().map(|(d, n)| if axes.contains(&d) { 1 } else { *n }).collect()
+    shape
+        .iter()
+        .enumerate()
+        .map(|(d, n)| if axes.contains(&d) { 1 } else { *n })
+        .collect()
 }
 
 /// The mean, the sum or all of a loss.

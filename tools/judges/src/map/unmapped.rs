@@ -72,5 +72,8 @@ pub fn reason(op: &str) -> String {
     REASONS
         .iter()
         .find(|(start, _)| op.starts_with(start))
-        .map_or_else(|| "nobody has written it yet".to_owned(), |(_, why)| (*why).to_owned())
+        .map_or_else(
+            || "nobody has written it yet".to_owned(),
+            |(_, why)| (*why).to_owned(),
+        )
 }

@@ -102,7 +102,7 @@ fn transpose_to_reshape(s: &Site) -> Option<Better> {
         Reshape {
             shape: s.ty.shape.clone(),
         },
-        &s.args,
+        s.args,
     )
 }
 

@@ -1,0 +1,293 @@
+//! `cotangent run`: a function of a file on given inputs.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use cotangent_array::{Array, npy, npz};
+use cotangent_graph::{Graph, Location, Op, Var, eval_op};
+
+use crate::failure::{Failure, failed, usage};
+use crate::graphs::{self, Source, type_of};
+use crate::{files, values};
+
+/// Runs a function and prints its results, or writes them to an npz file.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file of functions; `-` is standard input.
+    #[arg(value_name = "FILE.ct")]
+    file: PathBuf,
+    /// The function; the last one of the file if not given.
+    #[arg(long = "fn", value_name = "NAME")]
+    function: Option<String>,
+    /// An input: a number or nested brackets such as `x=[[1, 2], [3, 4]]`, or a file that ends in .npy.
+    #[arg(
+        long = "in",
+        value_name = "NAME=VALUE|FILE.npy",
+        allow_hyphen_values = true
+    )]
+    inputs: Vec<String>,
+    /// Inputs by name; `--in` goes before them. `-` is standard input.
+    #[arg(long, value_name = "IN.npz")]
+    npz: Option<PathBuf>,
+    /// Writes the results here, named out0, out1, ..., instead of printing them. `-` is standard output.
+    #[arg(long, value_name = "OUT.npz")]
+    out: Option<PathBuf>,
+    /// Stops at the first operation whose operands are finite and whose result is not, and names it.
+    #[arg(long)]
+    checked: bool,
+    /// Prints how long compiling and running took, on standard error.
+    #[arg(long)]
+    time: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let given = split_inputs(&args.inputs)?;
+    if args.npz.as_deref().is_some_and(files::is_standard) && files::is_standard(&args.file) {
+        return usage("only one of FILE.ct and --npz can be standard input");
+    }
+    let source = Source::read(&args.file)?;
+    let graph = source.function(args.function.as_deref())?;
+    for (name, _) in &given {
+        graphs::named(&graph, &[(*name).to_owned()])?;
+    }
+    let archive = match &args.npz {
+        Some(path) => read_npz(path)?,
+        None => HashMap::new(),
+    };
+    let inputs = gather(&graph, &given, &archive, args.npz.as_deref())?;
+    if let Some(out) = &args.out {
+        files::check_writable(out)?;
+    }
+
+    let outputs = if args.checked {
+        let start = Instant::now();
+        let outputs = checked(&source, &graph, &inputs)?;
+        if args.time {
+            eprintln!("run, checked: {}", seconds(start));
+        }
+        outputs
+    } else {
+        let start = Instant::now();
+        let program = cotangent_cpu::compile(&graph)?;
+        let compiled = seconds(start);
+        let start = Instant::now();
+        let outputs = program.run(&inputs)?;
+        if args.time {
+            eprintln!("compile: {compiled}\nrun: {}", seconds(start));
+        }
+        outputs
+    };
+
+    match &args.out {
+        Some(out) => files::write(out, &outputs_npz(&outputs)?),
+        None => outputs
+            .iter()
+            .try_for_each(|output| files::print(&format!("{output}\n"))),
+    }
+}
+
+/// The arrays of an npz file by name.
+pub fn read_npz(path: &Path) -> Result<HashMap<String, Array>, Failure> {
+    let arrays = npz::read(Cursor::new(files::read(path)?));
+    Ok(arrays
+        .map_err(|error| files::about(path, &error))?
+        .into_iter()
+        .collect())
+}
+
+fn outputs_npz(outputs: &[Array]) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let named = outputs
+        .iter()
+        .enumerate()
+        .map(|(i, output)| (format!("out{i}"), output));
+    npz::write(&mut bytes, named, npz::Compression::Stored)?;
+    Ok(bytes)
+}
+
+/// `NAME=VALUE` at the first `=`.
+fn split_inputs(inputs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
+    let mut given: Vec<(&str, &str)> = Vec::new();
+    for input in inputs {
+        let Some((name, value)) = input.split_once('=') else {
+            return usage(format!(
+                "--in {input}: expected NAME=VALUE or NAME=FILE.npy"
+            ));
+        };
+        if given.iter().any(|(other, _)| *other == name.trim()) {
+            return usage(format!("--in {input}: `{name}` is given twice"));
+        }
+        given.push((name.trim(), value));
+    }
+    Ok(given)
+}
+
+/// An array for each input of the graph.
+fn gather(
+    graph: &Graph,
+    given: &[(&str, &str)],
+    archive: &HashMap<String, Array>,
+    archive_name: Option<&Path>,
+) -> Result<Vec<Array>, Failure> {
+    let mut inputs = Vec::new();
+    for ((name, _), ty) in graph.inputs().iter().zip(graph.input_types()) {
+        let value = given.iter().find(|(other, _)| **other == **name);
+        let (array, from) = match (value, archive.get(&**name)) {
+            (Some((_, value)), _) if value.ends_with(".npy") => {
+                let path = Path::new(*value);
+                let array = npy::read(&files::read(path)?[..]);
+                (
+                    array.map_err(|error| files::about(path, &error))?,
+                    (*value).to_owned(),
+                )
+            }
+            (Some((_, value)), _) => match values::parse(value, &ty) {
+                Ok(array) => (array, String::new()),
+                Err(error) => return failed(format!("input `{name}: {ty}`: {error}")),
+            },
+            (None, Some(array)) => (
+                array.clone(),
+                archive_name.map(files::name).unwrap_or_default(),
+            ),
+            (None, None) => {
+                let inputs = graphs::inputs(graph);
+                return failed(format!(
+                    "no value for input `{name}` of `{}`; {inputs}",
+                    graph.name()
+                ));
+            }
+        };
+        let found = type_of(&array);
+        if found != ty {
+            return failed(format!(
+                "input `{name}`: expected {ty}, found {found} in {from}"
+            ));
+        }
+        inputs.push(array);
+    }
+    Ok(inputs)
+}
+
+fn seconds(start: Instant) -> String {
+    let seconds = start.elapsed().as_secs_f64();
+    if seconds < 1e-3 {
+        format!("{:.1} us", seconds * 1e6)
+    } else {
+        format!("{:.3} ms", seconds * 1e3)
+    }
+}
+
+/// Runs by the reference evaluator, operation by operation; fails at the first one that makes a value that is not
+/// finite out of finite ones.
+fn checked(source: &Source, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Failure> {
+    let outputs = watch(graph, inputs)?;
+    outputs.map_err(|fault| {
+        let (place, excerpt) = source.place(fault.location);
+        let at = if fault.index.is_empty() {
+            String::new()
+        } else {
+            format!(" at {:?}", fault.index)
+        };
+        Failure::Failed(format!(
+            "{place}: `{}` gives {}{at}, although its operands are finite\n{excerpt}",
+            fault.op, fault.value
+        ))
+    })
+}
+
+/// An operation that made a value that is not finite.
+struct Fault {
+    op: String,
+    location: Option<Location>,
+    value: String,
+    index: Vec<usize>,
+}
+
+/// The reference evaluator's walk, which knows of every operand whether it is finite; the observer of
+/// [`cotangent_graph::Evaluator`] sees results only. Calls nest at most 256 deep.
+fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, Failure> {
+    let mut values: Vec<Vec<Array>> = vec![Vec::new(); graph.equations().len()];
+    for ((_, var), array) in graph.inputs().iter().zip(inputs) {
+        values[var.index()] = vec![array.clone()];
+    }
+    let (last, live) = (graph.last_uses(), graph.live());
+    for (var, equation) in graph
+        .iter()
+        .filter(|(var, e)| live[var.index()] && !e.op.is_input())
+    {
+        let first = |var: &Var| values[var.index()].first();
+        let operands: Vec<&Array> = equation.args.iter().filter_map(first).collect();
+        let results = match &equation.op {
+            Op::Get(index) => {
+                let tuple = equation.args.first().map(|tuple| &values[tuple.index()]);
+                tuple
+                    .and_then(|tuple| tuple.get(*index))
+                    .cloned()
+                    .into_iter()
+                    .collect()
+            }
+            Op::Call(callee) => {
+                let inputs: Vec<Array> = operands.into_iter().cloned().collect();
+                match watch(&callee.0, &inputs)? {
+                    Ok(outputs) => outputs,
+                    fault => return Ok(fault),
+                }
+            }
+            op => {
+                let Some(ty) = equation.ty.tensor() else {
+                    return failed(format!("`{}` gives no array", op.name()));
+                };
+                let result = eval_op(op, &operands, ty).map_err(|error| {
+                    let at = equation
+                        .location
+                        .map(|at| format!("{at}: "))
+                        .unwrap_or_default();
+                    Failure::Failed(format!("{at}{}: {error}", op.name()))
+                })?;
+                if let Some((index, value)) = not_finite(&result)
+                    && !op.is_constant()
+                    && operands.iter().all(|operand| not_finite(operand).is_none())
+                {
+                    return Ok(Err(Fault {
+                        op: op.name().to_owned(),
+                        location: equation.location,
+                        value,
+                        index,
+                    }));
+                }
+                vec![result]
+            }
+        };
+        values[var.index()] = results;
+        for arg in equation
+            .args
+            .iter()
+            .filter(|arg| last[arg.index()] == var.index())
+        {
+            values[arg.index()] = Vec::new();
+        }
+    }
+    let outputs = graph
+        .outputs()
+        .iter()
+        .filter_map(|output| values[output.index()].first().cloned());
+    Ok(Ok(outputs.collect()))
+}
+
+/// The first element that is not finite, and where it stands.
+fn not_finite(array: &Array) -> Option<(Vec<usize>, String)> {
+    if !array.dtype().is_float() {
+        return None;
+    }
+    let flat = array.scalars().position(|x| !x.to_f64().is_finite())?;
+    let mut rest = flat;
+    let index = array.shape().strides().into_iter().map(|stride| {
+        let at = rest / stride.max(1);
+        rest %= stride.max(1);
+        at
+    });
+    Some((index.collect(), array.at(flat)?.to_string()))
+}

@@ -1,0 +1,362 @@
+//! `cotangent train`: fits a classifier or a regressor to a table, or to the digits that come with the crate.
+
+mod checkpoint;
+mod config;
+mod model;
+mod prepare;
+mod progress;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::ValueEnum;
+use cotangent::data::{self, Missing, Task};
+
+use crate::failure::{Failure, failed, usage};
+use crate::files;
+use checkpoint::{Checkpoint, Source};
+use config::Config;
+use model::{Model, Score};
+use prepare::Prepared;
+use progress::Progress;
+
+/// Trains a network on a table, or without arguments on the digits that come with the crate.
+///
+/// The same seed gives the same bits. Progress goes to standard error, the result to standard output.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = KEYS)]
+pub struct Args {
+    /// The table: .csv, .tsv (also .gz), .npy or .npz. A CSV file has a header if no cell of its first line is a
+    /// number, or if the target is a name.
+    #[arg(long, value_name = "FILE", requires = "target")]
+    data: Option<PathBuf>,
+    /// The column to learn: its name, or its number counted from 1.
+    #[arg(long, value_name = "NAME", requires = "data")]
+    target: Option<String>,
+    /// What to learn; if not given, classes where the target is text or few different whole numbers.
+    #[arg(long, value_enum)]
+    task: Option<Kind>,
+    /// Leaves out rows with missing values, which are an error otherwise.
+    #[arg(long)]
+    drop_missing: bool,
+    /// Settings in TOML; see below.
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// The seed; goes before that of the settings.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    seed: Option<u64>,
+    /// Writes the trained network here, as safetensors. Until it is trained, FILE.checkpoint holds the state after
+    /// every epoch.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+    /// Writes the state after every epoch here, and keeps it.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Goes on from a checkpoint as if nothing had happened; the file of --save stands for its FILE.checkpoint.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["data", "target", "task", "drop_missing", "config", "seed"]
+    )]
+    resume: Option<PathBuf>,
+    /// Makes the last line of standard output one JSON object: test_accuracy or test_rmse, epochs, steps, seconds,
+    /// seed.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Classify,
+    Regress,
+}
+
+/// What a file of settings may say, for the long help.
+const KEYS: &str = "Settings (TOML), with the values for the digits:
+  layers = [256, 128]         widths of the hidden layers
+  activation = \"relu\"         relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh
+  dropout = 0.4               share of hidden values left out while training
+  label_smoothing = 0.1       share of every label that is spread over all classes
+  loss = \"mse\"                mse, mae, huber: what a regression minimises
+  normalize = \"shared\"        columns, shared, none: mean 0 and deviation 1 for each column, for all together
+  dtype = \"f32\"               f32, f64
+  optimizer = \"sgd\"           sgd, adam, adamw, rmsprop
+  lr = 0.05                   the highest learning rate
+  momentum = 0.9              for sgd and rmsprop
+  nesterov = false            for sgd
+  weight_decay = 0.0001
+  schedule = \"cosine\"         constant, step, exponential, cosine, linear
+  warmup = 3.0                epochs over which the learning rate rises
+  decay_every = 1.0           epochs after which step and exponential multiply the rate by
+  decay_factor = 0.95
+  clip = 0.0                  largest norm of the gradient; 0 is no bound
+  epochs = 100
+  batch_size = 32
+  validation = 0.05           share of rows looked at after every epoch
+  test = 0.2                  share of rows held out to the end
+  seed = 0";
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let start = Instant::now();
+    for path in [&args.save, &args.checkpoint, &args.resume]
+        .into_iter()
+        .flatten()
+    {
+        if files::is_standard(path) {
+            return usage("--save, --checkpoint and --resume take files, not `-`");
+        }
+    }
+    let (found, mut job) = match &args.resume {
+        Some(path) => resume(path, args)?,
+        None => begin(args)?,
+    };
+    if job.save.is_some() && job.save == job.checkpoint {
+        return usage("--save and --checkpoint take different files");
+    }
+    for path in [&job.save, &job.checkpoint].into_iter().flatten() {
+        files::check_writable(path)?;
+    }
+    if let Some(checkpoint) = found {
+        job.take_over(checkpoint)?;
+    }
+    let score = job.train()?;
+    report(&job, score, start, args.json)
+}
+
+/// A training run: the data, the network and how far it is.
+struct Job {
+    source: Source,
+    config: Config,
+    prepared: Prepared,
+    model: Model,
+    state: model::State,
+    /// How many epochs are done.
+    epoch: u64,
+    save: Option<PathBuf>,
+    checkpoint: Option<PathBuf>,
+    /// The checkpoint goes when the network is saved.
+    temporary: bool,
+}
+
+/// A run from the start.
+fn begin(args: &Args) -> Result<(Option<Checkpoint>, Job), Failure> {
+    let source = Source {
+        path: args.data.clone(),
+        target: args.target.clone().unwrap_or_default(),
+        task: match args.task {
+            None => Task::Auto,
+            Some(Kind::Classify) => Task::Classify,
+            Some(Kind::Regress) => Task::Regress,
+        },
+        missing: if args.drop_missing {
+            Missing::Drop
+        } else {
+            Missing::Error
+        },
+    };
+    if source.path.is_none() && args.task == Some(Kind::Regress) {
+        return usage("the digits are classes; --task regress needs --data");
+    }
+    let text = match &args.config {
+        Some(path) => files::read_text(path)?,
+        None => String::new(),
+    };
+    let dataset = source.read()?;
+    let base = match source.path {
+        None => Config::digits(),
+        Some(_) => Config::table(dataset.rows()),
+    };
+    let name = args.config.as_deref().map(files::name).unwrap_or_default();
+    let mut config = base
+        .with(&text)
+        .or_else(|message| failed(format!("{name}: {message}")))?;
+    config.seed = args.seed.unwrap_or(config.seed);
+    let (checkpoint, temporary) = checkpoint_path(args.checkpoint.as_ref(), args.save.as_ref());
+    let job = Job::new(
+        source,
+        config,
+        &dataset,
+        args.save.clone(),
+        checkpoint,
+        temporary,
+    )?;
+    Ok((None, job))
+}
+
+/// A run from a checkpoint.
+fn resume(path: &Path, args: &Args) -> Result<(Option<Checkpoint>, Job), Failure> {
+    let path = checkpoint::locate(path);
+    let found = Checkpoint::read(&path)?;
+    let dataset = found.source.read()?;
+    let save = args.save.clone().or_else(|| found.save.clone());
+    // What was read is what is written again, unless other files are named.
+    let own = (!found.is_final)
+        .then_some(&path)
+        .filter(|_| args.save.is_none());
+    let (checkpoint, temporary) = match (&args.checkpoint, own) {
+        (None, Some(own)) => (
+            Some(own.clone()),
+            save.as_ref()
+                .is_some_and(|save| *own == checkpoint::beside(save)),
+        ),
+        (given, _) => checkpoint_path(given.as_ref(), save.as_ref()),
+    };
+    let job = Job::new(
+        found.source.clone(),
+        found.config.clone(),
+        &dataset,
+        save,
+        checkpoint,
+        temporary,
+    )?;
+    Ok((Some(found), job))
+}
+
+fn checkpoint_path(given: Option<&PathBuf>, save: Option<&PathBuf>) -> (Option<PathBuf>, bool) {
+    match (given, save) {
+        (Some(given), _) => (Some(given.clone()), false),
+        (None, Some(save)) => (Some(checkpoint::beside(save)), true),
+        (None, None) => (None, false),
+    }
+}
+
+impl Job {
+    fn new(
+        source: Source,
+        config: Config,
+        dataset: &data::Dataset,
+        save: Option<PathBuf>,
+        checkpoint: Option<PathBuf>,
+        temporary: bool,
+    ) -> Result<Job, Failure> {
+        let prepared = Prepared::new(dataset, &config)?;
+        let model = Model::new(&config, &prepared);
+        let state = model.init(config.seed)?;
+        Ok(Job {
+            source,
+            config,
+            prepared,
+            model,
+            state,
+            epoch: 0,
+            save,
+            checkpoint,
+            temporary,
+        })
+    }
+
+    /// Goes on where a checkpoint stopped.
+    fn take_over(&mut self, checkpoint: Checkpoint) -> Result<(), Failure> {
+        if checkpoint.fingerprint != self.prepared.fingerprint {
+            return failed("the data is not what the checkpoint was trained on");
+        }
+        self.epoch = checkpoint.epoch.min(self.config.epochs);
+        let left = self.epoch < self.config.epochs;
+        self.state = checkpoint.state(&self.state, left)?;
+        Ok(())
+    }
+
+    /// Trains to the end; the score on the test rows, if there are any.
+    fn train(&mut self) -> Result<Option<Score>, Failure> {
+        let Prepared { x, y, split, .. } = &self.prepared;
+        let size = self.config.batch_size;
+        let steps = split.train.len().div_ceil(size) as u64;
+        let schedule = self.config.schedule(steps);
+        self.write_checkpoint()?;
+        let mut progress = Progress::new(self.epoch, self.config.epochs, split.train.len());
+        while self.epoch < self.config.epochs {
+            let mut score = Score::default();
+            let seed = self.config.seed;
+            for (i, rows) in data::batches(&split.train, size, seed, self.epoch).enumerate() {
+                let step = self.epoch * steps + i as u64;
+                let rate = schedule.at(step);
+                let batch = (x.select_rows(&rows)?, y.select_rows(&rows)?);
+                score += self.model.step(&mut self.state, batch, rate, seed, step)?;
+                progress.rows(rows.len(), &score, &self.prepared);
+            }
+            if !score.loss().is_finite() {
+                progress.end();
+                return failed(format!(
+                    "the loss is no longer finite in epoch {}: try a smaller learning rate (lr) or a bound for the \
+                     gradient (clip)",
+                    self.epoch + 1
+                ));
+            }
+            let validation = self
+                .model
+                .score(&self.state.params, x, y, &split.validation)?;
+            self.epoch += 1;
+            progress.epoch(self.epoch, &score, validation.as_ref(), &self.prepared);
+            self.write_checkpoint()?;
+        }
+        progress.end();
+        let score = self.model.score(&self.state.params, x, y, &split.test)?;
+        if let Some(save) = &self.save {
+            files::write(save, &checkpoint::bytes(self, Some(score.as_ref()))?)?;
+            if let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.temporary) {
+                // The network is there: what is left of the checkpoint does no harm.
+                let _ = std::fs::remove_file(checkpoint);
+            }
+        }
+        Ok(score)
+    }
+
+    fn write_checkpoint(&self) -> Result<(), Failure> {
+        match &self.checkpoint {
+            Some(path) => files::write(path, &checkpoint::bytes(self, None)?),
+            None => Ok(()),
+        }
+    }
+
+    /// How many steps all epochs have.
+    fn steps(&self) -> u64 {
+        self.config.epochs
+            * self
+                .prepared
+                .split
+                .train
+                .len()
+                .div_ceil(self.config.batch_size) as u64
+    }
+}
+
+/// The result on standard output.
+fn report(job: &Job, score: Option<Score>, start: Instant, json: bool) -> Result<(), Failure> {
+    let seconds = start.elapsed().as_secs_f64();
+    let Job {
+        config, prepared, ..
+    } = job;
+    let name = if prepared.labels.is_some() {
+        "test_accuracy"
+    } else {
+        "test_rmse"
+    };
+    let value = score.as_ref().map(|score| score.result(prepared));
+    let mut text = match value {
+        Some(value) => {
+            format!(
+                "{} {value:.4} on {} held-out rows\n",
+                name.replace('_', " "),
+                prepared.split.test.len()
+            )
+        }
+        None => "no rows were held out to test on\n".to_owned(),
+    };
+    text.push_str(&format!(
+        "{} epochs, {} steps, {seconds:.1} s\n",
+        config.epochs,
+        job.steps()
+    ));
+    if json {
+        let object = serde_json::json!({
+            name: value,
+            "epochs": config.epochs,
+            "steps": job.steps(),
+            "seconds": seconds,
+            "seed": config.seed,
+        });
+        text.push_str(&format!("{object}\n"));
+    }
+    files::print(&text)
+}
