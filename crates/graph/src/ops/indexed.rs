@@ -99,7 +99,10 @@ impl Indexed {
                 0 => b.like(x, 0.0),
                 1 => b.like(x, 1.0),
                 n => {
-                    let p = b.indexed(Indexed::Powi, n.saturating_sub(1), x);
+                    let p = match n {
+                        2 => x,
+                        n => b.indexed(Indexed::Powi, n.saturating_sub(1), x),
+                    };
                     let n = b.like(x, n as f64);
                     b.mul(n, p)
                 }
