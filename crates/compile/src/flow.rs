@@ -40,6 +40,19 @@ pub enum Flow {
         /// How many operands are carried from step to step.
         carry: usize,
     },
+    /// Runs a loop forward, keeping its values, and then a plan backward for each step.
+    WhileBack {
+        /// Whether another step is run.
+        test: Arc<Plan>,
+        /// One step forward.
+        body: Arc<Plan>,
+        /// One step backward.
+        back: Arc<Plan>,
+        /// How many operands are carried forward.
+        carry: usize,
+        /// How many operands are carried backward.
+        moved: usize,
+    },
 }
 
 /// Where a flow keeps things in its working memory, as offsets from its start.
@@ -51,6 +64,10 @@ pub struct Layout {
     pub test: usize,
     /// All bytes; the arena of the plan that runs stands at the start.
     pub bytes: usize,
+    /// Where each carried value stands in what a `while_back` keeps of one step.
+    pub record: Vec<usize>,
+    /// The bytes that a `while_back` keeps of one step.
+    pub record_bytes: usize,
 }
 
 impl Flow {
@@ -68,6 +85,13 @@ impl Flow {
                 length: s.length,
                 reverse: s.reverse,
             },
+            (Region::WhileBack(w), [test, body, back]) => Flow::WhileBack {
+                test: test.clone(),
+                body: body.clone(),
+                back: back.clone(),
+                carry: w.carry,
+                moved: w.moved,
+            },
             (Region::While(w), [test, body]) => Flow::While {
                 test: test.clone(),
                 body: body.clone(),
@@ -83,6 +107,7 @@ impl Flow {
             Flow::Cond { .. } => "cond",
             Flow::Scan { .. } => "scan",
             Flow::While { .. } => "while",
+            Flow::WhileBack { .. } => "while_back",
         }
     }
 
@@ -92,6 +117,11 @@ impl Flow {
             Flow::Cond { then, otherwise } => vec![("then", then), ("otherwise", otherwise)],
             Flow::Scan { body, .. } => vec![("body", body)],
             Flow::While { test, body, .. } => vec![("test", test), ("body", body)],
+            Flow::WhileBack {
+                test, body, back, ..
+            } => {
+                vec![("test", test), ("body", body), ("back", back)]
+            }
         }
     }
 
@@ -108,6 +138,7 @@ impl Flow {
                 };
             }
             Flow::Scan { body, carry, .. } | Flow::While { body, carry, .. } => (body, *carry),
+            Flow::WhileBack { back, moved, .. } => (back, *moved),
         };
         let mut take = |bytes: usize| {
             let start = at;
@@ -119,11 +150,19 @@ impl Flow {
         let carry = carried
             .map(|t| [take(t.bytes()), take(t.bytes())])
             .collect();
-        Layout {
+        let mut layout = Layout {
             carry,
             test,
             bytes: at,
+            ..Layout::default()
+        };
+        if let Flow::WhileBack { body, .. } = self {
+            for t in &body.outputs {
+                layout.record.push(layout.record_bytes);
+                layout.record_bytes = layout.record_bytes.saturating_add(aligned(t.bytes()));
+            }
         }
+        layout
     }
 
     /// Sums a figure of the plans over the runs: a loop of unknown length counts one step.
@@ -132,6 +171,9 @@ impl Flow {
             Flow::Cond { then, otherwise } => of(then).max(of(otherwise)),
             Flow::Scan { body, length, .. } => of(body).saturating_mul(*length as u64),
             Flow::While { test, body, .. } => of(test).saturating_add(of(body)),
+            Flow::WhileBack {
+                test, body, back, ..
+            } => of(test).saturating_add(of(body)).saturating_add(of(back)),
         }
     }
 
@@ -194,6 +236,44 @@ impl Flow {
                     .collect();
                 expect(want == outs, "the results are those of the body")?;
                 carried(body, *carry)
+            }
+            Flow::WhileBack {
+                test,
+                body,
+                back,
+                carry,
+                moved,
+            } => {
+                let shared = carry.saturating_add(*moved);
+                let forward: Vec<TensorType> = args
+                    .iter()
+                    .take(*carry)
+                    .chain(args.iter().skip(shared))
+                    .cloned()
+                    .collect();
+                expect(
+                    types(&test.inputs) == forward,
+                    "the operands are those of the test",
+                )?;
+                expect(test.outputs == [flag], "the test gives a bool")?;
+                expect(
+                    types(&body.inputs) == forward,
+                    "the operands are those of the body",
+                )?;
+                expect(
+                    body.outputs.len() == *carry,
+                    "the body gives what is carried",
+                )?;
+                carried(body, *carry)?;
+                expect(
+                    types(&back.inputs) == args,
+                    "the operands are those of the way back",
+                )?;
+                expect(back.outputs == outs, "the way back gives the results")?;
+                expect(
+                    args.get(*carry..shared) == Some(&outs[..]),
+                    "cotangents keep their types",
+                )
             }
             Flow::While { test, body, carry } => {
                 expect(

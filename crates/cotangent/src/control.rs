@@ -1,8 +1,9 @@
 //! Control flow in traced functions: branches and loops written as closures.
 //!
 //! A closure is traced once, whatever the number of steps; tensors from around it may be used
-//! inside. All of them are differentiated in both modes and to any order, and batched; a
-//! [`while_loop`] runs forward and batched only, since its number of steps is not known before.
+//! inside. All of them are differentiated in both modes and batched, branches and loops of known
+//! length to any order. Reverse mode through a [`while_loop`] keeps the values of every step; its
+//! gradient has forward derivatives, but no reverse ones.
 //!
 //! ```
 //! use cotangent::{Function, Tensor, control};
@@ -120,7 +121,7 @@ pub fn fori_loop<C: Tree<Tensor>>(steps: usize, body: impl Fn(Tensor, C) -> C, i
 }
 
 /// Steps as long as a test holds, which gives a bool scalar. The number of steps is known only when
-/// the program runs, so this is differentiated in forward mode alone.
+/// the program runs; reverse mode keeps what is carried, step by step, in memory that grows.
 ///
 /// ```
 /// use cotangent::{Function, Tensor, control};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cotangent_compile::Flow;
 use smallvec::SmallVec;
 
+use crate::RunError;
 use crate::memory::{Frame, Run, Slot};
 use crate::program::Core;
 
@@ -27,6 +28,10 @@ pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places) -> Optio
         (Flow::Scan { .. }, [body]) => scan(flow, body.clone(), places),
         (Flow::While { .. }, [test, body]) => {
             Some(repeat(flow, test.clone(), body.clone(), places))
+        }
+        (Flow::WhileBack { .. }, [test, body, back]) => {
+            let bodies = [test.clone(), body.clone(), back.clone()];
+            Some(unwind(flow, bodies, places))
         }
         _ => None,
     }
@@ -136,6 +141,71 @@ fn repeat(flow: &Flow, test: Arc<Core>, body: Arc<Core>, places: Places) -> Run 
             k += 1;
         }
         for (from, (slot, bytes)) in inputs.iter().zip(&places.outs) {
+            copy(*from, frame.address(*slot), *bytes);
+        }
+        Ok(())
+    })
+}
+
+/// The most bytes that the steps of one loop may be kept in.
+const KEPT_LIMIT: usize = 1 << 32;
+
+fn unwind(flow: &Flow, [test, body, back]: [Arc<Core>; 3], places: Places) -> Run {
+    let layout = flow.layout();
+    let carry = layout.record.len();
+    let shared = carry + layout.carry.len();
+    let words = layout.record_bytes.div_ceil(8);
+    Box::new(move |frame| {
+        let arena = frame.address(places.scratch);
+        let flag = arena.wrapping_add(layout.test);
+        let args = addresses(frame, &places.args);
+        // The values before each step but the first, which stand in the operands. Words keep every
+        // dtype aligned; the memory moves when it grows, so addresses are taken anew.
+        let mut kept: Vec<u64> = Vec::new();
+        let mut steps = 0;
+        let state = |kept: &mut Vec<u64>, k: usize| -> Addresses {
+            if k == 0 {
+                return args[..carry].iter().copied().collect();
+            }
+            let start: *mut u8 = kept.as_mut_ptr().wrapping_add((k - 1) * words).cast();
+            layout
+                .record
+                .iter()
+                .map(|offset| start.wrapping_add(*offset))
+                .collect()
+        };
+        loop {
+            let mut inputs = state(&mut kept, steps);
+            inputs.extend_from_slice(&args[shared..]);
+            test.invoke(frame, arena, &inputs, &[flag])?;
+            if !is_true(flag) {
+                break;
+            }
+            let bytes = kept.len().saturating_add(words).saturating_mul(8);
+            if bytes > KEPT_LIMIT {
+                return Err(RunError::Memory { bytes });
+            }
+            kept.resize(kept.len() + words, 0);
+            let mut inputs = state(&mut kept, steps);
+            inputs.extend_from_slice(&args[shared..]);
+            let next = state(&mut kept, steps + 1);
+            body.invoke(frame, arena, &inputs, &next)?;
+            steps += 1;
+        }
+        let mut moved: Addresses = args[carry..shared].iter().copied().collect();
+        for k in (0..steps).rev() {
+            let mut inputs = state(&mut kept, k);
+            inputs.extend_from_slice(&moved);
+            inputs.extend_from_slice(&args[shared..]);
+            let next: Addresses = layout
+                .carry
+                .iter()
+                .map(|buffers| arena.wrapping_add(buffers[k % 2]))
+                .collect();
+            back.invoke(frame, arena, &inputs, &next)?;
+            moved = next;
+        }
+        for (from, (slot, bytes)) in moved.iter().zip(&places.outs) {
             copy(*from, frame.address(*slot), *bytes);
         }
         Ok(())

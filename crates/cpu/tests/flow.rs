@@ -94,6 +94,27 @@ fn branches_and_repetitions_run() {
 }
 
 #[test]
+fn a_repetition_runs_backward() {
+    let f = graph(
+        "fn test(x: f64[3], n: i64, a: f64[3]) -> bool { n < 7 }
+         fn step(x: f64[3], n: i64, a: f64[3]) -> (f64[3], i64) { (sin(x * a) + a, n + 1) }
+         fn f(x: f64[3], a: f64[3]) -> f64 {
+            let r = while(x, 0, a, test=test, body=step, carry=2); sum(get(r, index=0) * a) }",
+    );
+    let inputs = [Array::from([0.7, 0.1, -0.3]), Array::from([1.3, 0.9, 0.4])];
+    check(
+        &cotangent_transform::grad(&f, &[true, true]).unwrap(),
+        &inputs,
+    );
+    let mut moving = inputs.to_vec();
+    moving.extend(inputs.iter().cloned());
+    check(
+        &cotangent_transform::hvp(&f, &[true, true]).unwrap(),
+        &moving,
+    );
+}
+
+#[test]
 fn an_index_out_of_range_inside_a_loop_is_an_error() {
     let f = graph(
         "fn step(n: i64, x: f64[2]) -> (i64, f64) { (n + 1, x[n]) }

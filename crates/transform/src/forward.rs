@@ -17,7 +17,7 @@ use crate::regions;
 /// # Errors
 /// A choice that does not fit the inputs, or that names an input that is not a float.
 pub fn jvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
-    let (mut b, forward) = Forward::start(graph, wrt, "jvp")?;
+    let (mut b, forward) = Forward::start(graph, wrt, "jvp", false)?;
     let mut outputs = forward.values(graph);
     for (o, value) in graph.outputs().iter().zip(forward.values(graph)) {
         if is_float(&b.tensor(value)) {
@@ -36,6 +36,9 @@ pub(crate) struct Forward {
     pub(crate) tangents: Vec<Option<Var>>,
     /// The tangent inputs, in order of the chosen inputs.
     pub(crate) seeds: Vec<Var>,
+    /// Whether the tangents are to be a linear part that can be taken out or transposed; values and
+    /// tangents then share nothing but what is known without the tangents.
+    split: bool,
     /// The results of calls: their components and the tangents of these.
     parts: HashMap<Var, Vec<(Var, Option<Var>)>>,
 }
@@ -46,9 +49,10 @@ impl Forward {
         graph: &Graph,
         wrt: &[bool],
         suffix: &str,
+        split: bool,
     ) -> Result<(Builder, Forward), TransformError> {
         let finite = vec![true; wrt.len()];
-        Forward::start_with(graph, wrt, suffix, &finite, &finite)
+        Forward::start_with(graph, wrt, suffix, split, &finite, &finite)
     }
 
     /// The same where only some inputs, and only the tangents of some, are known to be finite, as
@@ -57,6 +61,7 @@ impl Forward {
         graph: &Graph,
         wrt: &[bool],
         suffix: &str,
+        split: bool,
         finite: &[bool],
         finite_tangents: &[bool],
     ) -> Result<(Builder, Forward), TransformError> {
@@ -82,7 +87,7 @@ impl Forward {
             seeds.push(seed);
             tangents[i] = Some(seed);
         }
-        let mut forward = Forward::walk(&mut b, graph, &inputs, &tangents)?;
+        let mut forward = Forward::walk(&mut b, graph, &inputs, &tangents, split)?;
         forward.seeds = seeds;
         Ok((b, forward))
     }
@@ -93,6 +98,7 @@ impl Forward {
         graph: &Graph,
         inputs: &[Var],
         input_tangents: &[Option<Var>],
+        split: bool,
     ) -> Result<Forward, TransformError> {
         let n = graph.equations().len();
         let mut f = Forward {
@@ -100,6 +106,7 @@ impl Forward {
             to: vec![Var::from_index(0); n],
             tangents: vec![None; n],
             seeds: Vec::new(),
+            split,
             parts: HashMap::new(),
         };
         for (((_, v), input), tangent) in graph.inputs().iter().zip(inputs).zip(input_tangents) {
@@ -137,7 +144,7 @@ impl Forward {
         let args: Vec<Var> = e.args.iter().map(|a| self.to[a.index()]).collect();
         let tangents: Vec<Option<Var>> = e.args.iter().map(|a| self.tangents[a.index()]).collect();
         if e.op.callees().next().is_some() {
-            let results = regions::forward(b, &e.op, &args, &tangents)?;
+            let results = regions::forward(b, &e.op, &args, &tangents, self.split)?;
             if let ([(value, tangent)], Some(_)) = (&results[..], e.ty.tensor()) {
                 self.to[v.index()] = *value;
                 self.tangents[v.index()] = *tangent;

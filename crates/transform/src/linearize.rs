@@ -41,7 +41,7 @@ pub(crate) fn linearize_call(
     finite: &[bool],
     finite_tangents: &[bool],
 ) -> Result<Linearized, TransformError> {
-    let (b, forward) = Forward::start_with(graph, wrt, "joint", finite, finite_tangents)?;
+    let (b, forward) = Forward::start_with(graph, wrt, "joint", true, finite, finite_tangents)?;
     let values = forward.values(graph);
     let moved: Vec<Option<Var>> = graph
         .outputs()

@@ -67,7 +67,7 @@ fn reverse(
     seed: Seed,
     values_too: bool,
 ) -> Result<Graph, TransformError> {
-    let (mut b, forward) = Forward::start(graph, wrt, suffix)?;
+    let (mut b, forward) = Forward::start(graph, wrt, suffix, true)?;
     let values = forward.values(graph);
     let joint = b.graph().clone();
     let linear = dependents(&joint, &forward.seeds);

@@ -2,7 +2,7 @@
 
 use cotangent_array::Array;
 use cotangent_graph::{Graph, eval, parse, print};
-use cotangent_transform::{Mode, grad, hessian, hvp, jacobian, jvp, vjp, vmap};
+use cotangent_transform::{Mode, grad, hessian, hvp, jacobian, jvp, vmap};
 
 fn graph(text: &str) -> Graph {
     match parse(text) {
@@ -230,5 +230,57 @@ fn a_while_runs_forward_and_batched() {
         run(&batched, &[x, Array::scalar(3.0)]),
         [[27.0, 15.0, 20.0], [3.0, 1.0, 0.0]]
     );
-    assert!(vjp(&f, &[true, true]).is_err());
+}
+
+#[test]
+fn a_while_runs_backward() {
+    // Four steps for the values below, so the unrolled function is the same around them.
+    let loops = "fn test(x: f64, n: i64, a: f64) -> bool { n < 4 }
+        fn step(x: f64, n: i64, a: f64) -> (f64, i64) { (sin(x * a) + a, n + 1) }
+        fn f(x: f64, a: f64) -> f64 {
+            let r = while(x, 0, a, test=test, body=step, carry=2); get(r, index=0) * a }";
+    let mut plain = "fn f(x: f64, a: f64) -> f64 { let x0 = x;".to_owned();
+    for k in 0..4 {
+        plain += &format!("let x{} = sin(x{k} * a) + a;", k + 1);
+    }
+    let (f, g) = (graph(loops), graph(&(plain + "x4 * a }")));
+    let inputs = [Array::scalar(0.7), Array::scalar(1.3)];
+    let wrt = [true, true];
+    let pair = |d: &dyn Fn(&Graph) -> Graph, inputs: &[Array]| {
+        close(&run(&d(&f), inputs), &run(&d(&g), inputs));
+    };
+    pair(&|h| grad(h, &wrt).unwrap(), &inputs);
+    let mut moving = inputs.to_vec();
+    moving.extend([Array::scalar(0.2), Array::scalar(-0.6)]);
+    pair(&|h| hvp(h, &wrt).unwrap(), &moving);
+    pair(&|h| hessian(h, &wrt).unwrap(), &inputs);
+    let third = |h: &Graph| jvp(&hvp(h, &wrt).unwrap(), &[true; 4]).unwrap();
+    let mut twice = moving.clone();
+    twice.extend(moving);
+    pair(&third, &twice);
+    let both = [
+        Array::vector(vec![0.7, -0.4]),
+        Array::vector(vec![1.3, 0.8]),
+    ];
+    pair(
+        &|h| vmap(&grad(h, &wrt).unwrap(), &[Some(0), Some(0)], 2).unwrap(),
+        &both,
+    );
+}
+
+#[test]
+fn a_while_that_never_runs_passes_cotangents_through() {
+    let f = graph(
+        "fn test(x: f64) -> bool { x > 1.0 }
+         fn step(x: f64) -> f64 { x * 0.5 }
+         fn f(x: f64) -> f64 { while(x, test=test, body=step) * 3.0 }",
+    );
+    let df = grad(&f, &[true]).unwrap();
+    assert_eq!(run(&df, &[Array::scalar(0.5)]), [[3.0]]);
+    assert_eq!(run(&df, &[Array::scalar(3.0)]), [[0.75]]);
+    let batched = vmap(&df, &[Some(0)], 3).unwrap();
+    assert_eq!(
+        run(&batched, &[Array::vector(vec![0.5, 3.0, 1.5])]),
+        [[3.0, 0.75, 1.5]]
+    );
 }

@@ -19,6 +19,8 @@ pub enum Region {
     Scan(Scan),
     /// See [`While`].
     While(While),
+    /// See [`WhileBack`].
+    WhileBack(WhileBack),
 }
 
 /// One of two graphs, by a condition that is known when the program runs.
@@ -69,6 +71,27 @@ pub struct While {
     pub carry: usize,
 }
 
+/// A loop run forward and then backward: the transpose of a [`While`] in its tangents.
+///
+/// Operands: `carry` initial values, `moved` cotangents, then values that all steps share. First the
+/// steps run as those of a `while` do, and the values before each one are kept: this is the only
+/// memory that is not planned ahead. Then `back` runs once for each step, from the last to the
+/// first; it takes the kept values, the cotangents and the shared values and gives the next
+/// cotangents. Results: the last cotangents.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct WhileBack {
+    /// Whether another step is run.
+    pub test: Callee,
+    /// One step forward.
+    pub body: Callee,
+    /// One step backward.
+    pub back: Callee,
+    /// How many values are carried forward.
+    pub carry: usize,
+    /// How many cotangents are carried backward.
+    pub moved: usize,
+}
+
 impl Region {
     /// The name, documentation, derivative and convention of every operation.
     pub const ALL: &'static [(&'static str, &'static str, &'static str, &'static str)] = &[
@@ -90,6 +113,12 @@ impl Region {
             "a loop over values and tangents together; the number of steps has no derivative",
             "",
         ),
+        (
+            "while_back",
+            "A loop run forward, its values kept, and then backward: while_back(carry.., moved.., shared.., test=f, body=g, back=h, carry=1, moved=1).",
+            "forward mode only: a loop over values and tangents together, forward and backward",
+            "",
+        ),
     ];
 
     /// The name in texts.
@@ -98,6 +127,7 @@ impl Region {
             Region::Cond(_) => "cond",
             Region::Scan(_) => "scan",
             Region::While(_) => "while",
+            Region::WhileBack(_) => "while_back",
         }
     }
 
@@ -107,6 +137,9 @@ impl Region {
             Region::Cond(c) => vec![("then", &c.then), ("otherwise", &c.otherwise)],
             Region::Scan(s) => vec![("body", &s.body)],
             Region::While(w) => vec![("test", &w.test), ("body", &w.body)],
+            Region::WhileBack(w) => {
+                vec![("test", &w.test), ("body", &w.body), ("back", &w.back)]
+            }
         }
     }
 
@@ -126,6 +159,9 @@ impl Region {
                 out
             }
             Region::While(w) => vec![("carry", w.carry.to_value())],
+            Region::WhileBack(w) => {
+                vec![("carry", w.carry.to_value()), ("moved", w.moved.to_value())]
+            }
         }
     }
 
@@ -168,6 +204,18 @@ impl Region {
                     reverse,
                 })
             }
+            "while_back" => {
+                let (test, body, back) = (callee("test")?, callee("body")?, callee("back")?);
+                let carry = numbers.take("carry")?.unwrap_or(body.0.outputs().len());
+                let moved = numbers.take("moved")?.unwrap_or(back.0.outputs().len());
+                Region::WhileBack(WhileBack {
+                    test,
+                    body,
+                    back,
+                    carry,
+                    moved,
+                })
+            }
             _ => {
                 let (test, body) = (callee("test")?, callee("body")?);
                 let carry = numbers.take("carry")?.unwrap_or(body.0.outputs().len());
@@ -177,7 +225,7 @@ impl Region {
         if let Some(other) = callees.keys().next() {
             type_error!("unknown attribute `{other}`");
         }
-        numbers.finish(&["carry", "scanned", "length", "reverse"])?;
+        numbers.finish(&["carry", "scanned", "length", "reverse", "moved"])?;
         Ok(region)
     }
 
@@ -192,6 +240,7 @@ impl Region {
             }
             Region::Scan(s) => input(&s.body, position),
             Region::While(w) => input(&w.body, position),
+            Region::WhileBack(w) => input(&w.back, position),
         }
     }
 
@@ -217,6 +266,12 @@ impl Region {
                 body: f(&w.body)?,
                 carry: w.carry,
             }),
+            Region::WhileBack(w) => Region::WhileBack(WhileBack {
+                test: f(&w.test)?,
+                body: f(&w.body)?,
+                back: f(&w.back)?,
+                ..w.clone()
+            }),
         })
     }
 
@@ -226,6 +281,7 @@ impl Region {
             Region::Cond(c) => c.then.0.inputs().len() + 1,
             Region::Scan(s) => s.body.0.inputs().len(),
             Region::While(w) => w.body.0.inputs().len(),
+            Region::WhileBack(w) => w.back.0.inputs().len(),
         })
     }
 
@@ -235,6 +291,7 @@ impl Region {
             Region::Cond(c) => c.infer(args),
             Region::Scan(s) => s.infer(args),
             Region::While(w) => w.infer(args),
+            Region::WhileBack(w) => w.infer(args),
         }
     }
 
@@ -244,6 +301,10 @@ impl Region {
             Region::Cond(c) => c.then.0.cost().max(c.otherwise.0.cost()),
             Region::Scan(s) => s.body.0.cost().saturating_mul(s.length as u64),
             Region::While(w) => w.test.0.cost().saturating_add(w.body.0.cost()),
+            Region::WhileBack(w) => {
+                let forward = w.test.0.cost().saturating_add(w.body.0.cost());
+                forward.saturating_add(w.back.0.cost())
+            }
         }
     }
 
@@ -268,6 +329,7 @@ impl Region {
                 )
             }
             Region::Scan(s) => s.eval(args, run),
+            Region::WhileBack(w) => w.eval(args, run),
             Region::While(w) => {
                 let mut state = args.to_vec();
                 loop {
@@ -420,6 +482,73 @@ impl While {
         }
         expect_carry(&inputs, &outputs, self.carry)?;
         Ok(tuple(outputs))
+    }
+}
+
+impl WhileBack {
+    fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
+        let Some(shared) = self
+            .carry
+            .checked_add(self.moved)
+            .filter(|n| *n <= args.len())
+        else {
+            type_error!(
+                "expected at least {} carried and {} moved operands, found {}",
+                self.carry,
+                self.moved,
+                args.len()
+            );
+        };
+        let all: Vec<TensorType> = args.iter().map(|t| (*t).clone()).collect();
+        let moved = &all[self.carry..shared];
+        let forward: Vec<&TensorType> = args[..self.carry]
+            .iter()
+            .chain(&args[shared..])
+            .copied()
+            .collect();
+        let loops = While {
+            test: self.test.clone(),
+            body: self.body.clone(),
+            carry: self.carry,
+        };
+        loops.infer(&forward)?;
+        expect_inputs("back", &self.back, all.iter().cloned())?;
+        let outputs = self.back.0.output_types();
+        if outputs != moved {
+            type_error!(
+                "expected `back` to give {}, found {}",
+                list(moved),
+                list(&outputs)
+            );
+        }
+        Ok(tuple(outputs))
+    }
+
+    fn eval(
+        &self,
+        args: &[Array],
+        run: &mut dyn FnMut(&Callee, &[Array]) -> Result<Vec<Array>, EvalError>,
+    ) -> Result<Vec<Array>, EvalError> {
+        let shared = args.get(self.carry + self.moved..).unwrap_or_default();
+        let with = |first: &[Array]| [first, shared].concat();
+        let mut states = vec![args.get(..self.carry).unwrap_or_default().to_vec()];
+        while let Some(state) = states.last() {
+            let test = run(&self.test, &with(state))?;
+            if !test.first().map_or(Ok(false), Array::item::<bool>)? {
+                states.pop();
+                break;
+            }
+            let next = run(&self.body, &with(state))?;
+            states.push(next);
+        }
+        let mut moved = args
+            .get(self.carry..self.carry + self.moved)
+            .unwrap_or_default()
+            .to_vec();
+        for state in states.iter().rev() {
+            moved = run(&self.back, &with(&[&state[..], &moved[..]].concat()))?;
+        }
+        Ok(moved)
     }
 }
 

@@ -433,7 +433,10 @@ impl Lowerer<'_> {
         let mut callees = HashMap::new();
         let mut numbers = Vec::new();
         for (attribute, e) in attributes {
-            if !matches!(&attribute[..], "then" | "otherwise" | "body" | "test") {
+            if !matches!(
+                &attribute[..],
+                "then" | "otherwise" | "body" | "test" | "back"
+            ) {
                 numbers.push((attribute.clone(), attribute_value(e)?));
                 continue;
             }

@@ -23,6 +23,7 @@ pub(crate) fn forward(
     op: &Op,
     args: &[Var],
     tangents: &[Option<Var>],
+    split: bool,
 ) -> Result<Vec<Moved>, TransformError> {
     if tangents.iter().all(Option::is_none) {
         return Ok(plain(b, op, args).into_iter().map(|v| (v, None)).collect());
@@ -31,7 +32,8 @@ pub(crate) fn forward(
         Op::Call(callee) => call(b, callee, args, tangents),
         Op::Region(Region::Cond(c)) => cond::forward(b, c, args, tangents),
         Op::Region(Region::Scan(s)) => scan::forward(b, s, args, tangents),
-        Op::Region(Region::While(w)) => repeat::forward(b, w, args, tangents),
+        Op::Region(Region::While(w)) => repeat::forward(b, w, args, tangents, split),
+        Op::Region(Region::WhileBack(w)) => repeat::forward_back(b, w, args, tangents),
         _ => Ok(Vec::new()),
     }
 }
@@ -52,6 +54,9 @@ pub(crate) fn transpose(
         }
         Op::Region(Region::Cond(c)) => cond::transpose(b, c, e, operands, cotangents)?,
         Op::Region(Region::Scan(s)) => scan::transpose(b, s, operands, cotangents)?,
+        Op::Region(Region::While(w)) => {
+            return repeat::transpose(b, w, e, operands, cotangents);
+        }
         _ => return Err(not_linear(e)),
     };
     let mut results = results.into_iter();
@@ -86,6 +91,7 @@ pub(crate) fn batch(
         Op::Region(Region::Cond(c)) => cond::batch(b, c, args, size),
         Op::Region(Region::Scan(s)) => scan::batch(b, s, args, size),
         Op::Region(Region::While(w)) => repeat::batch(b, w, args, size),
+        Op::Region(Region::WhileBack(w)) => repeat::batch_back(b, w, args, size),
         _ => Ok(Vec::new()),
     }
 }

@@ -1,20 +1,25 @@
 //! Loops that run as long as a test holds.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Any, Region, While};
-use cotangent_graph::{Builder, Callee, Graph, Var};
+use cotangent_graph::ops::{Any, Operand, Region, While, WhileBack};
+use cotangent_graph::{Builder, Callee, Equation, Graph, TensorType, Var};
 
-use super::{Carried, Moved, batched_body, finite_tangents, linearize_loop};
+use super::{Carried, Moved, batched_body, emit, finite_tangents, linearize_loop, not_linear};
 use crate::TransformError;
-use crate::forward::Forward;
+use crate::forward::{Forward, is_float};
+use crate::linearize::dependents;
+use crate::transpose::transpose_call;
 
-/// One loop that carries values and tangents together.
+/// One loop that carries values and tangents together. Where the tangents are to be a linear part
+/// of their own, the values come from a loop of their own.
 pub(super) fn forward(
     b: &mut Builder,
     w: &While,
     args: &[Var],
     tangents: &[Option<Var>],
+    split: bool,
 ) -> Result<Vec<Moved>, TransformError> {
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
     let moving = finite_tangents(b, tangents);
@@ -57,7 +62,7 @@ pub(super) fn forward(
             l.set_open(*v);
         }
     }
-    let walked = Forward::walk(&mut l, &w.body.0, &values, &moves)?;
+    let walked = Forward::walk(&mut l, &w.body.0, &values, &moves, split)?;
     let mut outputs = walked.values(&w.body.0);
     for i in &carried {
         let o = w.body.0.outputs()[*i];
@@ -78,10 +83,252 @@ pub(super) fn forward(
     let carry = w.carry + carried.len();
     let mut results = b.region(Region::While(While { test, body, carry }), &operands);
     let mut moved = results.split_off(w.carry).into_iter();
+    if split {
+        results = b.region(Region::While(w.clone()), args);
+    }
     let pairs = results.into_iter().enumerate();
     Ok(pairs
         .map(|(i, v)| (v, if active[i] { moved.next() } else { None }))
         .collect())
+}
+
+/// The transpose of a loop in some of what it carries and shares: the loop run forward over the
+/// rest, which is kept, and backward over the cotangents.
+pub(super) fn transpose(
+    b: &mut Builder,
+    w: &While,
+    e: &Equation,
+    operands: &[Operand],
+    cotangents: &[Var],
+) -> Result<Vec<Option<Var>>, TransformError> {
+    let body = &w.body.0;
+    let types = body.input_types();
+    // What is linear in one step may make more carried values linear in the next.
+    let mut linear: Vec<bool> = operands.iter().map(Operand::is_linear).collect();
+    loop {
+        let on: Vec<Var> = chosen(&linear, |i| body.inputs()[i].1);
+        let depends = dependents(body, &on);
+        let new: Vec<usize> = (0..w.carry)
+            .filter(|i| depends[body.outputs()[*i].index()] && !linear[*i])
+            .collect();
+        if new.is_empty() {
+            break;
+        }
+        new.into_iter().for_each(|i| linear[i] = true);
+    }
+    let all = |range: std::ops::Range<usize>, of: bool| -> Vec<usize> {
+        range.filter(|i| linear[*i] == of).collect()
+    };
+    let count = types.len();
+    let (state, moved) = (all(0..w.carry, false), all(0..w.carry, true));
+    let (fixed, summed) = (all(w.carry..count, false), all(w.carry..count, true));
+    let open: Vec<usize> = (0..count).collect();
+    let turned = transpose_call(body, &linear, &open)?;
+
+    // One step forward, and its test, over what is known.
+    let known_inputs = |l: &mut Builder| -> HashMap<usize, Var> {
+        let order = state.iter().chain(&fixed);
+        order
+            .map(|i| (*i, l.input(&body.inputs()[*i].0, types[*i].clone())))
+            .collect()
+    };
+    let step = {
+        let mut l = Builder::new(body.name());
+        let inputs = known_inputs(&mut l);
+        let mut to = inputs
+            .iter()
+            .map(|(i, v)| (body.inputs()[*i].1, *v))
+            .collect();
+        let wanted: Vec<Var> = state.iter().map(|i| body.outputs()[*i]).collect();
+        let outputs = emit(&mut l, body, &mut to, &wanted);
+        Callee(Arc::new(l.finish(&outputs)?))
+    };
+    let test = {
+        let graph = &w.test.0;
+        let on: Vec<Var> = chosen(&linear, |i| graph.inputs()[i].1);
+        let depends = dependents(graph, &on);
+        if graph.outputs().iter().any(|o| depends[o.index()]) {
+            return Err(not_linear(e));
+        }
+        let mut l = Builder::new(graph.name());
+        let inputs = known_inputs(&mut l);
+        let mut to = inputs
+            .iter()
+            .map(|(i, v)| (graph.inputs()[*i].1, *v))
+            .collect();
+        let outputs = emit(&mut l, graph, &mut to, graph.outputs());
+        Callee(Arc::new(l.finish(&outputs)?))
+    };
+    // One step backward: the cotangents of what is carried, and the sums for what is shared.
+    let back = {
+        let mut l = Builder::new(turned.name());
+        let mut values: HashMap<usize, Var> = HashMap::new();
+        for i in &state {
+            values.insert(*i, l.input(&body.inputs()[*i].0, types[*i].clone()));
+        }
+        let carried: HashMap<usize, Var> = moved
+            .iter()
+            .map(|i| (*i, l.input("ct", types[*i].clone())))
+            .collect();
+        let sums: Vec<Var> = summed
+            .iter()
+            .map(|i| l.input("sum", types[*i].clone()))
+            .collect();
+        for i in &fixed {
+            values.insert(*i, l.input(&body.inputs()[*i].0, types[*i].clone()));
+        }
+        let mut args: Vec<Var> = (0..count).filter_map(|i| values.get(&i).copied()).collect();
+        for (i, ty) in body.output_types().iter().enumerate() {
+            args.push(carried.get(&i).copied().unwrap_or_else(|| l.zeros(ty)));
+        }
+        let mut outputs = l.inline(&turned, &args);
+        let parts = outputs.split_off(moved.len().min(outputs.len()));
+        for (sum, part) in sums.iter().zip(parts) {
+            outputs.push(l.add(*sum, part));
+        }
+        Callee(Arc::new(l.finish(&outputs)?.without_dead_code()))
+    };
+    let value = |i: &usize| operands[*i].known();
+    let mut args: Vec<Var> = state.iter().filter_map(value).collect();
+    args.extend(moved.iter().map(|i| cotangents[*i]));
+    args.extend(summed.iter().map(|i| b.zeros(&types[*i])));
+    args.extend(fixed.iter().filter_map(value));
+    let back = WhileBack {
+        test,
+        body: step,
+        back,
+        carry: state.len(),
+        moved: moved.len() + summed.len(),
+    };
+    let results = b.region(Region::WhileBack(back), &args);
+    let found: HashMap<usize, Var> = moved.into_iter().chain(summed).zip(results).collect();
+    let wanted = operands.iter().enumerate();
+    Ok(wanted
+        .map(|(i, o)| o.is_linear().then(|| found.get(&i).copied()).flatten())
+        .collect())
+}
+
+/// The tangent of a loop run forward and backward: the same loop over values and tangents together.
+pub(super) fn forward_back(
+    b: &mut Builder,
+    w: &WhileBack,
+    args: &[Var],
+    tangents: &[Option<Var>],
+) -> Result<Vec<Moved>, TransformError> {
+    let shared = w.carry + w.moved;
+    // Every float operand gets a tangent: cotangents depend on all of them.
+    let types: Vec<TensorType> = args.iter().map(|a| b.tensor(*a)).collect();
+    let floats = |range: std::ops::Range<usize>| -> Vec<usize> {
+        range.filter(|i| is_float(&types[*i])).collect()
+    };
+    let (state, moved, still) = (
+        floats(0..w.carry),
+        floats(w.carry..shared),
+        floats(shared..args.len()),
+    );
+    let joint = |body: &Graph, groups: &[(std::ops::Range<usize>, &[usize])], kept: usize| {
+        let mut l = Builder::new(&format!("{}_jvp", body.name()));
+        let (mut values, mut moves) = (Vec::new(), Vec::new());
+        for (range, moving) in groups {
+            let first = values.len();
+            for i in range.clone() {
+                values.push(l.input("x", types[i].clone()));
+                moves.push(None);
+            }
+            for i in *moving {
+                moves[first + i - range.start] = Some(l.input("t", types[*i].clone()));
+            }
+        }
+        for v in values.iter().chain(moves.iter().flatten()) {
+            l.set_open(*v);
+        }
+        let walked = Forward::walk(&mut l, body, &values, &moves, false)?;
+        let mut outputs = walked.values(body);
+        for (o, v) in body.outputs().iter().zip(outputs.clone()).take(kept) {
+            if is_float(&l.tensor(v)) {
+                let tangent = walked.tangents[o.index()];
+                outputs.push(tangent.unwrap_or_else(|| l.like(v, 0.0)));
+            }
+        }
+        Ok::<Callee, TransformError>(Callee(Arc::new(l.finish(&outputs)?.without_dead_code())))
+    };
+    let own = [(0..w.carry, &state[..]), (shared..args.len(), &still[..])];
+    let test = joint(&w.test.0, &own, 0)?;
+    let body = joint(&w.body.0, &own, w.carry)?;
+    let all = [
+        (0..w.carry, &state[..]),
+        (w.carry..shared, &moved[..]),
+        (shared..args.len(), &still[..]),
+    ];
+    let back = joint(&w.back.0, &all, w.moved)?;
+    let mut operands = Vec::new();
+    for (range, moving) in &all {
+        operands.extend(&args[range.clone()]);
+        for i in *moving {
+            operands.push(tangents[*i].unwrap_or_else(|| b.like(args[*i], 0.0)));
+        }
+    }
+    let region = WhileBack {
+        test,
+        body,
+        back,
+        carry: w.carry + state.len(),
+        moved: w.moved + moved.len(),
+    };
+    let mut results = b.region(Region::WhileBack(region), &operands);
+    let mut found = results.split_off(w.moved).into_iter();
+    let pairs = results.into_iter().zip(&types[w.carry..shared]);
+    Ok(pairs
+        .map(|(v, t)| (v, if is_float(t) { found.next() } else { None }))
+        .collect())
+}
+
+/// The loop run forward and backward over a batch; examples that are done take no step, in either
+/// direction.
+pub(super) fn batch_back(
+    b: &mut Builder,
+    w: &WhileBack,
+    args: &[(Var, bool)],
+    size: usize,
+) -> Result<Vec<(Var, bool)>, TransformError> {
+    // Everything is given for each example: a loop back is rare, and simple beats thrifty here.
+    let shared = w.carry + w.moved;
+    let operands: Vec<Var> = args
+        .iter()
+        .map(|(v, batched)| {
+            if *batched {
+                *v
+            } else {
+                crate::vmap::repeat(b, *v, size)
+            }
+        })
+        .collect();
+    let whole = |g: &Graph| -> Result<Graph, TransformError> {
+        let flags = vec![true; g.inputs().len()];
+        Ok(batched_body(g, &flags, size, &vec![true; g.outputs().len()])?.0)
+    };
+    let (test, body, back) = (whole(&w.test.0)?, whole(&w.body.0)?, whole(&w.back.0)?);
+    let body = masked(&test, &body, w.carry)?;
+    let back = {
+        let (mut l, inputs) = start(&back);
+        let own: Vec<Var> = inputs[..w.carry]
+            .iter()
+            .chain(&inputs[shared..])
+            .copied()
+            .collect();
+        let holds = l.inline(&test, &own);
+        let next = l.inline(&back, &inputs);
+        let outputs = keep_where(&mut l, &holds, next, &inputs[w.carry..shared]);
+        l.finish(&outputs)?
+    };
+    let region = WhileBack {
+        test: Callee(Arc::new(some_holds(&test)?)),
+        body: Callee(Arc::new(body)),
+        back: Callee(Arc::new(back)),
+        ..w.clone()
+    };
+    let results = b.region(Region::WhileBack(region), &operands);
+    Ok(results.into_iter().map(|v| (v, true)).collect())
 }
 
 /// The loop over a batch runs as long as some example does; those that are done keep their values.
@@ -148,15 +395,26 @@ fn masked(test: &Graph, body: &Graph, carry: usize) -> Result<Graph, TransformEr
     let (mut b, inputs) = start(body);
     let holds = b.inline(test, &inputs);
     let next = b.inline(body, &inputs);
-    let mut outputs = Vec::with_capacity(carry);
-    for (old, new) in inputs.iter().zip(next).take(carry) {
+    let outputs = keep_where(&mut b, &holds, next, &inputs[..carry.min(inputs.len())]);
+    Ok(b.finish(&outputs)?)
+}
+
+/// The new values for the examples whose test holds, the old ones for the others.
+fn keep_where(b: &mut Builder, holds: &[Var], new: Vec<Var>, old: &[Var]) -> Vec<Var> {
+    let mut outputs = Vec::with_capacity(old.len());
+    for (old, new) in old.iter().zip(new) {
         let mask = match holds.first() {
             Some(h) => b.broadcast(*h, b.shape(new), &[0]),
             None => new,
         };
         outputs.push(b.select(mask, new, *old));
     }
-    Ok(b.finish(&outputs)?)
+    outputs
+}
+
+/// What a function gives for the places that are marked.
+fn chosen(marked: &[bool], of: impl Fn(usize) -> Var) -> Vec<Var> {
+    (0..marked.len()).filter(|i| marked[*i]).map(of).collect()
 }
 
 fn start(like: &Graph) -> (Builder, Vec<Var>) {
