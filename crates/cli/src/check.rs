@@ -10,9 +10,9 @@ use cotangent_array::{Array, DType, Scalar};
 use cotangent_graph::{Graph, eval};
 
 use crate::failure::{Failure, failed, usage};
+use crate::files;
 use crate::graphs::{Source, type_of};
 use crate::run::read_npz;
-use crate::files;
 use numeric::{Random, close};
 
 /// Verifies every function of a file and checks its derivatives numerically, one line a check.
@@ -60,7 +60,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             count += 1;
             wrong += usize::from(!ok);
             let verdict = if ok { "ok" } else { "FAILED" };
-            let detail = if detail.is_empty() { detail } else { format!(" ({detail})") };
+            let detail = if detail.is_empty() {
+                detail
+            } else {
+                format!(" ({detail})")
+            };
             files::print(&format!("{}: {what}: {verdict}{detail}\n", graph.name()))
         };
         function(graph, &given, args.seed, &mut report)?;
@@ -96,11 +100,21 @@ fn function(
         Ok(inputs) => inputs,
         Err(message) => return report("value", Outcome::Wrong(message)),
     };
-    report("compiled program against the reference", program(graph, &inputs))?;
-    let wrt: Vec<bool> = graph.input_types().iter().map(|ty| ty.dtype.is_float()).collect();
+    report(
+        "compiled program against the reference",
+        program(graph, &inputs),
+    )?;
+    let wrt: Vec<bool> = graph
+        .input_types()
+        .iter()
+        .map(|ty| ty.dtype.is_float())
+        .collect();
     let differentiable = graph.output_types().iter().any(|ty| ty.dtype.is_float());
     if !differentiable || !wrt.contains(&true) {
-        return report("derivatives", Outcome::Ok("no float to differentiate".to_owned()));
+        return report(
+            "derivatives",
+            Outcome::Ok("no float to differentiate".to_owned()),
+        );
     }
     let wide = widen::widen(graph)?;
     let inputs: Vec<Array> = inputs.iter().map(widen::widen_array).collect();
@@ -108,7 +122,11 @@ fn function(
 }
 
 /// Inputs where everything is finite: those given, and others drawn.
-fn point(graph: &Graph, given: &HashMap<String, Array>, random: &mut Random) -> Result<Vec<Array>, String> {
+fn point(
+    graph: &Graph,
+    given: &HashMap<String, Array>,
+    random: &mut Random,
+) -> Result<Vec<Array>, String> {
     /// Where floats are drawn from, in this order until everything is finite: both signs first, then the domain of
     /// log and asin, then that of acosh.
     const INTERVALS: [(f64, f64); 3] = [(-2.0, 2.0), (0.1, 0.9), (1.1, 3.0)];
@@ -122,7 +140,10 @@ fn point(graph: &Graph, given: &HashMap<String, Array>, random: &mut Random) -> 
                 let array = match given.get(&**name) {
                     Some(array) if type_of(array) == ty => array.clone(),
                     Some(array) => {
-                        return Err(format!("input `{name}`: expected {ty}, found {}", type_of(array)));
+                        return Err(format!(
+                            "input `{name}`: expected {ty}, found {}",
+                            type_of(array)
+                        ));
                     }
                     None => {
                         let values = (0..ty.shape.elements()).map(|_| match ty.dtype {
@@ -169,7 +190,11 @@ fn program(graph: &Graph, inputs: &[Array]) -> Outcome {
             }
             continue;
         }
-        let limit = if expected.dtype() == DType::F32 { 1e-5 } else { 1e-12 };
+        let limit = if expected.dtype() == DType::F32 {
+            1e-5
+        } else {
+            1e-12
+        };
         match close(&found.to_f64s(), &expected.to_f64s(), limit) {
             Ok(error) => largest = largest.max(error),
             Err(error) => return Outcome::Wrong(format!("relative error {error:.1e}")),

@@ -8,8 +8,8 @@ use cotangent_graph::{Graph, Module};
 use cotangent_transform as transform;
 
 use crate::failure::{Failure, usage};
-use crate::graphs::{Source, chosen, named};
 use crate::files;
+use crate::graphs::{Source, chosen, named};
 
 /// Appends a derivative of a function to the functions of a file. The output is again input, so modes chain through
 /// pipes.
@@ -65,9 +65,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let graph = source.function(args.function.as_deref())?;
     let derived = derive(&graph, args)?;
     let mut functions = source.module.functions.clone();
-    functions.push(Arc::new(derived.renamed(&free_name(&source.module, &graph, args.mode))));
-    let text = Module::from_graphs(functions).map(|module| module.print()).unwrap_or_default();
-    files::write(args.out.as_deref().unwrap_or(Path::new("-")), text.as_bytes())
+    functions.push(Arc::new(derived.renamed(&free_name(
+        &source.module,
+        &graph,
+        args.mode,
+    ))));
+    let text = Module::from_graphs(functions)
+        .map(|module| module.print())
+        .unwrap_or_default();
+    files::write(
+        args.out.as_deref().unwrap_or(Path::new("-")),
+        text.as_bytes(),
+    )
 }
 
 fn derive(graph: &Graph, args: &Args) -> Result<Graph, Failure> {
@@ -93,7 +102,10 @@ fn derive(graph: &Graph, args: &Args) -> Result<Graph, Failure> {
 
 /// NAME_MODE, or NAME_MODE_2, ... where the file has such a function already.
 fn free_name(module: &Module, graph: &Graph, mode: Mode) -> String {
-    let mode = mode.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let mode = mode
+        .to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default();
     let name = format!("{}_{mode}", graph.name());
     let mut free = name.clone();
     let mut number = 1u64;

@@ -30,7 +30,10 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     String::from_utf8(read(path)?).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::Failed(format!("{}: expected text in UTF-8, found a byte that is none at {at}", name(path)))
+        Failure::Failed(format!(
+            "{}: expected text in UTF-8, found a byte that is none at {at}",
+            name(path)
+        ))
     })
 }
 
@@ -58,7 +61,11 @@ fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// How messages call a path.
 pub fn name(path: &Path) -> String {
-    if is_standard(path) { "standard input".to_owned() } else { path.display().to_string() }
+    if is_standard(path) {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
 }
 
 /// An error with the path it is about.
@@ -76,7 +83,10 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
             return Err(io::Error::from(io::ErrorKind::IsADirectory));
         }
         let beside = beside(path)?;
-        OpenOptions::new().write(true).create_new(true).open(&beside)?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)?;
         fs::remove_file(beside)
     };
     check().map_err(|error| about(path, &error))
@@ -92,16 +102,24 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     let existing = match fs::metadata(&target) {
-        Ok(metadata) if metadata.is_dir() => return Err(io::Error::from(io::ErrorKind::IsADirectory)),
+        Ok(metadata) if metadata.is_dir() => {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
         Ok(metadata) if !metadata.is_file() => {
-            return OpenOptions::new().write(true).open(&target)?.write_all(bytes);
+            return OpenOptions::new()
+                .write(true)
+                .open(&target)?
+                .write_all(bytes);
         }
         Ok(metadata) => Some(metadata),
         Err(_) => None,
     };
     let beside = beside(&target)?;
     let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)?;
         file.write_all(bytes)?;
         if let Some(existing) = existing {
             file.set_permissions(existing.permissions())?;
@@ -120,7 +138,10 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A name beside the file that no other process uses.
 fn beside(path: &Path) -> io::Result<PathBuf> {
     let Some(name) = path.file_name() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "expected the name of a file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected the name of a file",
+        ));
     };
     let mut temporary = OsString::from(".");
     temporary.push(name);
@@ -136,7 +157,9 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 /// Waits until the new name is on the disk.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -151,7 +174,8 @@ mod tests {
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("cotangent-files-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("cotangent-files-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         folder
@@ -179,7 +203,9 @@ mod tests {
         }
         assert!(read(&folder.join("nothing")).is_err());
         fs::write(folder.join("x"), [b'a', 0xff]).unwrap();
-        let Err(Failure::Failed(message)) = read_text(&folder.join("x")) else { panic!("expected an error") };
+        let Err(Failure::Failed(message)) = read_text(&folder.join("x")) else {
+            panic!("expected an error")
+        };
         assert!(message.ends_with("expected text in UTF-8, found a byte that is none at 1"));
         fs::remove_dir_all(folder).unwrap();
     }
@@ -191,7 +217,11 @@ mod tests {
         fs::write(folder.join("target"), "old").unwrap();
         std::os::unix::fs::symlink("target", folder.join("link")).unwrap();
         write(&folder.join("link"), b"new").unwrap();
-        assert!(fs::symlink_metadata(folder.join("link")).unwrap().is_symlink());
+        assert!(
+            fs::symlink_metadata(folder.join("link"))
+                .unwrap()
+                .is_symlink()
+        );
         assert_eq!(fs::read_to_string(folder.join("target")).unwrap(), "new");
         write(Path::new("/dev/null"), b"x").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());

@@ -71,7 +71,9 @@ impl Source {
 
 /// The line with a mark under the column, both counted from 1.
 fn excerpt(text: &str, line: usize, column: usize) -> String {
-    let Some(code) = text.lines().nth(line.saturating_sub(1)) else { return String::new() };
+    let Some(code) = text.lines().nth(line.saturating_sub(1)) else {
+        return String::new();
+    };
     // Long lines, as a whole function on one of them may be, show what is near the mark.
     const NEAR: usize = 60;
     let from = column.saturating_sub(1).saturating_sub(NEAR);
@@ -86,7 +88,11 @@ fn excerpt(text: &str, line: usize, column: usize) -> String {
 /// Which inputs are chosen: those named in `--wrt`, or all floats.
 pub fn chosen(graph: &Graph, wrt: &[String]) -> Result<Vec<bool>, Failure> {
     if wrt.is_empty() {
-        return Ok(graph.input_types().iter().map(|ty| ty.dtype.is_float()).collect());
+        return Ok(graph
+            .input_types()
+            .iter()
+            .map(|ty| ty.dtype.is_float())
+            .collect());
     }
     named(graph, wrt)
 }
@@ -95,17 +101,29 @@ pub fn chosen(graph: &Graph, wrt: &[String]) -> Result<Vec<bool>, Failure> {
 pub fn named(graph: &Graph, names: &[String]) -> Result<Vec<bool>, Failure> {
     for name in names {
         if !graph.inputs().iter().any(|(input, _)| **input == **name) {
-            return failed(format!("`{}` has no input `{name}`; {}", graph.name(), inputs(graph)));
+            return failed(format!(
+                "`{}` has no input `{name}`; {}",
+                graph.name(),
+                inputs(graph)
+            ));
         }
     }
-    Ok(graph.inputs().iter().map(|(input, _)| names.iter().any(|name| **name == **input)).collect())
+    Ok(graph
+        .inputs()
+        .iter()
+        .map(|(input, _)| names.iter().any(|name| **name == **input))
+        .collect())
 }
 
 /// The inputs in words.
 pub fn inputs(graph: &Graph) -> String {
     let types = graph.input_types();
-    let all: Vec<String> =
-        graph.inputs().iter().zip(types).map(|((name, _), ty)| format!("{name}: {ty}")).collect();
+    let all: Vec<String> = graph
+        .inputs()
+        .iter()
+        .zip(types)
+        .map(|((name, _), ty)| format!("{name}: {ty}"))
+        .collect();
     match all.len() {
         0 => "it has none".to_owned(),
         _ => format!("its inputs are {}", all.join(", ")),

@@ -22,7 +22,11 @@ pub struct Args {
     #[arg(long = "fn", value_name = "NAME")]
     function: Option<String>,
     /// An input: a number or nested brackets such as `x=[[1, 2], [3, 4]]`, or a file that ends in .npy.
-    #[arg(long = "in", value_name = "NAME=VALUE|FILE.npy", allow_hyphen_values = true)]
+    #[arg(
+        long = "in",
+        value_name = "NAME=VALUE|FILE.npy",
+        allow_hyphen_values = true
+    )]
     inputs: Vec<String>,
     /// Inputs by name; `--in` goes before them. `-` is standard input.
     #[arg(long, value_name = "IN.npz")]
@@ -79,19 +83,27 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
     match &args.out {
         Some(out) => files::write(out, &outputs_npz(&outputs)?),
-        None => outputs.iter().try_for_each(|output| files::print(&format!("{output}\n"))),
+        None => outputs
+            .iter()
+            .try_for_each(|output| files::print(&format!("{output}\n"))),
     }
 }
 
 /// The arrays of an npz file by name.
 pub fn read_npz(path: &Path) -> Result<HashMap<String, Array>, Failure> {
     let arrays = npz::read(Cursor::new(files::read(path)?));
-    Ok(arrays.map_err(|error| files::about(path, &error))?.into_iter().collect())
+    Ok(arrays
+        .map_err(|error| files::about(path, &error))?
+        .into_iter()
+        .collect())
 }
 
 fn outputs_npz(outputs: &[Array]) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
-    let named = outputs.iter().enumerate().map(|(i, output)| (format!("out{i}"), output));
+    let named = outputs
+        .iter()
+        .enumerate()
+        .map(|(i, output)| (format!("out{i}"), output));
     npz::write(&mut bytes, named, npz::Compression::Stored)?;
     Ok(bytes)
 }
@@ -101,7 +113,9 @@ fn split_inputs(inputs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
     let mut given: Vec<(&str, &str)> = Vec::new();
     for input in inputs {
         let Some((name, value)) = input.split_once('=') else {
-            return usage(format!("--in {input}: expected NAME=VALUE or NAME=FILE.npy"));
+            return usage(format!(
+                "--in {input}: expected NAME=VALUE or NAME=FILE.npy"
+            ));
         };
         if given.iter().any(|(other, _)| *other == name.trim()) {
             return usage(format!("--in {input}: `{name}` is given twice"));
@@ -125,23 +139,32 @@ fn gather(
             (Some((_, value)), _) if value.ends_with(".npy") => {
                 let path = Path::new(*value);
                 let array = npy::read(&files::read(path)?[..]);
-                (array.map_err(|error| files::about(path, &error))?, (*value).to_owned())
+                (
+                    array.map_err(|error| files::about(path, &error))?,
+                    (*value).to_owned(),
+                )
             }
             (Some((_, value)), _) => match values::parse(value, &ty) {
                 Ok(array) => (array, String::new()),
                 Err(error) => return failed(format!("input `{name}: {ty}`: {error}")),
             },
-            (None, Some(array)) => {
-                (array.clone(), archive_name.map(files::name).unwrap_or_default())
-            }
+            (None, Some(array)) => (
+                array.clone(),
+                archive_name.map(files::name).unwrap_or_default(),
+            ),
             (None, None) => {
                 let inputs = graphs::inputs(graph);
-                return failed(format!("no value for input `{name}` of `{}`; {inputs}", graph.name()));
+                return failed(format!(
+                    "no value for input `{name}` of `{}`; {inputs}",
+                    graph.name()
+                ));
             }
         };
         let found = type_of(&array);
         if found != ty {
-            return failed(format!("input `{name}`: expected {ty}, found {found} in {from}"));
+            return failed(format!(
+                "input `{name}`: expected {ty}, found {found} in {from}"
+            ));
         }
         inputs.push(array);
     }
@@ -150,7 +173,11 @@ fn gather(
 
 fn seconds(start: Instant) -> String {
     let seconds = start.elapsed().as_secs_f64();
-    if seconds < 1e-3 { format!("{:.1} us", seconds * 1e6) } else { format!("{:.3} ms", seconds * 1e3) }
+    if seconds < 1e-3 {
+        format!("{:.1} us", seconds * 1e6)
+    } else {
+        format!("{:.3} ms", seconds * 1e3)
+    }
 }
 
 /// Runs by the reference evaluator, operation by operation; fails at the first one that makes a value that is not
@@ -159,7 +186,11 @@ fn checked(source: &Source, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array
     let outputs = watch(graph, inputs)?;
     outputs.map_err(|fault| {
         let (place, excerpt) = source.place(fault.location);
-        let at = if fault.index.is_empty() { String::new() } else { format!(" at {:?}", fault.index) };
+        let at = if fault.index.is_empty() {
+            String::new()
+        } else {
+            format!(" at {:?}", fault.index)
+        };
         Failure::Failed(format!(
             "{place}: `{}` gives {}{at}, although its operands are finite\n{excerpt}",
             fault.op, fault.value
@@ -183,13 +214,20 @@ fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, F
         values[var.index()] = vec![array.clone()];
     }
     let (last, live) = (graph.last_uses(), graph.live());
-    for (var, equation) in graph.iter().filter(|(var, e)| live[var.index()] && !e.op.is_input()) {
+    for (var, equation) in graph
+        .iter()
+        .filter(|(var, e)| live[var.index()] && !e.op.is_input())
+    {
         let first = |var: &Var| values[var.index()].first();
         let operands: Vec<&Array> = equation.args.iter().filter_map(first).collect();
         let results = match &equation.op {
             Op::Get(index) => {
                 let tuple = equation.args.first().map(|tuple| &values[tuple.index()]);
-                tuple.and_then(|tuple| tuple.get(*index)).cloned().into_iter().collect()
+                tuple
+                    .and_then(|tuple| tuple.get(*index))
+                    .cloned()
+                    .into_iter()
+                    .collect()
             }
             Op::Call(callee) => {
                 let inputs: Vec<Array> = operands.into_iter().cloned().collect();
@@ -203,7 +241,10 @@ fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, F
                     return failed(format!("`{}` gives no array", op.name()));
                 };
                 let result = eval_op(op, &operands, ty).map_err(|error| {
-                    let at = equation.location.map(|at| format!("{at}: ")).unwrap_or_default();
+                    let at = equation
+                        .location
+                        .map(|at| format!("{at}: "))
+                        .unwrap_or_default();
                     Failure::Failed(format!("{at}{}: {error}", op.name()))
                 })?;
                 if let Some((index, value)) = not_finite(&result)
@@ -221,11 +262,18 @@ fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, F
             }
         };
         values[var.index()] = results;
-        for arg in equation.args.iter().filter(|arg| last[arg.index()] == var.index()) {
+        for arg in equation
+            .args
+            .iter()
+            .filter(|arg| last[arg.index()] == var.index())
+        {
             values[arg.index()] = Vec::new();
         }
     }
-    let outputs = graph.outputs().iter().filter_map(|output| values[output.index()].first().cloned());
+    let outputs = graph
+        .outputs()
+        .iter()
+        .filter_map(|output| values[output.index()].first().cloned());
     Ok(Ok(outputs.collect()))
 }
 

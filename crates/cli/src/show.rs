@@ -3,18 +3,22 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Row, Ternary, Test, Unary};
 use cotangent_graph::Graph;
+use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Row, Ternary, Test, Unary};
 
 use crate::failure::{Failure, failed};
-use crate::graphs::{Source, chosen};
 use crate::files;
+use crate::graphs::{Source, chosen};
 
 /// Prints the functions of a file in canonical form, or what becomes of one of them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The file of functions; `-` is standard input.
-    #[arg(value_name = "FILE.ct", required_unless_present = "ops", conflicts_with = "ops")]
+    #[arg(
+        value_name = "FILE.ct",
+        required_unless_present = "ops",
+        conflicts_with = "ops"
+    )]
     file: Option<PathBuf>,
     /// The function; for the canonical text all of them, else the last one of the file if not given.
     #[arg(long = "fn", value_name = "NAME")]
@@ -29,7 +33,12 @@ pub struct Args {
     #[arg(long)]
     residuals: bool,
     /// The inputs that residuals are kept for; all floats if not given.
-    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "residuals")]
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        requires = "residuals"
+    )]
     wrt: Vec<String>,
     /// Every operation with its derivative and its convention at kinks.
     #[arg(long, conflicts_with_all = ["function", "after", "plan", "residuals"])]
@@ -57,13 +66,23 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
     };
     files::print(&text)?;
-    if text.ends_with('\n') { Ok(()) } else { files::print("\n") }
+    if text.ends_with('\n') {
+        Ok(())
+    } else {
+        files::print("\n")
+    }
 }
 
 fn after(graph: &Graph, pass: &str) -> Result<String, Failure> {
-    let names: Vec<&str> = cotangent_compile::PASSES.iter().map(|pass| pass.name).collect();
+    let names: Vec<&str> = cotangent_compile::PASSES
+        .iter()
+        .map(|pass| pass.name)
+        .collect();
     if !names.contains(&pass) {
-        return failed(format!("no pass is named `{pass}`; expected one of {}", names.join(", ")));
+        return failed(format!(
+            "no pass is named `{pass}`; expected one of {}",
+            names.join(", ")
+        ));
     }
     let graph = cotangent_compile::optimize(graph, Some(pass))?;
     Ok(cotangent_graph::print(&graph))
@@ -72,16 +91,27 @@ fn after(graph: &Graph, pass: &str) -> Result<String, Failure> {
 fn residuals(source: &Source, graph: &Graph, wrt: &[String]) -> Result<String, Failure> {
     let split = cotangent_transform::linearize(graph, &chosen(graph, wrt)?)?;
     let primal = &split.primal;
-    let kept = primal.outputs().iter().skip(primal.outputs().len() - split.residuals);
+    let kept = primal
+        .outputs()
+        .iter()
+        .skip(primal.outputs().len() - split.residuals);
     let (mut text, mut total) = (String::new(), 0usize);
     for (number, var) in kept.enumerate() {
         let equation = primal.equation(*var);
-        let bytes = equation.ty.components().iter().fold(0usize, |sum, ty| sum.saturating_add(ty.bytes()));
+        let bytes = equation
+            .ty
+            .components()
+            .iter()
+            .fold(0usize, |sum, ty| sum.saturating_add(ty.bytes()));
         total = total.saturating_add(bytes);
         let of = match primal.inputs().iter().find(|(_, input)| input == var) {
             Some((name, _)) => format!("input {name}"),
             None => match equation.location {
-                Some(location) => format!("{} at {}", equation.op.name(), source.place(Some(location)).0),
+                Some(location) => format!(
+                    "{} at {}",
+                    equation.op.name(),
+                    source.place(Some(location)).0
+                ),
                 None => equation.op.name().to_owned(),
             },
         };
@@ -95,17 +125,39 @@ fn residuals(source: &Source, graph: &Graph, wrt: &[String]) -> Result<String, F
 fn ops() -> String {
     let mut text = String::new();
     let families: [(&str, Vec<&Row>); 6] = [
-        ("Pointwise, of one operand", Unary::ALL.iter().map(|op| op.row()).collect()),
-        ("Pointwise, with a whole number n", Indexed::ALL.iter().map(|op| op.row()).collect()),
-        ("Pointwise, of two operands", Binary::ALL.iter().map(|op| op.row()).collect()),
-        ("Comparisons", Compare::ALL.iter().map(|op| op.row()).collect()),
+        (
+            "Pointwise, of one operand",
+            Unary::ALL.iter().map(|op| op.row()).collect(),
+        ),
+        (
+            "Pointwise, with a whole number n",
+            Indexed::ALL.iter().map(|op| op.row()).collect(),
+        ),
+        (
+            "Pointwise, of two operands",
+            Binary::ALL.iter().map(|op| op.row()).collect(),
+        ),
+        (
+            "Comparisons",
+            Compare::ALL.iter().map(|op| op.row()).collect(),
+        ),
         ("Tests", Test::ALL.iter().map(|op| op.row()).collect()),
-        ("Pointwise, of three operands", Ternary::ALL.iter().map(|op| op.row()).collect()),
+        (
+            "Pointwise, of three operands",
+            Ternary::ALL.iter().map(|op| op.row()).collect(),
+        ),
     ];
     for (title, rows) in families {
         let _ = writeln!(text, "# {title}\n");
         for row in rows {
-            entry(&mut text, row.name, row.doc, row.kinds.words(), row.derivative, row.convention);
+            entry(
+                &mut text,
+                row.name,
+                row.doc,
+                row.kinds.words(),
+                row.derivative,
+                row.convention,
+            );
         }
     }
     text.push_str("# Other operations\n\n");
@@ -113,11 +165,26 @@ fn ops() -> String {
         entry(&mut text, name, doc, "", derivative, convention);
     }
     let rest = [
-        ("convert", "The values in another dtype: floats to integers truncate and saturate, NaN becomes 0; what is not 0 is true.", "the tangent, converted", "0 to and from integers and bool."),
+        (
+            "convert",
+            "The values in another dtype: floats to integers truncate and saturate, NaN becomes 0; what is not 0 is true.",
+            "the tangent, converted",
+            "0 to and from integers and bool.",
+        ),
         ("full", "One number everywhere.", "0", ""),
         ("constant", "Values that stand in the text.", "0", ""),
-        ("call", "Another function of the file; written by its name.", "that of the function", ""),
-        ("get", "One component of a tuple.", "the component of the tangent", ""),
+        (
+            "call",
+            "Another function of the file; written by its name.",
+            "that of the function",
+            "",
+        ),
+        (
+            "get",
+            "One component of a tuple.",
+            "the component of the tangent",
+            "",
+        ),
     ];
     for (name, doc, derivative, convention) in rest {
         entry(&mut text, name, doc, "", derivative, convention);
@@ -125,12 +192,23 @@ fn ops() -> String {
     text
 }
 
-fn entry(text: &mut String, name: &str, doc: &str, dtypes: &str, derivative: &str, convention: &str) {
+fn entry(
+    text: &mut String,
+    name: &str,
+    doc: &str,
+    dtypes: &str,
+    derivative: &str,
+    convention: &str,
+) {
     let _ = writeln!(text, "{name}");
     for line in doc.trim().lines() {
         let _ = writeln!(text, "    {}", line.trim());
     }
-    for (label, value) in [("takes", dtypes), ("derivative", derivative), ("at the edges", convention)] {
+    for (label, value) in [
+        ("takes", dtypes),
+        ("derivative", derivative),
+        ("at the edges", convention),
+    ] {
         if !value.is_empty() {
             let _ = writeln!(text, "    {label}: {}", value.trim());
         }

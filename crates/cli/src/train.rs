@@ -99,7 +99,10 @@ const KEYS: &str = "Settings (TOML), with the values for the digits:
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let start = Instant::now();
-    for path in [&args.save, &args.checkpoint, &args.resume].into_iter().flatten() {
+    for path in [&args.save, &args.checkpoint, &args.resume]
+        .into_iter()
+        .flatten()
+    {
         if files::is_standard(path) {
             return usage("--save, --checkpoint and --resume take files, not `-`");
         }
@@ -146,7 +149,11 @@ fn begin(args: &Args) -> Result<(Option<Checkpoint>, Job), Failure> {
             Some(Kind::Classify) => Task::Classify,
             Some(Kind::Regress) => Task::Regress,
         },
-        missing: if args.drop_missing { Missing::Drop } else { Missing::Error },
+        missing: if args.drop_missing {
+            Missing::Drop
+        } else {
+            Missing::Error
+        },
     };
     if source.path.is_none() && args.task == Some(Kind::Regress) {
         return usage("the digits are classes; --task regress needs --data");
@@ -161,10 +168,19 @@ fn begin(args: &Args) -> Result<(Option<Checkpoint>, Job), Failure> {
         Some(_) => Config::table(dataset.rows()),
     };
     let name = args.config.as_deref().map(files::name).unwrap_or_default();
-    let mut config = base.with(&text).or_else(|message| failed(format!("{name}: {message}")))?;
+    let mut config = base
+        .with(&text)
+        .or_else(|message| failed(format!("{name}: {message}")))?;
     config.seed = args.seed.unwrap_or(config.seed);
     let (checkpoint, temporary) = checkpoint_path(args.checkpoint.as_ref(), args.save.as_ref());
-    let job = Job::new(source, config, &dataset, args.save.clone(), checkpoint, temporary)?;
+    let job = Job::new(
+        source,
+        config,
+        &dataset,
+        args.save.clone(),
+        checkpoint,
+        temporary,
+    )?;
     Ok((None, job))
 }
 
@@ -173,14 +189,26 @@ fn resume(path: &Path, args: &Args) -> Result<(Option<Checkpoint>, Job), Failure
     let path = checkpoint::locate(path);
     let found = Checkpoint::read(&path)?;
     let dataset = found.source.read()?;
-    let save = args.save.clone().or_else(|| found.save.clone());
-    // What was read is what is written again, unless other files are named.
-    let own = (!found.is_final).then_some(&path).filter(|_| args.save.is_none());
-    let (checkpoint, temporary) = match (&args.checkpoint, own) {
-        (None, Some(own)) => (Some(own.clone()), save.as_ref().is_some_and(|save| *own == checkpoint::beside(save))),
-        (given, _) => checkpoint_path(given.as_ref(), save.as_ref()),
+    // A checkpoint beside a file stands for it wherever both have moved; any other one says what it is for.
+    let beside = checkpoint::saved_beside(&path).filter(|_| found.temporary);
+    let save = args
+        .save
+        .clone()
+        .or_else(|| beside.clone())
+        .or_else(|| found.save.clone());
+    let (checkpoint, temporary) = match &args.checkpoint {
+        // What was read is what is written again, unless other files are named.
+        None if args.save.is_none() && !found.is_final => (Some(path), beside.is_some()),
+        given => checkpoint_path(given.as_ref(), save.as_ref()),
     };
-    let job = Job::new(found.source.clone(), found.config.clone(), &dataset, save, checkpoint, temporary)?;
+    let job = Job::new(
+        found.source.clone(),
+        found.config.clone(),
+        &dataset,
+        save,
+        checkpoint,
+        temporary,
+    )?;
     Ok((Some(found), job))
 }
 
@@ -204,7 +232,17 @@ impl Job {
         let prepared = Prepared::new(dataset, &config)?;
         let model = Model::new(&config, &prepared);
         let state = model.init(config.seed)?;
-        Ok(Job { source, config, prepared, model, state, epoch: 0, save, checkpoint, temporary })
+        Ok(Job {
+            source,
+            config,
+            prepared,
+            model,
+            state,
+            epoch: 0,
+            save,
+            checkpoint,
+            temporary,
+        })
     }
 
     /// Goes on where a checkpoint stopped.
@@ -238,13 +276,16 @@ impl Job {
             }
             if !score.loss().is_finite() {
                 progress.end();
+                self.drop_checkpoint();
                 return failed(format!(
                     "the loss is no longer finite in epoch {}: try a smaller learning rate (lr) or a bound for the \
                      gradient (clip)",
                     self.epoch + 1
                 ));
             }
-            let validation = self.model.score(&self.state.params, x, y, &split.validation)?;
+            let validation = self
+                .model
+                .score(&self.state.params, x, y, &split.validation)?;
             self.epoch += 1;
             progress.epoch(self.epoch, &score, validation.as_ref(), &self.prepared);
             self.write_checkpoint()?;
@@ -253,10 +294,7 @@ impl Job {
         let score = self.model.score(&self.state.params, x, y, &split.test)?;
         if let Some(save) = &self.save {
             files::write(save, &checkpoint::bytes(self, Some(score.as_ref()))?)?;
-            if let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.temporary) {
-                // The network is there: what is left of the checkpoint does no harm.
-                let _ = std::fs::remove_file(checkpoint);
-            }
+            self.drop_checkpoint();
         }
         Ok(score)
     }
@@ -268,25 +306,52 @@ impl Job {
         }
     }
 
+    /// Removes the checkpoint that stood in for the network; one that cannot be removed does no harm.
+    fn drop_checkpoint(&self) {
+        if let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.temporary) {
+            let _ = std::fs::remove_file(checkpoint);
+        }
+    }
+
     /// How many steps all epochs have.
     fn steps(&self) -> u64 {
-        self.config.epochs * self.prepared.split.train.len().div_ceil(self.config.batch_size) as u64
+        self.config.epochs
+            * self
+                .prepared
+                .split
+                .train
+                .len()
+                .div_ceil(self.config.batch_size) as u64
     }
 }
 
 /// The result on standard output.
 fn report(job: &Job, score: Option<Score>, start: Instant, json: bool) -> Result<(), Failure> {
     let seconds = start.elapsed().as_secs_f64();
-    let Job { config, prepared, .. } = job;
-    let name = if prepared.labels.is_some() { "test_accuracy" } else { "test_rmse" };
+    let Job {
+        config, prepared, ..
+    } = job;
+    let name = if prepared.labels.is_some() {
+        "test_accuracy"
+    } else {
+        "test_rmse"
+    };
     let value = score.as_ref().map(|score| score.result(prepared));
     let mut text = match value {
         Some(value) => {
-            format!("{} {value:.4} on {} held-out rows\n", name.replace('_', " "), prepared.split.test.len())
+            format!(
+                "{} {value:.4} on {} held-out rows\n",
+                name.replace('_', " "),
+                prepared.split.test.len()
+            )
         }
         None => "no rows were held out to test on\n".to_owned(),
     };
-    text.push_str(&format!("{} epochs, {} steps, {seconds:.1} s\n", config.epochs, job.steps()));
+    text.push_str(&format!(
+        "{} epochs, {} steps, {seconds:.1} s\n",
+        config.epochs,
+        job.steps()
+    ));
     if json {
         let object = serde_json::json!({
             name: value,

@@ -10,15 +10,28 @@ const DEEPEST: usize = 256;
 ///
 /// The error says what was expected and what was found.
 pub fn parse(text: &str, ty: &TensorType) -> Result<Array, String> {
-    let mut reader = Reader { rest: text, open: 0, counts: Vec::new(), shape: Vec::new(), values: Vec::new() };
+    let mut reader = Reader {
+        rest: text,
+        open: 0,
+        counts: Vec::new(),
+        shape: Vec::new(),
+        values: Vec::new(),
+    };
     reader.read(ty.dtype)?;
-    let shape = Shape::from(reader.shape.iter().map(|dim| dim.unwrap_or(0)).collect::<Vec<_>>());
+    let shape = Shape::from(
+        reader
+            .shape
+            .iter()
+            .map(|dim| dim.unwrap_or(0))
+            .collect::<Vec<_>>(),
+    );
     // An empty list does not say what its further axes would be.
     let empty = reader.values.is_empty() && ty.shape.elements() == 0 && shape.rank() <= ty.rank();
     if shape != ty.shape && !empty {
         return Err(format!("expected shape {}, found {shape}", ty.shape));
     }
-    Array::from_scalars(ty.dtype, ty.shape.clone(), reader.values).map_err(|error| error.to_string())
+    Array::from_scalars(ty.dtype, ty.shape.clone(), reader.values)
+        .map_err(|error| error.to_string())
 }
 
 struct Reader<'a> {
@@ -76,7 +89,10 @@ impl Reader<'_> {
                     if self.open < self.shape.len() {
                         return Err(format!("expected `[`, found `{}`", brief(self.rest)));
                     }
-                    let end = self.rest.find([',', '[', ']', ' ', '\t', '\n', '\r']).unwrap_or(self.rest.len());
+                    let end = self
+                        .rest
+                        .find([',', '[', ']', ' ', '\t', '\n', '\r'])
+                        .unwrap_or(self.rest.len());
                     let (word, rest) = self.rest.split_at(end);
                     self.values.push(number(word, dtype)?);
                     self.entry();
@@ -100,7 +116,10 @@ impl Reader<'_> {
         if let Some(dim) = self.shape.get_mut(self.open) {
             let expected = *dim.get_or_insert(count);
             if expected != count {
-                return Err(format!("expected {expected} entries in each list of depth {}, found {count}", self.open + 1));
+                return Err(format!(
+                    "expected {expected} entries in each list of depth {}, found {count}",
+                    self.open + 1
+                ));
             }
         }
         self.entry();
@@ -172,12 +191,28 @@ mod tests {
             ("[1,,2]", f(&[2]), "expected a value of type f64, found ``"),
             ("[1, [2]]", f(&[2]), "expected a number, found `[`"),
             ("[[1], 2]", f(&[2, 1]), "expected `[`, found `2]`"),
-            ("[[1], [2, 3]]", f(&[2, 1]), "expected 1 entries in each list of depth 2, found 2"),
+            (
+                "[[1], [2, 3]]",
+                f(&[2, 1]),
+                "expected 1 entries in each list of depth 2, found 2",
+            ),
             ("[1, 2]", f(&[3]), "expected shape [3], found [2]"),
             ("1", f(&[1]), "expected shape [1], found []"),
-            ("1.5", ty(DType::I64, &[]), "expected a value of type i64, found `1.5`"),
-            ("300", ty(DType::U8, &[]), "expected a value of type u8, found `300`"),
-            ("1", ty(DType::Bool, &[]), "expected a value of type bool, found `1`"),
+            (
+                "1.5",
+                ty(DType::I64, &[]),
+                "expected a value of type i64, found `1.5`",
+            ),
+            (
+                "300",
+                ty(DType::U8, &[]),
+                "expected a value of type u8, found `300`",
+            ),
+            (
+                "1",
+                ty(DType::Bool, &[]),
+                "expected a value of type bool, found `1`",
+            ),
             ("x", f(&[]), "expected a value of type f64, found `x`"),
             ("]", f(&[]), "expected a value of type f64, found ``"),
             (&deep, f(&[]), "expected at most 256 nested brackets"),

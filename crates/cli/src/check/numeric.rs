@@ -21,7 +21,12 @@ pub fn derivatives(
     report: &mut Report<'_>,
 ) -> Result<(), Failure> {
     let chosen = |values: &[Array]| -> Vec<Array> {
-        values.iter().zip(wrt).filter(|(_, wrt)| **wrt).map(|(value, _)| value.clone()).collect()
+        values
+            .iter()
+            .zip(wrt)
+            .filter(|(_, wrt)| **wrt)
+            .map(|(value, _)| value.clone())
+            .collect()
     };
     let x = chosen(inputs);
     let v = random.like(&x)?;
@@ -47,14 +52,25 @@ pub fn derivatives(
     let pushed = eval(&forward, &[inputs, &v].concat())?;
     let (values, tangents) = pushed.split_at(outputs.min(pushed.len()));
     let floats = |arrays: &[Array]| -> Vec<Array> {
-        arrays.iter().filter(|array| array.dtype().is_float()).cloned().collect()
+        arrays
+            .iter()
+            .filter(|array| array.dtype().is_float())
+            .cloned()
+            .collect()
     };
-    let value = |x: &[Array]| -> Result<Vec<f64>, Failure> { Ok(flat(&floats(&eval(graph, &at(x))?))) };
-    report("jvp against central differences", differences(&x, &v, &flat(tangents), true, value)?)?;
+    let value =
+        |x: &[Array]| -> Result<Vec<f64>, Failure> { Ok(flat(&floats(&eval(graph, &at(x))?))) };
+    report(
+        "jvp against central differences",
+        differences(&x, &v, &flat(tangents), true, value)?,
+    )?;
 
     let u = random.like(&floats(values))?;
     let pulled = eval(&reverse, &[inputs, &u].concat())?;
-    report("<u, J v> = <J^T u, v>", equal_products([&u, tangents], [&pulled, &v]))?;
+    report(
+        "<u, J v> = <J^T u, v>",
+        equal_products([&u, tangents], [&pulled, &v]),
+    )?;
 
     // The derivative of J^T u with respect to the same inputs: a second derivative of <u, f>.
     let wrt_both: Vec<bool> = wrt.iter().copied().chain(u.iter().map(|_| false)).collect();
@@ -90,17 +106,28 @@ fn flat(arrays: &[Array]) -> Vec<f64> {
 /// The sums of products of both pairs are equal.
 fn equal_products(left: [&[Array]; 2], right: [&[Array]; 2]) -> Outcome {
     let product = |[a, b]: [&[Array]; 2]| {
-        let terms = flat(a).into_iter().zip(flat(b)).map(|(a, b)| if a == 0.0 { 0.0 } else { a * b });
-        terms.fold((0.0, 0.0), |(sum, size): (f64, f64), term| (sum + term, size + term.abs()))
+        let terms = flat(a)
+            .into_iter()
+            .zip(flat(b))
+            .map(|(a, b)| if a == 0.0 { 0.0 } else { a * b });
+        terms.fold((0.0, 0.0), |(sum, size): (f64, f64), term| {
+            (sum + term, size + term.abs())
+        })
     };
     let ((left, left_size), (right, right_size)) = (product(left), product(right));
     // Rounding is as large as the terms, of which much may cancel.
     let size = left_size.max(right_size);
-    let error = if left == right { 0.0 } else { (left - right).abs() / size };
+    let error = if left == right {
+        0.0
+    } else {
+        (left - right).abs() / size
+    };
     if error <= EXACT {
         Outcome::Ok(format!("relative error {error:.1e}"))
     } else {
-        Outcome::Wrong(format!("{left:e} and {right:e}, relative error {error:.1e}"))
+        Outcome::Wrong(format!(
+            "{left:e} and {right:e}, relative error {error:.1e}"
+        ))
     }
 }
 
@@ -132,7 +159,9 @@ fn differences(
             finite &= values.len() == here.len() && values.iter().all(|x| x.is_finite());
             steps.push(values);
         }
-        let ([up, down, half_up, half_down], true) = (&steps[..], finite) else { continue };
+        let ([up, down, half_up, half_down], true) = (&steps[..], finite) else {
+            continue;
+        };
         for (i, error) in errors.iter_mut().enumerate() {
             let long = (up[i] - down[i]) / (2.0 * h);
             let short = (half_up[i] - half_down[i]) / h;
@@ -141,7 +170,8 @@ fn differences(
             let (right, left) = ((up[i] - here[i]) / h, (here[i] - down[i]) / h);
             let bent = (right - left).abs() > KINK * right.abs().max(left.abs());
             if kinks && step == STEPS[STEPS.len() - 1] && bent {
-                let outside = (left.min(right) - derivative[i]).max(derivative[i] - left.max(right));
+                let outside =
+                    (left.min(right) - derivative[i]).max(derivative[i] - left.max(right));
                 *error = error.min(outside.max(0.0));
             }
         }
@@ -162,7 +192,11 @@ fn differences(
 /// x + h * direction
 fn moved(x: &[Array], direction: &[Array], h: f64) -> Result<Vec<Array>, ArrayError> {
     let step = |(x, d): (&Array, &Array)| {
-        let values = x.to_f64s().into_iter().zip(d.to_f64s()).map(|(x, d)| x + h * d);
+        let values = x
+            .to_f64s()
+            .into_iter()
+            .zip(d.to_f64s())
+            .map(|(x, d)| x + h * d);
         Array::new(x.shape().clone(), values.collect::<Vec<f64>>())
     };
     x.iter().zip(direction).map(step).collect()
@@ -170,14 +204,29 @@ fn moved(x: &[Array], direction: &[Array], h: f64) -> Result<Vec<Array>, ArrayEr
 
 /// The largest difference relative to the largest expected number; `Err` with it beyond the limit.
 pub fn close(found: &[f64], expected: &[f64], limit: f64) -> Result<f64, f64> {
-    let size = expected.iter().filter(|x| x.is_finite()).fold(f64::MIN_POSITIVE, |size, x| size.max(x.abs()));
-    let mut largest = if found.len() == expected.len() { 0.0 } else { f64::INFINITY };
+    let size = expected
+        .iter()
+        .filter(|x| x.is_finite())
+        .fold(f64::MIN_POSITIVE, |size, x| size.max(x.abs()));
+    let mut largest = if found.len() == expected.len() {
+        0.0
+    } else {
+        f64::INFINITY
+    };
     for (found, expected) in found.iter().zip(expected) {
         let same = found == expected || (found.is_nan() && expected.is_nan());
-        let error = if same { 0.0 } else { (found - expected).abs() / size };
+        let error = if same {
+            0.0
+        } else {
+            (found - expected).abs() / size
+        };
         largest = largest.max(if error.is_nan() { f64::INFINITY } else { error });
     }
-    if largest <= limit { Ok(largest) } else { Err(largest) }
+    if largest <= limit {
+        Ok(largest)
+    } else {
+        Err(largest)
+    }
 }
 
 /// Random numbers by seed: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).

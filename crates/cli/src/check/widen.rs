@@ -18,21 +18,33 @@ pub fn widen_array(array: &Array) -> Array {
 }
 
 fn wide(dtype: DType) -> DType {
-    if dtype == DType::F32 { DType::F64 } else { dtype }
+    if dtype == DType::F32 {
+        DType::F64
+    } else {
+        dtype
+    }
 }
 
 /// Calls nest at most 256 deep, so this may recurse; every callee is rebuilt once.
 fn rebuild(graph: &Graph, known: &mut HashMap<u128, Arc<Graph>>) -> Result<Graph, GraphError> {
     let mut b = Builder::new(graph.name());
     let mut to: Vec<Vec<Var>> = vec![Vec::new(); graph.equations().len()];
-    let names: HashMap<Var, &str> = graph.inputs().iter().map(|(name, var)| (*var, &**name)).collect();
+    let names: HashMap<Var, &str> = graph
+        .inputs()
+        .iter()
+        .map(|(name, var)| (*var, &**name))
+        .collect();
     for (var, equation) in graph.iter() {
         b.set_location(equation.location);
         let first = |arg: &Var| to[arg.index()].first().copied();
         let args: Vec<Var> = equation.args.iter().filter_map(first).collect();
         to[var.index()] = match &equation.op {
             Op::Input => {
-                let ty = equation.ty.tensor().cloned().unwrap_or_else(|| TensorType::scalar(DType::F64));
+                let ty = equation
+                    .ty
+                    .tensor()
+                    .cloned()
+                    .unwrap_or_else(|| TensorType::scalar(DType::F64));
                 let name = names.get(&var).copied().unwrap_or_default();
                 vec![b.input(name, ty.with_dtype(wide(ty.dtype)))]
             }
@@ -49,20 +61,36 @@ fn rebuild(graph: &Graph, known: &mut HashMap<u128, Arc<Graph>>) -> Result<Graph
             }
             Op::Get(index) => {
                 let tuple = equation.args.first().map(|tuple| &to[tuple.index()]);
-                tuple.and_then(|tuple| tuple.get(*index)).copied().into_iter().collect()
+                tuple
+                    .and_then(|tuple| tuple.get(*index))
+                    .copied()
+                    .into_iter()
+                    .collect()
             }
             Op::Full(value, shape) => {
-                vec![b.push(Op::Full(value.convert(wide(value.dtype())), shape.clone()), &[])]
+                vec![b.push(
+                    Op::Full(value.convert(wide(value.dtype())), shape.clone()),
+                    &[],
+                )]
             }
             Op::Constant(array) => vec![b.push(Op::Constant(widen_array(array)), &[])],
             Op::Convert(dtype) => vec![b.push(Op::Convert(wide(*dtype)), &args)],
             Op::Array(ArrayOp::Iota(iota)) => {
-                vec![b.push(Iota { dtype: wide(iota.dtype), ..iota.clone() }, &[])]
+                vec![b.push(
+                    Iota {
+                        dtype: wide(iota.dtype),
+                        ..iota.clone()
+                    },
+                    &[],
+                )]
             }
             op => vec![b.push(op.clone(), &args)],
         };
     }
-    let outputs: Vec<Var> =
-        graph.outputs().iter().filter_map(|output| to[output.index()].first().copied()).collect();
+    let outputs: Vec<Var> = graph
+        .outputs()
+        .iter()
+        .filter_map(|output| to[output.index()].first().copied())
+        .collect();
     b.finish(&outputs)
 }

@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use cotangent::data::{
-    CsvOptions, DataOptions, Dataset, Header, Missing, Table, Task, digits,
-};
+use cotangent::data::{CsvOptions, DataOptions, Dataset, Header, Missing, Table, Task, digits};
 use cotangent::safetensors::{self, Contents};
 use cotangent::tree::Tree;
 use cotangent::{Array, TensorType};
 
+use super::Job;
 use super::config::Config;
 use super::model::{Score, State};
-use super::Job;
 use crate::failure::{Failure, failed};
 use crate::files;
 
@@ -35,12 +33,23 @@ pub struct Source {
 impl Source {
     /// Reads the data.
     pub fn read(&self) -> Result<Dataset, Failure> {
-        let Some(path) = &self.path else { return Ok(digits()?) };
+        let Some(path) = &self.path else {
+            return Ok(digits()?);
+        };
         // A number is the name of a column where the file has names; whether it does, shows in its first line.
         let number = self.target.parse::<usize>().is_ok();
         let header = if number { Header::Auto } else { Header::Yes };
-        let table = Table::open(path, &CsvOptions { header, delimiter: None })?;
-        let options = DataOptions { task: self.task, missing: self.missing };
+        let table = Table::open(
+            path,
+            &CsvOptions {
+                header,
+                delimiter: None,
+            },
+        )?;
+        let options = DataOptions {
+            task: self.task,
+            missing: self.missing,
+        };
         Ok(table.dataset(&self.target, &options)?)
     }
 }
@@ -57,6 +66,8 @@ pub struct Checkpoint {
     pub fingerprint: u64,
     /// Where the network goes when it is trained.
     pub save: Option<PathBuf>,
+    /// Whether this stands beside the file where the network goes, until it does.
+    pub temporary: bool,
     /// Whether this is a trained network, without the optimiser's state.
     pub is_final: bool,
     name: String,
@@ -76,25 +87,47 @@ pub fn locate(path: &Path) -> PathBuf {
     if checkpoint.is_file() {
         return checkpoint;
     }
-    if !path.exists()
-        && let Some(save) = path.to_str().and_then(|path| path.strip_suffix(".checkpoint"))
-    {
-        return PathBuf::from(save);
+    match saved_beside(path) {
+        Some(save) if !path.exists() => save,
+        _ => path.to_owned(),
     }
-    path.to_owned()
+}
+
+/// The file that a checkpoint of this name stands for.
+pub fn saved_beside(checkpoint: &Path) -> Option<PathBuf> {
+    Some(PathBuf::from(
+        checkpoint.to_str()?.strip_suffix(".checkpoint")?,
+    ))
 }
 
 /// The file of a run: a checkpoint, or with the score on the test rows the trained network.
 pub fn bytes(job: &Job, finished: Option<Option<&Score>>) -> Result<Vec<u8>, Failure> {
-    let Job { source, config, prepared, state, .. } = job;
+    let Job {
+        source,
+        config,
+        prepared,
+        state,
+        ..
+    } = job;
     let mut arrays: Vec<(String, &Array)> = Vec::new();
     let named = |prefix: &str, paths: Vec<String>| -> Vec<String> {
-        paths.into_iter().map(|path| format!("{prefix}.{path}")).collect()
+        paths
+            .into_iter()
+            .map(|path| format!("{prefix}.{path}"))
+            .collect()
     };
-    arrays.extend(named("params", state.params.paths()).into_iter().zip(state.params.leaves()));
+    arrays.extend(
+        named("params", state.params.paths())
+            .into_iter()
+            .zip(state.params.leaves()),
+    );
     if finished.is_none() {
         let optimizer = &state.optimizer;
-        arrays.extend(named("optimizer", optimizer.paths()).into_iter().zip(optimizer.leaves()));
+        arrays.extend(
+            named("optimizer", optimizer.paths())
+                .into_iter()
+                .zip(optimizer.leaves()),
+        );
     }
     arrays.push(("features.mean".to_owned(), &prepared.normalization.mean));
     arrays.push(("features.scale".to_owned(), &prepared.normalization.scale));
@@ -114,20 +147,37 @@ pub fn bytes(job: &Job, finished: Option<Option<&Score>>) -> Result<Vec<u8>, Fai
     if let Some(labels) = &prepared.labels {
         put("labels", serde_json::to_string(labels)?);
     }
-    put("task", if prepared.labels.is_some() { "classify" } else { "regress" }.to_owned());
-    put("drop_missing", (source.missing == Missing::Drop).to_string());
+    put(
+        "task",
+        if prepared.labels.is_some() {
+            "classify"
+        } else {
+            "regress"
+        }
+        .to_owned(),
+    );
+    put(
+        "drop_missing",
+        (source.missing == Missing::Drop).to_string(),
+    );
     if let Some(path) = &source.path {
         put("data", text(path)?);
         put("data_target", source.target.clone());
     }
     match finished {
         None => {
-            if let Some(save) = &job.save {
+            if job.temporary {
+                put("temporary", "true".to_owned());
+            } else if let Some(save) = &job.save {
                 put("save", text(save)?);
             }
         }
         Some(score) => {
-            let name = if prepared.labels.is_some() { "test_accuracy" } else { "test_rmse" };
+            let name = if prepared.labels.is_some() {
+                "test_accuracy"
+            } else {
+                "test_rmse"
+            };
             if let Some(score) = score {
                 put(name, score.result(prepared).to_string());
             }
@@ -152,18 +202,25 @@ impl Checkpoint {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Checkpoint, Failure> {
         let name = files::name(path);
-        let contents = safetensors::read(&files::read(path)?[..]).map_err(|error| files::about(path, &error))?;
+        let contents = safetensors::read(&files::read(path)?[..])
+            .map_err(|error| files::about(path, &error))?;
         let metadata = &contents.metadata;
         let get = |key: &str| metadata.get(key).map(String::as_str);
         if get("format") != Some(FORMAT) {
-            return failed(format!("{name}: expected a file that `cotangent train` wrote"));
+            return failed(format!(
+                "{name}: expected a file that `cotangent train` wrote"
+            ));
         }
         let wanted = |key: &str| -> Result<&str, Failure> {
             get(key).map_or_else(|| failed(format!("{name}: `{key}` is missing")), Ok)
         };
         let number = |key: &str| -> Result<u64, Failure> {
             let value = wanted(key)?;
-            value.parse().or_else(|_| failed(format!("{name}: `{key}`: expected a whole number, found `{value}`")))
+            value.parse().or_else(|_| {
+                failed(format!(
+                    "{name}: `{key}`: expected a whole number, found `{value}`"
+                ))
+            })
         };
         let config = Config::default()
             .with(wanted("config")?)
@@ -171,13 +228,21 @@ impl Checkpoint {
         let task = match wanted("task")? {
             "classify" => Task::Classify,
             "regress" => Task::Regress,
-            other => return failed(format!("{name}: `task`: expected classify or regress, found `{other}`")),
+            other => {
+                return failed(format!(
+                    "{name}: `task`: expected classify or regress, found `{other}`"
+                ));
+            }
         };
         let source = Source {
             path: get("data").map(PathBuf::from),
             target: get("data_target").unwrap_or_default().to_owned(),
             task,
-            missing: if get("drop_missing") == Some("true") { Missing::Drop } else { Missing::Error },
+            missing: if get("drop_missing") == Some("true") {
+                Missing::Drop
+            } else {
+                Missing::Error
+            },
         };
         Ok(Checkpoint {
             source,
@@ -185,6 +250,7 @@ impl Checkpoint {
             epoch: number("epoch")?,
             fingerprint: number("fingerprint")?,
             save: get("save").map(PathBuf::from),
+            temporary: get("temporary").is_some(),
             is_final: get("finished").is_some(),
             name,
             contents,

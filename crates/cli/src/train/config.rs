@@ -136,7 +136,11 @@ impl Config {
     pub fn table(rows: usize) -> Config {
         let batch_size = if rows < 10_000 { 32 } else { 128 };
         let steps = rows.div_ceil(batch_size).max(1) as u64;
-        Config { batch_size, epochs: (8_000 / steps).clamp(10, 200), ..Config::default() }
+        Config {
+            batch_size,
+            epochs: (8_000 / steps).clamp(10, 200),
+            ..Config::default()
+        }
     }
 
     /// These settings with those of a TOML text in their place.
@@ -145,13 +149,20 @@ impl Config {
     pub fn with(&self, text: &str) -> Result<Config, String> {
         // Read on its own first: only then errors know their line.
         toml::from_str::<Config>(text).map_err(|error| error.to_string().trim_end().to_owned())?;
-        let given: toml::Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+        let given: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| error.to_string())?;
         let mut all = toml::Table::try_from(self).map_err(|error| error.to_string())?;
         for (key, value) in given {
-            let name = ALIASES.iter().find(|(alias, _)| *alias == key).map_or(&*key, |(_, name)| *name);
+            let name = ALIASES
+                .iter()
+                .find(|(alias, _)| *alias == key)
+                .map_or(&*key, |(_, name)| *name);
             all.insert(name.to_owned(), value);
         }
-        let config: Config = all.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        let config: Config = all
+            .try_into()
+            .map_err(|error: toml::de::Error| error.to_string())?;
         config.check()?;
         Ok(config)
     }
@@ -167,23 +178,67 @@ impl Config {
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let not_negative = |x: f64| x >= 0.0 && x.is_finite();
         let rules = [
-            ("layers", self.layers.iter().all(|w| (1..=MOST).contains(w)), "widths from 1 to 1048576"),
+            (
+                "layers",
+                self.layers.iter().all(|w| (1..=MOST).contains(w)),
+                "widths from 1 to 1048576",
+            ),
             ("layers", self.layers.len() <= 100, "at most 100 layers"),
             ("dropout", share(self.dropout), "a number from 0 to below 1"),
-            ("label_smoothing", share(self.label_smoothing), "a number from 0 to below 1"),
+            (
+                "label_smoothing",
+                share(self.label_smoothing),
+                "a number from 0 to below 1",
+            ),
             ("lr", positive(self.lr), "a number above 0"),
-            ("momentum", share(self.momentum), "a number from 0 to below 1"),
-            ("weight_decay", not_negative(self.weight_decay), "a number of 0 or more"),
+            (
+                "momentum",
+                share(self.momentum),
+                "a number from 0 to below 1",
+            ),
+            (
+                "weight_decay",
+                not_negative(self.weight_decay),
+                "a number of 0 or more",
+            ),
             ("warmup", not_negative(self.warmup), "a number of 0 or more"),
-            ("decay_every", positive(self.decay_every), "a number above 0"),
-            ("decay_factor", positive(self.decay_factor), "a number above 0"),
+            (
+                "decay_every",
+                positive(self.decay_every),
+                "a number above 0",
+            ),
+            (
+                "decay_factor",
+                positive(self.decay_factor),
+                "a number above 0",
+            ),
             ("clip", not_negative(self.clip), "a number of 0 or more"),
-            ("epochs", (1..=1_000_000).contains(&self.epochs), "a whole number from 1 to 1000000"),
-            ("batch_size", (1..=MOST).contains(&self.batch_size), "a whole number from 1 to 1048576"),
-            ("validation", share(self.validation), "a number from 0 to below 1"),
-            ("seed", i64::try_from(self.seed).is_ok(), "a whole number from 0 to 9223372036854775807"),
+            (
+                "epochs",
+                (1..=1_000_000).contains(&self.epochs),
+                "a whole number from 1 to 1000000",
+            ),
+            (
+                "batch_size",
+                (1..=MOST).contains(&self.batch_size),
+                "a whole number from 1 to 1048576",
+            ),
+            (
+                "validation",
+                share(self.validation),
+                "a number from 0 to below 1",
+            ),
+            (
+                "seed",
+                i64::try_from(self.seed).is_ok(),
+                "a whole number from 0 to 9223372036854775807",
+            ),
             ("test", share(self.test), "a number from 0 to below 1"),
-            ("test", self.validation + self.test < 1.0, "validation and test to leave rows to train on"),
+            (
+                "test",
+                self.validation + self.test < 1.0,
+                "validation and test to leave rows to train on",
+            ),
         ];
         match rules.into_iter().find(|(_, good, _)| !good) {
             None => Ok(()),
@@ -200,12 +255,24 @@ impl Config {
         let decay = match self.schedule {
             Fall::Constant => Decay::Constant,
             Fall::Step => Decay::Step { every, factor },
-            Fall::Exponential => Decay::Exponential { factor: factor.powf(1.0 / every as f64) },
-            Fall::Cosine => Decay::Cosine { steps: end, last: 0.0 },
-            Fall::Linear => Decay::Linear { steps: end, last: 0.0 },
+            Fall::Exponential => Decay::Exponential {
+                factor: factor.powf(1.0 / every as f64),
+            },
+            Fall::Cosine => Decay::Cosine {
+                steps: end,
+                last: 0.0,
+            },
+            Fall::Linear => Decay::Linear {
+                steps: end,
+                last: 0.0,
+            },
         };
         // A run that is shorter than its warm-up reaches the highest rate half-way.
-        Schedule { rate: self.lr, warmup: count(self.warmup).min(end / 2), decay }
+        Schedule {
+            rate: self.lr,
+            warmup: count(self.warmup).min(end / 2),
+            decay,
+        }
     }
 }
 
@@ -216,7 +283,8 @@ mod tests {
 
     #[test]
     fn a_file_changes_what_it_names() {
-        let text = "layers = [8]\noptimiser = \"adam\"\nlearning_rate = 1\nseed = 7\ndtype = \"f64\"";
+        let text =
+            "layers = [8]\noptimiser = \"adam\"\nlearning_rate = 1\nseed = 7\ndtype = \"f64\"";
         let config = Config::digits().with(text).unwrap();
         let expected = Config {
             layers: vec![8],
@@ -232,7 +300,14 @@ mod tests {
 
     #[test]
     fn settings_come_back_from_their_text() {
-        for config in [Config::digits(), Config::table(10), Config { lr: 0.1 + 0.2, ..Config::default() }] {
+        for config in [
+            Config::digits(),
+            Config::table(10),
+            Config {
+                lr: 0.1 + 0.2,
+                ..Config::default()
+            },
+        ] {
             let text = config.to_toml().unwrap();
             assert_eq!(Config::digits().with(&text).unwrap(), config, "{text}");
         }
@@ -242,23 +317,50 @@ mod tests {
     fn errors_name_line_or_key() {
         let error = |text: &str| Config::default().with(text).unwrap_err();
         let unknown = error("epochs = 3\nlayer = [8]\n");
-        assert!(unknown.contains("line 2") && unknown.contains("unknown field `layer`"), "{unknown}");
+        assert!(
+            unknown.contains("line 2") && unknown.contains("unknown field `layer`"),
+            "{unknown}"
+        );
         let wrong = error("\n\nepochs = \"many\"\n");
-        assert!(wrong.contains("line 3") && wrong.contains("invalid type"), "{wrong}");
+        assert!(
+            wrong.contains("line 3") && wrong.contains("invalid type"),
+            "{wrong}"
+        );
         let choice = error("activation = \"swish\"");
-        assert!(choice.contains("line 1") && choice.contains("`relu`"), "{choice}");
+        assert!(
+            choice.contains("line 1") && choice.contains("`relu`"),
+            "{choice}"
+        );
         let broken = error("epochs = \n");
         assert!(broken.contains("line 1"), "{broken}");
         let cases = [
-            ("dropout = 1.0", "`dropout`: expected a number from 0 to below 1"),
+            (
+                "dropout = 1.0",
+                "`dropout`: expected a number from 0 to below 1",
+            ),
             ("lr = nan", "`lr`: expected a number above 0"),
             ("lr = 0", "`lr`: expected a number above 0"),
-            ("weight_decay = -1e-3", "`weight_decay`: expected a number of 0 or more"),
+            (
+                "weight_decay = -1e-3",
+                "`weight_decay`: expected a number of 0 or more",
+            ),
             ("clip = inf", "`clip`: expected a number of 0 or more"),
-            ("epochs = 0", "`epochs`: expected a whole number from 1 to 1000000"),
-            ("batch_size = 0", "`batch_size`: expected a whole number from 1 to 1048576"),
-            ("layers = [4, 0]", "`layers`: expected widths from 1 to 1048576"),
-            ("test = 0.95", "`test`: expected validation and test to leave rows to train on"),
+            (
+                "epochs = 0",
+                "`epochs`: expected a whole number from 1 to 1000000",
+            ),
+            (
+                "batch_size = 0",
+                "`batch_size`: expected a whole number from 1 to 1048576",
+            ),
+            (
+                "layers = [4, 0]",
+                "`layers`: expected widths from 1 to 1048576",
+            ),
+            (
+                "test = 0.95",
+                "`test`: expected validation and test to leave rows to train on",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(error(text), expected, "{text}");
@@ -269,14 +371,37 @@ mod tests {
 
     #[test]
     fn schedules_count_epochs_in_steps() {
-        let config = Config { lr: 1.0, warmup: 2.0, epochs: 10, ..Config::default() };
+        let config = Config {
+            lr: 1.0,
+            warmup: 2.0,
+            epochs: 10,
+            ..Config::default()
+        };
         let schedule = config.schedule(5);
-        assert_eq!((schedule.warmup, schedule.at(9), schedule.at(50)), (10, 1.0, 0.0));
-        let short = Config { epochs: 1, ..config.clone() };
+        assert_eq!(
+            (schedule.warmup, schedule.at(9), schedule.at(50)),
+            (10, 1.0, 0.0)
+        );
+        let short = Config {
+            epochs: 1,
+            ..config.clone()
+        };
         assert_eq!(short.schedule(5).warmup, 2);
-        let step = Config { schedule: Fall::Step, warmup: 0.0, decay_every: 2.0, decay_factor: 0.5, ..config };
-        assert_eq!([0, 9, 10, 20].map(|i| step.schedule(5).at(i)), [1.0, 1.0, 0.5, 0.25]);
-        let exponential = Config { schedule: Fall::Exponential, ..step };
+        let step = Config {
+            schedule: Fall::Step,
+            warmup: 0.0,
+            decay_every: 2.0,
+            decay_factor: 0.5,
+            ..config
+        };
+        assert_eq!(
+            [0, 9, 10, 20].map(|i| step.schedule(5).at(i)),
+            [1.0, 1.0, 0.5, 0.25]
+        );
+        let exponential = Config {
+            schedule: Fall::Exponential,
+            ..step
+        };
         assert!((exponential.schedule(5).at(10) - 0.5).abs() < 1e-12);
     }
 

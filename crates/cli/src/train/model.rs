@@ -19,7 +19,14 @@ pub struct State {
     pub optimizer: optim::State<Array>,
 }
 
-type Inputs = (Mlp<Tensor>, optim::State<Tensor>, Tensor, Tensor, Tensor, Key);
+type Inputs = (
+    Mlp<Tensor>,
+    optim::State<Tensor>,
+    Tensor,
+    Tensor,
+    Tensor,
+    Key,
+);
 type Outputs = (Mlp<Tensor>, optim::State<Tensor>, Tensor, Tensor);
 
 /// The traced functions of a network. Each is compiled once for each size of a batch.
@@ -50,17 +57,24 @@ impl Model {
             Activation::Tanh => (nn::Activation::Tanh, Init::GlorotUniform),
         };
         let dtype = dtype(config);
-        let init = Function::new(move |key: &Key| Mlp::init(key, &widths, activation, first, dtype));
+        let init =
+            Function::new(move |key: &Key| Mlp::init(key, &widths, activation, first, dtype));
 
-        let cost = Cost { classes: prepared.labels.is_some(), loss: config.loss, smoothing: config.label_smoothing };
+        let cost = Cost {
+            classes: prepared.labels.is_some(),
+            loss: config.loss,
+            smoothing: config.label_smoothing,
+        };
         let dropout = config.dropout;
-        let loss = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor, key: &Key| {
-            let guess = match dropout {
-                0.0 => model.apply(x),
-                rate => model.apply_dropout(x, key, rate),
-            };
-            cost.of(&guess, y)
-        });
+        let loss = Function::new(
+            move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor, key: &Key| {
+                let guess = match dropout {
+                    0.0 => model.apply(x),
+                    rate => model.apply_dropout(x, key, rate),
+                };
+                cost.of(&guess, y)
+            },
+        );
         let gradient = loss.value_and_grad_aux();
         let (rule, clip) = (Rule::new(config), config.clip);
         let step = Function::new(
@@ -79,8 +93,16 @@ impl Model {
                 (model, state, loss, hits)
             },
         );
-        let score = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| cost.of(&model.apply(x), y));
-        Model { init, step, score, rule, rate: dtype }
+        let score = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| {
+            cost.of(&model.apply(x), y)
+        });
+        Model {
+            init,
+            step,
+            score,
+            rule,
+            rate: dtype,
+        }
     }
 
     /// The first parameters and the state before the first step.
@@ -103,7 +125,8 @@ impl Model {
         let rate = Array::from(rate).convert(self.rate);
         let State { params, optimizer } = state.clone();
         let (params, optimizer, loss, hits) =
-            self.step.call((params, optimizer, x, y, rate, key(seed, step)))?;
+            self.step
+                .call((params, optimizer, x, y, rate, key(seed, step)))?;
         *state = State { params, optimizer };
         Score::of(rows, &loss, &hits)
     }
@@ -120,7 +143,8 @@ impl Model {
         let mut score = None;
         for rows in rows.chunks(BATCH) {
             let (loss, hits) =
-                self.score.call((params.clone(), x.select_rows(rows)?, y.select_rows(rows)?))?;
+                self.score
+                    .call((params.clone(), x.select_rows(rows)?, y.select_rows(rows)?))?;
             *score.get_or_insert_with(Score::default) += Score::of(rows.len(), &loss, &hits)?;
         }
         Ok(score)
@@ -179,7 +203,11 @@ impl Score {
         let number = |array: &Array| -> Result<f64, Failure> {
             Ok(array.convert(cotangent::DType::F64).item::<f64>()?)
         };
-        Ok(Score { rows: rows as f64, cost: number(loss)? * rows as f64, hits: number(hits)? })
+        Ok(Score {
+            rows: rows as f64,
+            cost: number(loss)? * rows as f64,
+            hits: number(hits)?,
+        })
     }
 
     /// The mean cost.
@@ -216,14 +244,31 @@ enum Rule {
 
 impl Rule {
     fn new(config: &Config) -> Rule {
-        let Config { momentum, nesterov, weight_decay, .. } = *config;
+        let Config {
+            momentum,
+            nesterov,
+            weight_decay,
+            ..
+        } = *config;
         match config.optimizer {
-            Optimizer::Sgd => Rule::Sgd(Sgd { momentum, nesterov, weight_decay }),
-            Optimizer::Adam => Rule::Adam(Adam { weight_decay, ..Adam::default() }),
-            Optimizer::Adamw => Rule::AdamW(AdamW { weight_decay, ..AdamW::default() }),
-            Optimizer::Rmsprop => {
-                Rule::RmsProp(RmsProp { momentum, weight_decay, ..RmsProp::default() })
-            }
+            Optimizer::Sgd => Rule::Sgd(Sgd {
+                momentum,
+                nesterov,
+                weight_decay,
+            }),
+            Optimizer::Adam => Rule::Adam(Adam {
+                weight_decay,
+                ..Adam::default()
+            }),
+            Optimizer::Adamw => Rule::AdamW(AdamW {
+                weight_decay,
+                ..AdamW::default()
+            }),
+            Optimizer::Rmsprop => Rule::RmsProp(RmsProp {
+                momentum,
+                weight_decay,
+                ..RmsProp::default()
+            }),
         }
     }
 

@@ -41,7 +41,9 @@ impl Prepared {
         let dtype = dtype(config);
         let x = normalization.apply(&dataset.x)?.convert(dtype);
         if x.to_f64s().iter().any(|x| !x.is_finite()) {
-            return failed(format!("a feature is too large for dtype {dtype}; try dtype = \"f64\""));
+            return failed(format!(
+                "a feature is too large for dtype {dtype}; try dtype = \"f64\""
+            ));
         }
         let mut hash = Hash::new();
         hash.add(dataset.x.as_bytes());
@@ -98,7 +100,9 @@ impl Hash {
         self.word(bytes.len() as u64);
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
-            word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+            word.iter_mut()
+                .zip(chunk)
+                .for_each(|(to, from)| *to = *from);
             self.word(u64::from_le_bytes(word));
         }
     }

@@ -49,14 +49,23 @@ impl Progress {
     }
 
     /// The end of an epoch.
-    pub fn epoch(&mut self, epoch: u64, score: &Score, validation: Option<&Score>, prepared: &Prepared) {
+    pub fn epoch(
+        &mut self,
+        epoch: u64,
+        score: &Score,
+        validation: Option<&Score>,
+        prepared: &Prepared,
+    ) {
         self.last = scores(score, validation, prepared);
         if self.terminal {
             self.draw();
             return;
         }
         let (width, rate) = (self.epochs.1.to_string().len(), self.rate());
-        say(&format!("epoch {epoch:>width$}/{}  {}  {rate:.0} samples/s\n", self.epochs.1, self.last));
+        say(&format!(
+            "epoch {epoch:>width$}/{}  {}  {rate:.0} samples/s\n",
+            self.epochs.1, self.last
+        ));
     }
 
     /// Leaves the bar as it is.
@@ -73,7 +82,8 @@ impl Progress {
     fn draw(&self) {
         let (before, all) = self.epochs;
         let to_see = (all - before) as f64 * self.per_epoch as f64;
-        let share = (before as f64 + self.seen as f64 / self.per_epoch.max(1) as f64) / (all as f64).max(1.0);
+        let share = (before as f64 + self.seen as f64 / self.per_epoch.max(1) as f64)
+            / (all as f64).max(1.0);
         let full = ((share * WIDTH as f64) as usize).min(WIDTH);
         let left = (to_see - self.seen as f64).max(0.0) / self.rate().max(1e-9);
         say(&format!(
@@ -90,11 +100,28 @@ impl Progress {
 
 /// Loss and accuracy, or error, in words.
 fn scores(score: &Score, validation: Option<&Score>, prepared: &Prepared) -> String {
-    let name = if prepared.labels.is_some() { "accuracy" } else { "rmse" };
-    let digits = |x: f64| if x >= 1000.0 { format!("{x:.0}") } else { format!("{x:.4}") };
-    let mut text = format!("loss {}  {name} {}", digits(score.loss()), digits(score.result(prepared)));
+    let name = if prepared.labels.is_some() {
+        "accuracy"
+    } else {
+        "rmse"
+    };
+    let digits = |x: f64| {
+        if x >= 1000.0 {
+            format!("{x:.0}")
+        } else {
+            format!("{x:.4}")
+        }
+    };
+    let mut text = format!(
+        "loss {}  {name} {}",
+        digits(score.loss()),
+        digits(score.result(prepared))
+    );
     if let Some(validation) = validation {
-        text.push_str(&format!("  validation {}", digits(validation.result(prepared))));
+        text.push_str(&format!(
+            "  validation {}",
+            digits(validation.result(prepared))
+        ));
     }
     text
 }
@@ -121,7 +148,13 @@ mod tests {
 
     #[test]
     fn durations_read_like_clocks() {
-        let cases = [(0.0, "0 s"), (0.2, "1 s"), (59.0, "59 s"), (61.5, "1:02"), (3661.0, "1:01:01")];
+        let cases = [
+            (0.0, "0 s"),
+            (0.2, "1 s"),
+            (59.0, "59 s"),
+            (61.5, "1:02"),
+            (3661.0, "1:01:01"),
+        ];
         for (seconds, expected) in cases {
             assert_eq!(duration(seconds), expected);
         }
