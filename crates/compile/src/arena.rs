@@ -45,9 +45,10 @@ pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Opti
         for operand in step.args.iter().chain(&step.outs) {
             if let Place::Arena { value, .. } = operand.place
                 && dies(value)
-                    && let Some(block) = blocks[value as usize].take() {
-                        gaps.free(block);
-                    }
+                && let Some(block) = blocks[value as usize].take()
+            {
+                gaps.free(block);
+            }
         }
     }
     Some(gaps.top)
@@ -126,10 +127,11 @@ impl Gaps {
         // A gap that reaches the end of the arena grows with it.
         let mut offset = self.top;
         if let Some((&start, &length)) = self.by_offset.last_key_value()
-            && start + length == self.top {
-                self.remove(start, length);
-                offset = start;
-            }
+            && start + length == self.top
+        {
+            self.remove(start, length);
+            offset = start;
+        }
         self.top = offset
             .checked_add(size)
             .filter(|top| isize::try_from(*top).is_ok())?;
@@ -145,10 +147,11 @@ impl Gaps {
             return;
         }
         if let Some((&before, &length)) = self.by_offset.range(..offset).next_back()
-            && before + length == offset {
-                self.remove(before, length);
-                (offset, size) = (before, size + length);
-            }
+            && before + length == offset
+        {
+            self.remove(before, length);
+            (offset, size) = (before, size + length);
+        }
         if let Some(&length) = self.by_offset.get(&(offset + size)) {
             self.remove(offset + size, length);
             size += length;
