@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 
 /// Trains models, and runs, derives, shows and checks graphs in text files.
 #[derive(Debug, Parser)]
-#[command(name = "cotangent", version, about, max_term_width = 100)]
+#[command(name = "cotangent", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

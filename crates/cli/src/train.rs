@@ -189,18 +189,17 @@ fn resume(path: &Path, args: &Args) -> Result<(Option<Checkpoint>, Job), Failure
     let path = checkpoint::locate(path);
     let found = Checkpoint::read(&path)?;
     let dataset = found.source.read()?;
-    let save = args.save.clone().or_else(|| found.save.clone());
-    // What was read is what is written again, unless other files are named.
-    let own = (!found.is_final)
-        .then_some(&path)
-        .filter(|_| args.save.is_none());
-    let (checkpoint, temporary) = match (&args.checkpoint, own) {
-        (None, Some(own)) => (
-            Some(own.clone()),
-            save.as_ref()
-                .is_some_and(|save| *own == checkpoint::beside(save)),
-        ),
-        (given, _) => checkpoint_path(given.as_ref(), save.as_ref()),
+    // A checkpoint beside a file stands for it wherever both have moved; any other one says what it is for.
+    let beside = checkpoint::saved_beside(&path).filter(|_| found.temporary);
+    let save = args
+        .save
+        .clone()
+        .or_else(|| beside.clone())
+        .or_else(|| found.save.clone());
+    let (checkpoint, temporary) = match &args.checkpoint {
+        // What was read is what is written again, unless other files are named.
+        None if args.save.is_none() && !found.is_final => (Some(path), beside.is_some()),
+        given => checkpoint_path(given.as_ref(), save.as_ref()),
     };
     let job = Job::new(
         found.source.clone(),
@@ -277,6 +276,7 @@ impl Job {
             }
             if !score.loss().is_finite() {
                 progress.end();
+                self.drop_checkpoint();
                 return failed(format!(
                     "the loss is no longer finite in epoch {}: try a smaller learning rate (lr) or a bound for the \
                      gradient (clip)",
@@ -294,10 +294,7 @@ impl Job {
         let score = self.model.score(&self.state.params, x, y, &split.test)?;
         if let Some(save) = &self.save {
             files::write(save, &checkpoint::bytes(self, Some(score.as_ref()))?)?;
-            if let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.temporary) {
-                // The network is there: what is left of the checkpoint does no harm.
-                let _ = std::fs::remove_file(checkpoint);
-            }
+            self.drop_checkpoint();
         }
         Ok(score)
     }
@@ -306,6 +303,13 @@ impl Job {
         match &self.checkpoint {
             Some(path) => files::write(path, &checkpoint::bytes(self, None)?),
             None => Ok(()),
+        }
+    }
+
+    /// Removes the checkpoint that stood in for the network; one that cannot be removed does no harm.
+    fn drop_checkpoint(&self) {
+        if let Some(checkpoint) = self.checkpoint.as_ref().filter(|_| self.temporary) {
+            let _ = std::fs::remove_file(checkpoint);
         }
     }
 

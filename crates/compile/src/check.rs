@@ -90,36 +90,53 @@ impl Replay<'_> {
                 step.scratch
             ));
         }
-        for (i, out) in step.outs.iter().enumerate() {
-            let Some(range) = out.range() else { continue };
-            if overlap(&range, &step.scratch) {
-                return Err("the result overlaps the working memory".into());
-            }
-            for other in step.outs[..i].iter().filter_map(Operand::range) {
-                if overlap(&range, &other) {
-                    return Err("two results overlap".into());
-                }
-            }
-            for arg in &step.args {
-                let Some(read) = arg.range() else { continue };
-                let in_place =
-                    step.op.is_pointwise() && read == range && arg.elements() == out.elements();
-                if overlap(&range, &read) && !in_place {
-                    return Err("the result overlaps an operand".into());
-                }
-            }
-        }
-        for arg in &step.args {
-            if arg
-                .range()
-                .is_some_and(|read| overlap(&read, &step.scratch))
-            {
-                return Err("an operand overlaps the working memory".into());
-            }
-        }
+        self.overlaps(step)?;
         self.overwrite(&step.scratch);
         for out in &step.outs {
             self.write(out)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that what is written overlaps nothing else, but for a pointwise result that takes over
+    /// an operand's place. Operands have been checked to be values that live side by side.
+    fn overlaps(&self, step: &Step) -> Result<(), String> {
+        let sorted = |operands: &[Operand]| {
+            let ranges = operands.iter().map(|o| (o.range(), o.elements()));
+            let mut ranges: SmallVec<[(Range<usize>, usize); 4]> = ranges
+                .filter_map(|(range, n)| Some((range?, n)))
+                .filter(|(range, _)| !range.is_empty())
+                .collect();
+            ranges.sort_unstable_by_key(|(range, _)| range.start);
+            ranges
+        };
+        let (read, written) = (sorted(&step.args), sorted(&step.outs));
+        if written
+            .windows(2)
+            .any(|pair| overlap(&pair[0].0, &pair[1].0))
+        {
+            return Err("two results overlap".into());
+        }
+        for (range, _) in read.iter().chain(&written) {
+            if overlap(range, &step.scratch) {
+                return Err(format!(
+                    "the value at {range:?} overlaps the working memory"
+                ));
+            }
+        }
+        for (out, elements) in &written {
+            // Of operands in order of their places, those that end behind the result's start.
+            let first = read.partition_point(|(range, _)| range.end <= out.start);
+            let near = read[first..]
+                .iter()
+                .take_while(|(range, _)| range.start < out.end);
+            for (range, n) in near {
+                if !(step.op.is_pointwise() && range == out && n == elements) {
+                    return Err(format!(
+                        "the result at {out:?} overlaps an operand at {range:?}"
+                    ));
+                }
+            }
         }
         Ok(())
     }

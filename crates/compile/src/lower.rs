@@ -72,6 +72,8 @@ fn lower(
             constants: Vec::new(),
             steps: Vec::new(),
             arena: 0,
+            cost: 0,
+            bytes: 0,
         },
         homes: HashMap::new(),
         types: HashMap::new(),
@@ -92,6 +94,10 @@ fn lower(
     match arena::place(&mut plan.steps, next as usize, target.alignment.max(64)) {
         Some(bytes) => plan.arena = bytes,
         None => return Err(CompileError::TooLarge { graph: plan.name }),
+    }
+    for step in &plan.steps {
+        plan.cost = plan.cost.saturating_add(step.cost());
+        plan.bytes = plan.bytes.saturating_add(step.bytes());
     }
     Ok(plan)
 }

@@ -32,6 +32,10 @@ pub struct Plan {
     /// The bytes of the arena: the most that is held at one time, called plans included, inputs,
     /// constants and outputs apart.
     pub arena: usize,
+    /// Operations of one run, called plans included, in units of one addition.
+    pub cost: u64,
+    /// Bytes read and written in one run, called plans included, if nothing stays in a cache.
+    pub bytes: u64,
 }
 
 /// One step of a plan.
@@ -141,8 +145,8 @@ impl Step {
     pub fn cost(&self) -> u64 {
         match &self.op {
             StepOp::Copy => 0,
-            StepOp::Call(plan) => plan.cost(),
-            StepOp::Flow(flow) => flow.total(Plan::cost),
+            StepOp::Call(plan) => plan.cost,
+            StepOp::Flow(flow) => flow.total(|plan| plan.cost),
             StepOp::Op(op) => {
                 let Some(out) = self.outs.first() else {
                     return 0;
@@ -167,28 +171,14 @@ impl Step {
             .chain(&self.outs)
             .fold(0, |sum: u64, o| sum.saturating_add(own(o)));
         match &self.op {
-            StepOp::Call(plan) => plan.bytes(),
-            StepOp::Flow(flow) => flow.total(Plan::bytes),
+            StepOp::Call(plan) => plan.bytes,
+            StepOp::Flow(flow) => flow.total(|plan| plan.bytes),
             _ => io,
         }
     }
 }
 
 impl Plan {
-    /// Operations of one run, in units of one addition.
-    pub fn cost(&self) -> u64 {
-        self.steps
-            .iter()
-            .fold(0, |sum, s| sum.saturating_add(s.cost()))
-    }
-
-    /// Bytes read and written in one run, if nothing stays in a cache.
-    pub fn bytes(&self) -> u64 {
-        self.steps
-            .iter()
-            .fold(0, |sum, s| sum.saturating_add(s.bytes()))
-    }
-
     /// The plans that this one calls, directly or not: each once, a plan after those it calls.
     pub fn callees(&self) -> Vec<Arc<Plan>> {
         let calls = |plan: &Plan| -> Vec<Arc<Plan>> {

@@ -35,8 +35,8 @@ fn one(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f,
         "    // {}, {} operations, {} bytes moved, arena {} bytes",
         count(plan.steps.len(), "step"),
-        plan.cost(),
-        plan.bytes(),
+        plan.cost,
+        plan.bytes,
         plan.arena
     )?;
     for (i, constant) in plan.constants.iter().enumerate() {

@@ -43,9 +43,9 @@ const CASES: &[(&str, &str)] = &[
     ("fn f(x: f64[20]) -> f64[20] { x / -4.0 }", "mul"),
     ("fn f(x: f32[20]) -> f32[20] { x / 0.125 }", "mul"),
     ("fn f(x: f64[20]) -> f64[20] { x / 3.0 }", "div"),
-    ("fn f(x: f64[20]) -> f64[20] { zmul(0.0, x) }", ""),
-    ("fn f(x: f64[20]) -> f64[20] { zmul(2.0, x) }", "zmul"),
-    ("fn f(x: f64[20]) -> f64[20] { zmul(x, 0.0) }", ""),
+    ("fn f(x: f64[20]) -> f64[20] { zmul(0.0, x) }", "zmul"),
+    ("fn f(x: f64[20]) -> f64[20] { zmul(2.0, x) }", "mul"),
+    ("fn f(x: f64[20]) -> f64[20] { zmul(x, 2.0) }", "mul"),
     (
         "fn f(x: i32[20], y: i32[20]) -> i32[20] { zmul(x, y) }",
         "mul",
@@ -180,6 +180,11 @@ const CASES: &[(&str, &str)] = &[
     (
         "fn f(x: f64[10]) -> f64[10] { x + convert(iota(shape=[10]), dtype=f64) }",
         "add",
+    ),
+    // A rule makes the divisor a number, folding makes it -1, and more rules apply.
+    (
+        "fn f(x: f64[20, 100]) -> f64[20, 100] { x / (reshape(full(0.5, shape=[2000]), shape=[20, 100]) * -2.0) }",
+        "neg",
     ),
     (
         "fn f() -> f64 { sum(full(0.5, shape=[100000]), axes=[0]) }",

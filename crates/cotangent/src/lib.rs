@@ -1,4 +1,104 @@
-//! Under construction.
+//! A differentiation engine: an ordinary Rust function over tensors becomes a graph that is
+//! differentiated, compiled and run.
+//!
+//! # A tour
+//!
+//! A [`Function`] is made from an ordinary `fn` or closure. It is traced once for each type of its
+//! arguments, compiled, and then called with [`Array`]s:
+//!
+//! ```
+//! use cotangent::{Array, Function, Tensor};
+//!
+//! fn loss(w: &Tensor, x: &Tensor, y: &Tensor) -> Tensor {
+//!     (x.dot(w) - y).square().mean(..)
+//! }
+//!
+//! let f = Function::new(loss);
+//! let w = Array::from([1.0, -1.0]);
+//! let x = Array::from([[1.0, 2.0], [3.0, 4.0]]);
+//! let y = Array::from([0.0, 1.0]);
+//! assert_eq!(f.call((w.clone(), x.clone(), y.clone()))?, 2.5.into());
+//!
+//! // A derivative is a function again, with the arguments of the first.
+//! let (value, slope) = f.value_and_grad().call((w, x, y))?;
+//! assert_eq!(value, 2.5.into());
+//! assert_eq!(slope, [-7.0, -10.0].into());
+//! # Ok::<(), cotangent::Error>(())
+//! ```
+//!
+//! **Derivatives** nest to any order and mix: [`grad`](Function::grad),
+//! [`value_and_grad`](Function::value_and_grad), [`jvp`](Function::jvp), [`vjp`](Function::vjp),
+//! [`jacobian`](Function::jacobian), [`hessian`](Function::hessian), [`hvp`](Function::hvp), and
+//! [`vmap`](Function::vmap) over a batch. Inside of a traced function they are
+//! [applied](Function::apply) like any other:
+//!
+//! ```
+//! use cotangent::{Function, Tensor, grad};
+//!
+//! // The speed of a falling body, from its height.
+//! let height = |t: &Tensor| 100.0 - 4.9 * t * t;
+//! let speed = Function::new(move |t: &Tensor| grad(height).apply((t.clone(),)).abs());
+//! assert_eq!(speed.call((2.0.into(),))?, 19.6.into());
+//! # Ok::<(), cotangent::Error>(())
+//! ```
+//!
+//! **Parameters** live in your own types. A [`Tree`] holds tensors while a function is traced and
+//! arrays outside; gradients have the same shape:
+//!
+//! ```
+//! use cotangent::{Array, Function, Tensor, Tree};
+//!
+//! #[derive(Clone, Tree)]
+//! struct Line<T> {
+//!     slope: T,
+//!     offset: T,
+//! }
+//!
+//! let f = Function::new(|line: &Line<Tensor>, x: &Tensor| &line.slope * x + &line.offset);
+//! let line = Line { slope: Array::from(2.0), offset: Array::from(1.0) };
+//! let gradient = f.grad().call((line, 3.0.into()))?;
+//! assert_eq!((gradient.slope, gradient.offset), (3.0.into(), 1.0.into()));
+//! # Ok::<(), cotangent::Error>(())
+//! ```
+//!
+//! **Tensors** go by NumPy's names and rules: shapes broadcast, [`at`](Tensor::at) indexes with
+//! ranges and steps, reductions take [`Axes`]. Dtypes never convert by themselves, but a Rust
+//! number beside a tensor takes the tensor's dtype. Operations never fail: the first error is kept
+//! and comes out of the function, with the line that caused it.
+//!
+//! ```
+//! use cotangent::{Array, Function, Tensor};
+//!
+//! let f = Function::new(|x: &Tensor, y: &Tensor| x + y);
+//! let error = f.call(([1.0, 2.0].into(), [1.0, 2.0, 3.0].into())).unwrap_err().to_string();
+//! assert!(error.contains("add: expected shapes that broadcast to one, found [3] and [2]"));
+//! ```
+//!
+//! **Edges** are right: each operation says what its derivative is at a kink, a derivative of 0
+//! stays 0 beside a pole, and an arm of a [`select`](Tensor::select) that was not taken adds
+//! nothing.
+//!
+//! **Random numbers** are a function of a [`Key`], so the same key gives the same bits anywhere.
+//!
+//! **Graphs** are plain data: [`Function::graph`] gives one, [`print()`] and [`parse()`] write and
+//! read its text, [`transform`] works on it.
+//!
+//! ```
+//! use cotangent::{DType, Function, Tensor, TensorType};
+//!
+//! let f = Function::new(|x: &Tensor| x.sin().square()).named("f", ["x"]);
+//! let graph = f.grad().graph(&(TensorType::scalar(DType::F64),))?;
+//! assert!(cotangent::print(&graph).starts_with("fn f_grad(x: f64) -> f64 {"));
+//! # Ok::<(), cotangent::Error>(())
+//! ```
+//!
+//! **Training** has three modules: [`nn`] for layers, [`optim`] for optimisers and [`data`] for
+//! tables and batches.
+//!
+//! # Features
+//!
+//! - `npz`, `safetensors`, `csv` (on): the file formats; [`npy`] is always there.
+//! - `ndarray` (off): conversion between [`Array`] and `ndarray::ArrayD`.
 
 // `#[derive(Tree)]` names this crate, also inside of it.
 extern crate self as cotangent;
@@ -36,3 +136,11 @@ pub use function::{
 };
 pub use tensor::*;
 pub use tree::{Leaf, Static, Tree, zip_map};
+
+/// What most programs name: `use cotangent::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Array, DType, Error, Function, Key, NewAxis, Rest, Tensor, Tree, concat, einsum, grad,
+        keep, stack, step, value_and_grad,
+    };
+}

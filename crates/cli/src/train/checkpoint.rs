@@ -66,6 +66,8 @@ pub struct Checkpoint {
     pub fingerprint: u64,
     /// Where the network goes when it is trained.
     pub save: Option<PathBuf>,
+    /// Whether this stands beside the file where the network goes, until it does.
+    pub temporary: bool,
     /// Whether this is a trained network, without the optimiser's state.
     pub is_final: bool,
     name: String,
@@ -85,14 +87,17 @@ pub fn locate(path: &Path) -> PathBuf {
     if checkpoint.is_file() {
         return checkpoint;
     }
-    if !path.exists()
-        && let Some(save) = path
-            .to_str()
-            .and_then(|path| path.strip_suffix(".checkpoint"))
-    {
-        return PathBuf::from(save);
+    match saved_beside(path) {
+        Some(save) if !path.exists() => save,
+        _ => path.to_owned(),
     }
-    path.to_owned()
+}
+
+/// The file that a checkpoint of this name stands for.
+pub fn saved_beside(checkpoint: &Path) -> Option<PathBuf> {
+    Some(PathBuf::from(
+        checkpoint.to_str()?.strip_suffix(".checkpoint")?,
+    ))
 }
 
 /// The file of a run: a checkpoint, or with the score on the test rows the trained network.
@@ -161,7 +166,9 @@ pub fn bytes(job: &Job, finished: Option<Option<&Score>>) -> Result<Vec<u8>, Fai
     }
     match finished {
         None => {
-            if let Some(save) = &job.save {
+            if job.temporary {
+                put("temporary", "true".to_owned());
+            } else if let Some(save) = &job.save {
                 put("save", text(save)?);
             }
         }
@@ -243,6 +250,7 @@ impl Checkpoint {
             epoch: number("epoch")?,
             fingerprint: number("fingerprint")?,
             save: get("save").map(PathBuf::from),
+            temporary: get("temporary").is_some(),
             is_final: get("finished").is_some(),
             name,
             contents,

@@ -1,7 +1,7 @@
 //! Computes operations on constants.
 
 use cotangent_array::{Array, Scalar};
-use cotangent_graph::{Equation, Graph, Op, Type, Var, eval_op, eval_scalars};
+use cotangent_graph::{Graph, Op, Type, Var, eval_op, eval_scalars};
 use smallvec::SmallVec;
 
 use super::rewrite::rewrite;
@@ -21,19 +21,20 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     if !graph
         .equations()
         .iter()
-        .any(|e| fold(graph, e, &e.args).is_some())
+        .any(|e| fold(graph, &e.op, &e.args, &e.ty).is_some())
     {
         return Ok(None);
     }
     rewrite(graph, |b, e, args| {
-        let value = fold(b.graph(), e, args)?;
+        let value = fold(b.graph(), &e.op, args, &e.ty)?;
         Some(b.push(value, &[]))
     })
     .map(Some)
 }
 
-fn fold(graph: &Graph, e: &Equation, args: &[Var]) -> Option<Op> {
-    if e.op.is_constant() || matches!(e.op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
+/// The value of an operation whose operands are constants.
+pub(super) fn fold(graph: &Graph, op: &Op, args: &[Var], ty: &Type) -> Option<Op> {
+    if op.is_constant() || matches!(op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
         return None;
     }
     let constant = |v: &Var| {
@@ -45,12 +46,12 @@ fn fold(graph: &Graph, e: &Equation, args: &[Var]) -> Option<Op> {
     if !args.iter().all(constant) {
         return None;
     }
-    let out = e.ty.tensor()?;
-    if e.op.is_pointwise() {
+    let out = ty.tensor()?;
+    if op.is_pointwise() {
         // Numbers that stand everywhere give one that does, however many elements there are.
         let splats: Option<SmallVec<[Scalar; 3]>> = args.iter().map(|a| graph.splat(*a)).collect();
         if let Some(splats) = splats {
-            return Some(Op::Full(eval_scalars(&e.op, &splats)?, out.shape.clone()));
+            return Some(Op::Full(eval_scalars(op, &splats)?, out.shape.clone()));
         }
     }
     let types: SmallVec<[&Type; 3]> = args.iter().map(|a| graph.ty(*a)).collect();
@@ -58,7 +59,7 @@ fn fold(graph: &Graph, e: &Equation, args: &[Var]) -> Option<Op> {
         .iter()
         .filter_map(|t| t.tensor())
         .fold(0, |sum: usize, t| sum.saturating_add(t.shape.elements()));
-    if out.shape.elements() > ELEMENTS || read > OPERANDS || e.op.cost(&types, &e.ty) > WORK {
+    if out.shape.elements() > ELEMENTS || read > OPERANDS || op.cost(&types, ty) > WORK {
         return None;
     }
     let arrays: SmallVec<[Array; 3]> = args
@@ -66,7 +67,7 @@ fn fold(graph: &Graph, e: &Equation, args: &[Var]) -> Option<Op> {
         .map(|a| array(graph, *a))
         .collect::<Option<_>>()?;
     let arrays: SmallVec<[&Array; 3]> = arrays.iter().collect();
-    let value = eval_op(&e.op, &arrays, out).ok()?;
+    let value = eval_op(op, &arrays, out).ok()?;
     let first = value.at(0);
     match first {
         Some(x) if value.scalars().all(|y| y == x) => Some(Op::Full(x, out.shape.clone())),

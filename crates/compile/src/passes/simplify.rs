@@ -6,6 +6,7 @@ use cotangent_array::{DType, Scalar};
 use cotangent_graph::{Equation, Graph, Op, TensorType, Type, Var};
 use smallvec::SmallVec;
 
+use super::fold::fold;
 use super::rewrite::rewrite;
 pub use super::rules::RULES;
 use super::rules::rules_for;
@@ -85,6 +86,10 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
         return Ok(None);
     }
     rewrite(graph, |b, e, args| {
+        // Rules before may have made the operands constants, which folding came too early for.
+        if let Some(value) = fold(b.graph(), &e.op, args, &e.ty) {
+            return Some(b.push(value, &[]));
+        }
         let (mut op, mut args) = (Cow::Borrowed(&e.op), SmallVec::<[Var; 3]>::from_slice(args));
         let mut only_use = only_use(e);
         let mut changed = false;
@@ -104,6 +109,10 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
                 }
             }
             changed = true;
+            // The rule may have left an operation on constants.
+            if let Some(value) = fold(b.graph(), &op, &args, &e.ty) {
+                return Some(b.push(value, &[]));
+            }
             // Uses were counted for the operands as they were.
             only_use = false;
         }

@@ -9,6 +9,13 @@ use crate::{Tensor, Tree};
 /// tensors, all taken by value or all by reference; and functions that are [`Function`]s already.
 ///
 /// `M` only tells these apart; it is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a function over trees of tensors",
+    note = "a function takes 1 to 6 arguments, all by value or all by reference, and the types of \
+            a closure's arguments are written out, as in `|x: &Tensor|`",
+    note = "arguments and results are trees of tensors: a tensor, tuples, `Vec`s, or a type with \
+            `#[derive(Tree)]`"
+)]
 pub trait IntoFunction<M>: Sized {
     /// The tuple of the arguments.
     type In: Tree<Tensor> + 'static;

@@ -12,7 +12,7 @@ pub fn global_norm<P: Tree<Tensor>>(gradients: &P) -> Tensor {
         .filter(|leaf| leaf.dtype().is_float())
     {
         let leaf = leaf.convert(DType::F64);
-        sum = sum + (&leaf * &leaf).sum(..);
+        sum += (&leaf * &leaf).sum(..);
     }
     sum.sqrt()
 }

@@ -10,6 +10,10 @@ use crate::{Array, DType, Scalar, Shape};
 ///
 /// A number takes the tensor's dtype. It must be one of that dtype: a fraction beside an integer
 /// tensor, `300` beside a u8 tensor and `true` beside numbers are errors.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot stand beside a tensor",
+    note = "tensors, arrays and numbers of type bool, u8, u32, i32, i64, f32, f64 can"
+)]
 pub trait Operand {
     /// The tensor, or the number that waits for a dtype.
     fn operand(self) -> OperandValue;

@@ -35,6 +35,11 @@ pub trait Leaf: Tree<Self> + 'static {}
 /// A value made of leaves of type `L`, see [the module](self).
 ///
 /// It is derived, never written by hand; the type with other leaves is `Of`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tree of `{L}`",
+    note = "structs and enums become trees by `#[derive(Tree)]`; plain data among their fields is \
+            marked `#[tree(plain)]` or wrapped in `Static`"
+)]
 pub trait Tree<L>: Sized {
     /// The same tree with leaves of another type.
     type Of<U: Leaf>: Tree<U>;

@@ -94,7 +94,7 @@ fn binary_number<T: Number>(op: Binary) -> Option<Loop2<T, T, T>> {
         Binary::Zmul => |x, y, out| {
             map2(x, y, out, |x, y| {
                 let product = x.times(y);
-                if x == T::NOTHING || y == T::NOTHING {
+                if product.is_nan() && (x == T::NOTHING || y == T::NOTHING) {
                     T::NOTHING
                 } else {
                     product

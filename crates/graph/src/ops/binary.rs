@@ -109,7 +109,7 @@ binary_ops! {
     }
     /// The strong zero: 0 where either operand is 0, whatever the other is; else the product.
     Zmul = "zmul" {
-        kinds: Number, bound: Operands, cost: 2,
+        kinds: Number, bound: Open, cost: 2,
         float: |x, y| if x == 0.0 || y == 0.0 { 0.0 } else { x * y }, int: i64::wrapping_mul,
         d: "zmul(tx, y) + zmul(x, ty)" = |_, _, y, _| y, |_, x, _, _| x;
         on: -3.0..3.0, -3.0..3.0,

@@ -3,6 +3,7 @@
 use cotangent_array::Array;
 
 use super::axes::*;
+use super::rule::tangent_times;
 use super::values::*;
 use super::{Kinds, Operand, Pad, Rule, binary::same_type};
 use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, op_struct, type_error};
@@ -139,7 +140,7 @@ impl Rule for CumProd {
             return None;
         };
         let before = shift(b, out, self.axis, !self.reverse, 1.0);
-        let entering = b.mul(before, t);
+        let entering = tangent_times(b, t, before);
         Some(b.push(
             Recurrence {
                 axis: self.axis,
@@ -231,11 +232,7 @@ impl Rule for Recurrence {
         };
         let through_a = ta.map(|ta| {
             let before = shift(b, out, self.axis, !self.reverse, 0.0);
-            if b.is_finite(before) && b.is_finite(ta) {
-                b.mul(ta, before)
-            } else {
-                b.push(super::Binary::Zmul, &[ta, before])
-            }
+            tangent_times(b, ta, before)
         });
         let entering = match (through_a, tb) {
             (Some(x), Some(y)) => b.add(x, y),

@@ -7,6 +7,7 @@ use cotangent_array::{Array, Indices, Shape};
 pub use self::extreme::{ArgMax, ArgMin, Max, Min};
 
 use super::axes::*;
+use super::rule::tangent_times;
 use super::values::*;
 use super::{Compare, CumProd, Kinds, Operand, Recurrence, Rule, cumulative::shift};
 use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, math, op_struct};
@@ -134,7 +135,7 @@ impl Rule for Prod {
             &[x],
         );
         let before = shift(b, products, axis, true, 1.0);
-        let entering = b.mul(before, t);
+        let entering = tangent_times(b, t, before);
         let d = b.push(
             Recurrence {
                 axis,
@@ -224,7 +225,7 @@ impl Rule for Norm {
         let direction = b.div(x, length);
         let zeros = b.like(x, 0.0);
         let direction = b.select(vanishes, zeros, direction);
-        let along = b.mul(t, direction);
+        let along = tangent_times(b, t, direction);
         Some(b.sum(along, &self.axes))
     }
 

@@ -157,6 +157,17 @@ closed_set! {
     Dot, Conv, WindowSum, WindowMax, WindowArgMax,
 }
 
+/// A tangent times a known factor: a plain product where both are known to be finite, the strong
+/// zero elsewhere.
+pub(crate) fn tangent_times(b: &mut Builder, tangent: Var, factor: Var) -> Var {
+    let op = if b.is_finite(tangent) && b.is_finite(factor) {
+        Binary::Mul
+    } else {
+        Binary::Zmul
+    };
+    b.binary(op, tangent, factor)
+}
+
 /// The tangent of an operation that is linear in all operands together: the operation itself on
 /// the tangents, with zeros for operands that do not vary.
 pub(crate) fn linear_jvp(

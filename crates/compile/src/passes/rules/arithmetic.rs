@@ -28,7 +28,7 @@ rules! {
     "x / 1 -> x", "exact" =>
         |s| if binary(s, Binary::Div) && s.number(1) == Some(s.scalar(1.0)) { first(s) } else { None };
     "x / 2^k -> x * 2^-k", "both are the rounded value of one real number" => |s| divide_by_power_of_two(s);
-    "zmul(0, x) -> 0, integer zmul(x, y) -> x * y", "a zero wins over anything; integers have no infinity" =>
+    "zmul(c, x) -> c * x", "the strong zero only matters beside 0, infinities and NaN; integers have none" =>
         |s| strong_zero(s);
     "maximum, minimum, and, or of x and x -> x", "idempotent, NaN included" => |s| idempotent(s);
     "x and true, x or false, x xor false -> x", "neutral elements of bools" => |s| neutral_bool(s);
@@ -167,10 +167,10 @@ fn strong_zero(s: &Site) -> Option<Better> {
         return Better::op(Binary::Mul, s.args);
     }
     let number = s.number(0).or_else(|| s.number(1))?.to_f64();
-    if number == 0.0 {
-        return s.everywhere(s.scalar(0.0));
+    if number != 0.0 && number.is_finite() {
+        return Better::op(Binary::Mul, s.args);
     }
-    // Beside another number it is a product but for the sign of a zero.
+    // A product with 0 still has a sign.
     None
 }
 

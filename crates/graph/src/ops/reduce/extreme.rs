@@ -4,6 +4,7 @@ use cotangent_array::{Array, DType};
 
 use super::{fold, reduced, spread};
 use crate::ops::axes::*;
+use crate::ops::rule::tangent_times;
 use crate::ops::values::*;
 use crate::ops::{Compare, Kinds, Operand, Rule};
 use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, math, op_struct, type_error};
@@ -103,7 +104,7 @@ fn mean_of_ties(b: &mut Builder, x: Var, out: Var, t: Var, axes: &[usize]) -> Va
     let zeros = b.like(t, 0.0);
     let chosen = b.select(ties, t, zeros);
     let total = b.sum(chosen, axes);
-    b.mul(total, share)
+    tangent_times(b, total, share)
 }
 
 macro_rules! places {
