@@ -267,7 +267,7 @@ impl Tensor {
         let dilation = each("dilation", &options.dilation, axes, 1)?;
         let extra = each("output padding", &options.output_padding, axes, 0)?;
         let groups = options.groups;
-        if groups == 0 || kernel.dim(0) % groups != 0 {
+        if groups == 0 || !kernel.dim(0).is_multiple_of(groups) {
             return Err(format!(
                 "expected groups to divide {} channels, found {groups}",
                 kernel.dim(0)
@@ -496,7 +496,7 @@ impl Tensor {
     #[track_caller]
     pub fn group_norm(&self, groups: usize, epsilon: f64) -> Tensor {
         let c = self.dim(1);
-        if self.rank() < 2 || groups == 0 || c % groups != 0 {
+        if self.rank() < 2 || groups == 0 || !c.is_multiple_of(groups) {
             let message =
                 format!("expected [N, C, ..] and groups that divide C, found {groups} groups");
             return fail("group_norm", &[self], message);
