@@ -512,8 +512,8 @@ impl Tensor {
     }
 
     /// Normalisation of [N, C, ..] over everything but the channels by the statistics of this very
-    /// batch, for training (Ioffe and Szegedy 2015): the result, the means [C] and the variances
-    /// [C], from which the caller keeps running ones.
+    /// batch, for training (Ioffe and Szegedy 2015): the result, the means `[C]` and the variances
+    /// `[C]`, from which the caller keeps running ones.
     #[track_caller]
     pub fn batch_norm(&self, epsilon: f64) -> (Tensor, Tensor, Tensor) {
         if self.rank() < 2 {
@@ -525,7 +525,7 @@ impl Tensor {
         (y, mean.ravel(), var.ravel())
     }
 
-    /// Normalisation of [N, C, ..] by given means [C] and variances [C], for use after training.
+    /// Normalisation of [N, C, ..] by given means `[C]` and variances `[C]`, for use after training.
     #[track_caller]
     pub fn batch_norm_with(&self, mean: &Tensor, var: &Tensor, epsilon: f64) -> Tensor {
         let c = [self.dim(1)];
