@@ -9,6 +9,7 @@ type Body = fn(&Tensor) -> Tensor;
 
 /// Wrong uses of f64[2, 3] and the messages after the place.
 #[rustfmt::skip]
+#[allow(clippy::eq_op, clippy::reversed_empty_ranges)]
 const WRONG: &[(&str, Body)] = &[
     ("add: expected operands of one dtype, found f64 and i64 (operands: f64[2, 3], i64[2, 3])", |x| x + x.convert(DType::I64)),
     ("mul: expected shapes that broadcast to one, found [4] and [2, 3] (operands: f64[2, 3], f64[4])", |x| x * Tensor::zeros([4], DType::F64)),

@@ -181,7 +181,8 @@ fn outer_tensors_are_captured_by_inner_functions() -> Result<(), Error> {
 
 #[test]
 fn a_captured_tensor_cannot_be_called_with_arrays() {
-    let slot: Arc<std::sync::Mutex<Option<Function<(Tensor,), Tensor>>>> = Arc::default();
+    type Slot = Arc<std::sync::Mutex<Option<Function<(Tensor,), Tensor>>>>;
+    let slot: Slot = Arc::default();
     let keep = slot.clone();
     let f = Function::new(move |x: &Tensor| {
         let outer = x.clone();

@@ -528,6 +528,7 @@ const WITHOUT_DERIVATIVE: &[&str] = &[
     "stop_gradient",
     // Options.
     "keep",
+    "range",
     "step",
     "stride",
     "padding",
@@ -545,6 +546,7 @@ fn the_table_has_every_method() {
         include_str!("../src/tensor/activation.rs"),
         include_str!("../src/tensor/axes.rs"),
         include_str!("../src/tensor/create.rs"),
+        include_str!("../src/tensor/gather.rs"),
         include_str!("../src/tensor/index.rs"),
         include_str!("../src/tensor/layer.rs"),
         include_str!("../src/tensor/linear.rs"),

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Region, Reshape, Slice, Sum, Ternary, Test,
+    Binary, Bound, Broadcast, Compare, Indexed, Region, Reshape, Rule, Slice, Sum, Ternary, Test,
     Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
@@ -446,19 +446,21 @@ impl Builder {
         )
     }
 
-    /// Axis `i` of `x` becomes axis `dims[i]` of `shape`; the other axes repeat it.
+    /// Axis `i` of `x` becomes axis `dims[i]` of `shape`; the other axes repeat it. One number
+    /// everywhere stays so.
     pub fn broadcast(&mut self, x: Var, shape: impl Into<Shape>, dims: &[usize]) -> Var {
         let shape = shape.into();
         if self.shape(x) == shape && dims.iter().enumerate().all(|(i, d)| i == *d) {
             return x;
         }
-        self.push(
-            Broadcast {
-                shape,
-                dims: dims.to_vec(),
-            },
-            &[x],
-        )
+        let op = Broadcast {
+            shape,
+            dims: dims.to_vec(),
+        };
+        match self.graph.splat(x) {
+            Some(value) if op.infer(&[&self.tensor(x)]).is_ok() => self.full(value, op.shape),
+            _ => self.push(op, &[x]),
+        }
     }
 
     /// The sum over axes, which vanish; nothing is added for no axes.

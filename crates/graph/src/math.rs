@@ -10,6 +10,17 @@ pub fn sigmoid(x: f64) -> f64 {
     }
 }
 
+/// The product, and 0 where one factor is 0 and the other infinite or NaN.
+#[inline(always)]
+pub fn strong_product(x: f64, y: f64) -> f64 {
+    let product = x * y;
+    if product.is_nan() && (x == 0.0 || y == 0.0) {
+        0.0
+    } else {
+        product
+    }
+}
+
 /// The larger of two numbers; NaN if either is NaN; 0 is larger than -0.
 pub fn max(x: f64, y: f64) -> f64 {
     if x > y || x.is_nan() || (x == y && x.is_sign_positive()) {

@@ -26,11 +26,25 @@ const TOLERANCE: f64 = 1e-9;
 /// such a 0: what is found must then be as small.
 const CANCELLED: f64 = 1e-11;
 
+/// An error of a derivative below this share of the largest number of its sample is what single
+/// roundings of the terms make.
+const ROUNDING: f64 = 16.0 * f64::EPSILON;
+
 /// Operators that PyTorch itself computes no better than `1e-6`, and why.
-pub const COARSE: &[(&str, &str)] = &[(
-    "nn.functional.hardsigmoid",
-    "PyTorch's derivative multiplies by 1/6 in single precision",
-)];
+pub const COARSE: &[(&str, &str)] = &[
+    (
+        "logcumsumexp",
+        "PyTorch's jvp is right to 2e-7 (compared with extended precision)",
+    ),
+    (
+        "nn.functional.celu",
+        "PyTorch's derivative takes 1 / alpha in single precision",
+    ),
+    (
+        "nn.functional.hardsigmoid",
+        "PyTorch's derivative takes 1 / 6 in single precision",
+    ),
+];
 
 /// Judges one sample.
 pub fn judge(sample: &Sample, files: &mut Files) -> Verdict {
@@ -84,8 +98,10 @@ fn compare(sample: &Sample, mapping: Mapping, arrays: &Arrays) -> Result<f64, St
         .fold(0.0, |m: f64, a| m.max(compare::largest(a)));
     let mut check = |what: &str, found: &[Array], expected: &[Array]| {
         let gap = compare::gap(found, expected).map_err(|e| format!("{what}: {e}"))?;
-        let noise = CANCELLED * magnitude;
-        if what != "value" && gap.scale <= noise && gap.error <= noise {
+        let cancelled = CANCELLED * magnitude;
+        let noise =
+            gap.error <= ROUNDING * magnitude || (gap.scale <= cancelled && gap.error <= cancelled);
+        if what != "value" && noise {
             return Ok(());
         }
         magnitude = magnitude.max(gap.scale);

@@ -30,6 +30,7 @@ where
 
 /// A scalar function and its gradient with respect to the first argument; see
 /// [`Function::value_and_grad`].
+#[allow(clippy::type_complexity)]
 pub fn value_and_grad<M, F>(f: F) -> Function<F::In, (F::Out, <F::In as Argument<0>>::Tree)>
 where
     F: IntoFunction<M> + Send + Sync + 'static,
@@ -281,10 +282,7 @@ struct Gradient {
 
 impl Gradient {
     fn build(&self, signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
-        let (structure, range) = signature.argument(self.argument).map_err(|error| Failed {
-            result: None,
-            error,
-        })?;
+        let (structure, range) = signature.argument(self.argument).map_err(Failed::unknown)?;
         // The structure of the result is known as soon as that of the value is.
         let result = |value: &Structure| {
             if self.value {
@@ -414,7 +412,7 @@ fn build_vjp(signature: &Signature, trace: &Trace<'_>) -> Result<Traced, Failed>
         "tuple",
         [cotangent.structure.clone(), primal.structure.clone()],
     );
-    let traced = trace(&primal).map_err(|e| Failed::known(&result, e.error))?;
+    let traced = trace(&primal).map_err(|e| Failed::known(&result, *e.error))?;
     let graph = || -> Result<Graph, Error> {
         let graph = &traced.graph;
         let expected = Signature {
@@ -458,10 +456,7 @@ fn build_vmap(
     f: &Inner,
     batched: &dyn Fn(usize) -> bool,
 ) -> Result<Traced, Failed> {
-    let unknown = |error| Failed {
-        result: None,
-        error,
-    };
+    let unknown = Failed::unknown;
     let arguments = match &signature.structure {
         Structure::Node(node) => node.children().len(),
         _ => 0,
@@ -529,10 +524,7 @@ fn apply_once<I: Tree<Tensor>, O: Tree<Tensor>>(
 
 /// The two parts of the signature of a function of two arguments.
 fn halves(signature: &Signature) -> Result<(Signature, Signature), Failed> {
-    let unknown = |error| Failed {
-        result: None,
-        error,
-    };
+    let unknown = Failed::unknown;
     Ok((
         signature.part(0).map_err(unknown)?,
         signature.part(1).map_err(unknown)?,

@@ -74,7 +74,7 @@ pub struct Traced {
 /// A trace that failed; the structure of the result where that is known.
 pub(crate) struct Failed {
     pub(crate) result: Option<Structure>,
-    pub(crate) error: Error,
+    pub(crate) error: Box<Error>,
 }
 
 impl Traced {
@@ -173,7 +173,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         let traced = self
             .inner
             .traced(&signature_of(&arguments))
-            .map_err(|f| f.error)?;
+            .map_err(|f| *f.error)?;
         Ok(from_leaves(&traced.result, traced.run(&leaves)?)?)
     }
 
@@ -185,7 +185,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     pub fn trace<L: Leaf + Typed>(&self, arguments: &I::Of<L>) -> Result<Arc<Traced>, Error> {
         self.inner
             .traced(&signature_of(arguments))
-            .map_err(|f| f.error)
+            .map_err(|f| *f.error)
     }
 
     /// The graph of the function for arguments of these types: types or arrays.
@@ -330,22 +330,18 @@ pub(crate) fn trace_closure<I: Tree<Tensor>, O: Tree<Tensor>>(
     let structure = match outcome.result {
         Some(Ok(result)) => Some(result.structure()),
         Some(Err(e)) => {
-            return Err(Failed {
-                result: None,
-                error: e.into(),
-            });
+            return Err(Failed::unknown(e));
         }
         None => None,
     };
     match (outcome.graph, structure) {
         (Ok((graph, captures)), Some(result)) => Ok(Traced::new(graph, result, captures)),
-        (Ok(_), None) => Err(Failed {
-            result: None,
-            error: Error::Argument(format!("`{name}` gave no result")),
-        }),
+        (Ok(_), None) => Err(Failed::unknown(Error::Argument(format!(
+            "`{name}` gave no result"
+        )))),
         (Err(e), result) => Err(Failed {
             result,
-            error: e.into(),
+            error: Box::new(e.into()),
         }),
     }
 }
@@ -386,7 +382,15 @@ impl Failed {
     pub(crate) fn known(result: &Structure, error: impl Into<Error>) -> Failed {
         Failed {
             result: Some(result.clone()),
-            error: error.into(),
+            error: Box::new(error.into()),
+        }
+    }
+
+    /// A failure of something of which nothing is known.
+    pub(crate) fn unknown(error: impl Into<Error>) -> Failed {
+        Failed {
+            result: None,
+            error: Box::new(error.into()),
         }
     }
 }

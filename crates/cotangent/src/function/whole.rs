@@ -83,10 +83,7 @@ fn build_jacobian(
     argument: usize,
     mode: Mode,
 ) -> Result<Traced, Failed> {
-    let (structure, range) = signature.argument(argument).map_err(|error| Failed {
-        result: None,
-        error,
-    })?;
+    let (structure, range) = signature.argument(argument).map_err(Failed::unknown)?;
     let traced = f.traced(signature).map_err(|e| Failed {
         result: Some(structure.clone()),
         error: e.error,
@@ -117,10 +114,7 @@ fn build_jacobian(
 }
 
 fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
-    let unknown = |error| Failed {
-        result: None,
-        error,
-    };
+    let unknown = Failed::unknown;
     let primal = signature.part(0).map_err(unknown)?;
     let tangent = signature.part(1).map_err(unknown)?;
     let (structure, range) = primal.argument(0).map_err(unknown)?;

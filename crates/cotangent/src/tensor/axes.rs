@@ -1,4 +1,6 @@
-//! Which axes an operation works along.
+//! Which axes an operation works along, and other lists of whole numbers.
+
+use crate::Shape;
 
 /// A number of an axis: `0` is the first, `-1` the last.
 pub trait AxisIndex: Copy {
@@ -108,6 +110,61 @@ impl<T: AxisIndex> Axes for Vec<T> {
 impl<T: AxisIndex> Axes for &Vec<T> {
     fn resolve(&self, rank: usize) -> Result<AxisSet, String> {
         several(self, rank)
+    }
+}
+
+/// A list of whole numbers, such as the lengths or the order of axes: an array, slice, `Vec`,
+/// [`Shape`], or a single number.
+pub trait Integers {
+    /// The numbers.
+    fn integers(&self) -> Vec<i64>;
+}
+
+impl<T: AxisIndex> Integers for T {
+    fn integers(&self) -> Vec<i64> {
+        vec![self.to_i64()]
+    }
+}
+
+impl<T: AxisIndex, const N: usize> Integers for [T; N] {
+    fn integers(&self) -> Vec<i64> {
+        self.iter().map(|i| i.to_i64()).collect()
+    }
+}
+
+impl<T: AxisIndex> Integers for &[T] {
+    fn integers(&self) -> Vec<i64> {
+        self.iter().map(|i| i.to_i64()).collect()
+    }
+}
+
+impl<T: AxisIndex> Integers for Vec<T> {
+    fn integers(&self) -> Vec<i64> {
+        self.as_slice().integers()
+    }
+}
+
+impl<T: AxisIndex> Integers for &Vec<T> {
+    fn integers(&self) -> Vec<i64> {
+        self.as_slice().integers()
+    }
+}
+
+impl Integers for Shape {
+    fn integers(&self) -> Vec<i64> {
+        self.dims().integers()
+    }
+}
+
+impl Integers for &Shape {
+    fn integers(&self) -> Vec<i64> {
+        self.dims().integers()
+    }
+}
+
+impl Integers for () {
+    fn integers(&self) -> Vec<i64> {
+        Vec::new()
     }
 }
 

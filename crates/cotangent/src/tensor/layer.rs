@@ -267,7 +267,7 @@ impl Tensor {
         let dilation = each("dilation", &options.dilation, axes, 1)?;
         let extra = each("output padding", &options.output_padding, axes, 0)?;
         let groups = options.groups;
-        if groups == 0 || kernel.dim(0) % groups != 0 {
+        if groups == 0 || !kernel.dim(0).is_multiple_of(groups) {
             return Err(format!(
                 "expected groups to divide {} channels, found {groups}",
                 kernel.dim(0)
@@ -496,7 +496,7 @@ impl Tensor {
     #[track_caller]
     pub fn group_norm(&self, groups: usize, epsilon: f64) -> Tensor {
         let c = self.dim(1);
-        if self.rank() < 2 || groups == 0 || c % groups != 0 {
+        if self.rank() < 2 || groups == 0 || !c.is_multiple_of(groups) {
             let message =
                 format!("expected [N, C, ..] and groups that divide C, found {groups} groups");
             return fail("group_norm", &[self], message);
@@ -512,8 +512,8 @@ impl Tensor {
     }
 
     /// Normalisation of [N, C, ..] over everything but the channels by the statistics of this very
-    /// batch, for training (Ioffe and Szegedy 2015): the result, the means [C] and the variances
-    /// [C], from which the caller keeps running ones.
+    /// batch, for training (Ioffe and Szegedy 2015): the result, the means `[C]` and the variances
+    /// `[C]`, from which the caller keeps running ones.
     #[track_caller]
     pub fn batch_norm(&self, epsilon: f64) -> (Tensor, Tensor, Tensor) {
         if self.rank() < 2 {
@@ -525,7 +525,7 @@ impl Tensor {
         (y, mean.ravel(), var.ravel())
     }
 
-    /// Normalisation of [N, C, ..] by given means [C] and variances [C], for use after training.
+    /// Normalisation of [N, C, ..] by given means `[C]` and variances `[C]`, for use after training.
     #[track_caller]
     pub fn batch_norm_with(&self, mean: &Tensor, var: &Tensor, epsilon: f64) -> Tensor {
         let c = [self.dim(1)];

@@ -3,6 +3,7 @@
 mod activation;
 mod axes;
 mod create;
+mod gather;
 mod index;
 mod layer;
 mod linear;
@@ -14,15 +15,16 @@ mod random;
 mod reduce;
 mod shape;
 
-pub use axes::{Axes, AxisIndex, AxisSet, Keep, keep};
+pub use axes::{Axes, AxisIndex, AxisSet, Integers, Keep, keep};
 pub use create::meshgrid;
-pub use index::{Index, IndexPart, Indices, NewAxis, Part, Rest, Step, scatter_add, step};
+pub use gather::{Indices, scatter_add};
+pub use index::{Index, IndexPart, NewAxis, Part, Rest, Step, range, step};
 pub use layer::{ConvOptions, Padding, PoolOptions};
 pub use linear::einsum;
 pub use operand::{Operand, OperandValue};
 pub use pointwise::select;
 pub use random::{Key, bernoulli, normal, random_bits, uniform};
-pub use shape::{Integers, PadMode, concat, stack};
+pub use shape::{PadMode, concat, stack};
 
 use std::fmt;
 use std::panic::Location as Caller;

@@ -6,63 +6,8 @@ use std::ops::Range;
 use cotangent_graph::ops::{Concat, Pad, Reshape, Reverse, Slice, Transpose};
 
 use super::axes::{index, ordered};
-use super::{Axes, AxisIndex, Tensor, axes, fail, one_dtype, push, spread};
+use super::{Axes, AxisIndex, Integers, Tensor, axes, fail, one_dtype, push, spread};
 use crate::{Array, Scalar, Shape};
-
-/// A list of whole numbers, such as the lengths or the order of axes: an array, slice, `Vec`,
-/// [`Shape`], or a single number.
-pub trait Integers {
-    /// The numbers.
-    fn integers(&self) -> Vec<i64>;
-}
-
-impl<T: AxisIndex> Integers for T {
-    fn integers(&self) -> Vec<i64> {
-        vec![self.to_i64()]
-    }
-}
-
-impl<T: AxisIndex, const N: usize> Integers for [T; N] {
-    fn integers(&self) -> Vec<i64> {
-        self.iter().map(|i| i.to_i64()).collect()
-    }
-}
-
-impl<T: AxisIndex> Integers for &[T] {
-    fn integers(&self) -> Vec<i64> {
-        self.iter().map(|i| i.to_i64()).collect()
-    }
-}
-
-impl<T: AxisIndex> Integers for Vec<T> {
-    fn integers(&self) -> Vec<i64> {
-        self.as_slice().integers()
-    }
-}
-
-impl<T: AxisIndex> Integers for &Vec<T> {
-    fn integers(&self) -> Vec<i64> {
-        self.as_slice().integers()
-    }
-}
-
-impl Integers for Shape {
-    fn integers(&self) -> Vec<i64> {
-        self.dims().integers()
-    }
-}
-
-impl Integers for &Shape {
-    fn integers(&self) -> Vec<i64> {
-        self.dims().integers()
-    }
-}
-
-impl Integers for () {
-    fn integers(&self) -> Vec<i64> {
-        Vec::new()
-    }
-}
 
 /// What [`Tensor::pad`] puts around the elements.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -626,7 +571,7 @@ fn resolve_lengths(list: &[i64], elements: usize) -> Result<Shape, String> {
     )?;
     let product = Shape::from(&known).checked_elements();
     let missing = match product {
-        Some(p) if open == 1 && p > 0 && elements % p == 0 => elements / p,
+        Some(p) if open == 1 && p > 0 && elements.is_multiple_of(p) => elements / p,
         Some(p) if open == 0 && p == elements => 0,
         _ => {
             return Err(format!(

@@ -107,10 +107,10 @@ binary_ops! {
         on: -3.0..3.0, -3.0..3.0,
         at: "a zero tangent or cotangent stays 0 beside an infinite factor.",
     }
-    /// The strong zero: 0 where either operand is 0, whatever the other is; else the product.
+    /// The strong zero: the product, and 0 where one operand is 0 and the other infinite or NaN.
     Zmul = "zmul" {
         kinds: Number, bound: Open, cost: 2,
-        float: |x, y| if x == 0.0 || y == 0.0 { 0.0 } else { x * y }, int: i64::wrapping_mul,
+        float: math::strong_product, int: i64::wrapping_mul,
         d: "zmul(tx, y) + zmul(x, ty)" = |_, _, y, _| y, |_, x, _, _| x;
         on: -3.0..3.0, -3.0..3.0,
         at: "a zero tangent or cotangent stays 0, and so does a zero operand beside an infinite one.",

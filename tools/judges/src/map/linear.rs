@@ -84,7 +84,8 @@ pub const TABLE: Table = &[
     (&["corrcoef"], |a| {
         let c = covariance(a)?;
         if c.rank() == 0 {
-            return one(&c / &c);
+            let own = c.clone();
+            return one(c / own);
         }
         let deviation = c.diagonal(0, 0, 1).sqrt();
         let r = c / deviation.expand_dims(1) / deviation.expand_dims(0);

@@ -43,7 +43,10 @@ pub const TABLE: Table = &[
     (&["nn.functional.binary_cross_entropy"], |a| {
         let (x, t) = pair(a)?;
         // PyTorch cuts the logarithms off at -100.
-        let log = |x: &Tensor| super::pointwise::at_least(&x.log(), &Tensor::scalar(-100.0));
+        let log = |x: &Tensor| {
+            let log = x.log();
+            log.less(-100.0).select(-100.0, log)
+        };
         let loss = (&t - 1.0) * log(&(1.0 - &x)) - &t * &log(&x);
         finish(a, weighted(a, loss)?)
     }),
@@ -334,11 +337,8 @@ fn multi_margin(a: &Args) -> Outs {
     let x = a.x()?;
     let power = a.int_or(2, "p", 1)?;
     let margin = a.float_or(3, "margin", 1.0)?;
-    let targets: Vec<i64> = a
-        .known(1, "target")?
-        .scalars()
-        .map(|s| s.to_i64())
-        .collect();
+    let target = a.known(1, "target")?;
+    let targets: Vec<i64> = target.scalars().map(|s| s.to_i64()).collect();
     let rows = x.reshape([targets.len() as i64, -1]);
     let classes = rows.dim(1);
     let index = integers(&[targets.len(), 1], targets.clone())?;
@@ -355,7 +355,14 @@ fn multi_margin(a: &Args) -> Outs {
         .collect();
     let terms = bools(&[targets.len(), classes], others)?.select(terms, 0.0);
     let loss = terms.sum(1) / classes as f64;
-    finish(a, if x.rank() < 2 { loss.reshape(()) } else { loss })
+    finish(
+        a,
+        if target.rank() == 0 {
+            loss.reshape(())
+        } else {
+            loss
+        },
+    )
 }
 
 /// Targets are class numbers up to the first -1.

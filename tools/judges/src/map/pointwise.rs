@@ -1,6 +1,6 @@
 //! Arithmetic, rounding, comparison and choice on each element by itself.
 
-use cotangent::{Tensor, select};
+use cotangent::Tensor;
 
 use super::Table;
 use super::tools::one;
@@ -31,7 +31,11 @@ pub const TABLE: Table = &[
     (&["rad2deg"], |a| one(a.x()?.rad2deg())),
     (&["reciprocal"], |a| one(a.x()?.reciprocal())),
     (&["rsqrt"], |a| one(a.x()?.rsqrt())),
-    (&["sgn", "sign"], |a| one(a.x()?.sign())),
+    // The sign of NaN is 0.
+    (&["sgn", "sign"], |a| {
+        let x = a.x()?;
+        one(x.is_nan().select(0.0, x.sign()))
+    }),
     (&["sin"], |a| one(a.x()?.sin())),
     (&["sinh"], |a| one(a.x()?.sinh())),
     (&["sqrt"], |a| one(a.x()?.sqrt())),
@@ -143,19 +147,19 @@ pub const TABLE: Table = &[
         let x = a.x()?;
         let border = |at: usize, name: &str| a.has(at, name).then(|| a.real(at, name)).transpose();
         let (lo, hi) = (border(1, "min")?, border(2, "max")?);
-        one(match (lo, hi) {
-            (Some(lo), Some(hi)) => x.clamp(lo, hi),
-            (Some(lo), None) => at_least(&x, &lo),
-            (None, Some(hi)) => at_most(&x, &hi),
-            (None, None) => return Err("clamp without a border".into()),
+        one(match (a.node(1, "min"), a.node(2, "max"), lo, hi) {
+            (Node::Int(_) | Node::Float(_), Node::Int(_) | Node::Float(_), Some(lo), Some(hi)) => {
+                x.clamp(lo, hi)
+            }
+            // Beside tensors a tie splits the derivative.
+            (_, _, Some(lo), Some(hi)) => x.maximum(lo).minimum(hi),
+            (_, _, Some(lo), None) => x.maximum(lo),
+            (_, _, None, Some(hi)) => x.minimum(hi),
+            (_, _, None, None) => return Err("clamp without a border".into()),
         })
     }),
-    (&["clamp_min"], |a| {
-        one(at_least(&a.x()?, &a.real(1, "min")?))
-    }),
-    (&["clamp_max"], |a| {
-        one(at_most(&a.x()?, &a.real(1, "max")?))
-    }),
+    (&["clamp_min"], |a| one(a.x()?.maximum(a.real(1, "min")?))),
+    (&["clamp_max"], |a| one(a.x()?.minimum(a.real(1, "max")?))),
     // The condition stands between the two.
     (&["where"], |a| {
         one(a
@@ -185,18 +189,6 @@ fn scaled(a: &Args, y: Tensor) -> Res<Tensor> {
         true => Ok(y * a.float(2, "alpha")?),
         false => Ok(y),
     }
-}
-
-/// At a tie the derivative goes to `x`, other than for `maximum`.
-pub fn at_least(x: &Tensor, lo: &Tensor) -> Tensor {
-    let result = select(&x.less(lo), lo, x);
-    lo.is_nan().select(f64::NAN, result)
-}
-
-/// At a tie the derivative goes to `x`, other than for `minimum`.
-pub fn at_most(x: &Tensor, hi: &Tensor) -> Tensor {
-    let result = select(&x.greater(hi), hi, x);
-    hi.is_nan().select(f64::NAN, result)
 }
 
 /// The whole part below x / y, exact where x / y itself would be rounded up to a whole number.
