@@ -185,29 +185,20 @@ fn scan_at<C: Tree<Tensor>, X: Tree<Tensor>, Y: Tree<Tensor>>(
             let Some((n, rest)) = ty.shape.dims().split_first() else {
                 let message =
                     format!("scan: expected arrays with a leading axis to walk over, found {ty}");
-                return Err(Failed {
-                    result: None,
-                    error: located(at, &message),
-                });
+                return Err(Failed::unknown(located(at, &message)));
             };
             if *length.get_or_insert(*n) != *n {
                 let message = format!(
                     "scan: expected leading axes of one length, found {} and {n}",
                     length.unwrap_or_default()
                 );
-                return Err(Failed {
-                    result: None,
-                    error: located(at, &message),
-                });
+                return Err(Failed::unknown(located(at, &message)));
             }
             types.push(ty.with_shape(rest));
         }
         let Some(length) = length else {
             let message = "scan: expected at least one array to walk over; see fori_loop";
-            return Err(Failed {
-                result: None,
-                error: located(at, message),
-            });
+            return Err(Failed::unknown(located(at, message)));
         };
         let structure = Structure::list(
             "tuple",
