@@ -243,3 +243,15 @@ fn close(name: &str, found: Tensor, expected: Array) -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[test]
+fn a_window_longer_than_the_input_counts_when_it_sticks_out_by_less_than_a_step()
+-> Result<(), Error> {
+    let x = Tensor::from([1.0, 2.0]);
+    let options = PoolOptions::default().stride([2]).ceil(true);
+    assert_eq!(x.max_pool([3], &options).to_array()?, [2.0].into());
+    assert_eq!(x.avg_pool([3], &options).to_array()?, [1.5].into());
+    let empty = x.max_pool([4], &options).to_array();
+    assert!(empty.is_err() || empty.is_ok_and(|a| a.is_empty()));
+    Ok(())
+}
