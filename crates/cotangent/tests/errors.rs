@@ -193,6 +193,10 @@ fn sizes_beyond_memory_are_errors() {
         ("tile", x.tile([huge, huge])),
         ("repeat", x.repeat(huge, 0)),
         ("pad", x.pad([(huge, 0), (0, 0)], PadMode::ZERO)),
+        (
+            "pad by the edge",
+            x.pad([(huge / 4, 0), (0, 0)], PadMode::Edge),
+        ),
         ("arange", Tensor::arange(huge, DType::F64)),
         (
             "arange_step",

@@ -353,3 +353,20 @@ fn functions_move_between_threads() -> Result<(), Error> {
     assert!(results.iter().all(|r| *r == Array::from(1.0_f64.exp())));
     Ok(())
 }
+
+#[test]
+fn tensors_print_their_type_and_known_values() {
+    let x = Tensor::from([1.0, 2.0]);
+    assert_eq!(format!("{x:?}"), format!("{:?}", Array::from([1.0, 2.0])));
+    assert!(format!("{:?}", x.sum(3)).contains("failed: "));
+    let f = Function::new(|x: &Tensor| {
+        assert_eq!(format!("{x:?}"), "Tensor(f64[2])");
+        assert_eq!(
+            (x.dim(0), x.dim(-1), x.dim(5), x.len(), x.rank()),
+            (2, 2, 1, 2, 1)
+        );
+        assert!(x.to_array().is_err());
+        x.clone()
+    });
+    f.call(([1.0, 2.0].into(),)).expect("runs");
+}

@@ -93,6 +93,9 @@ fn same_padding_keeps_the_length_divided_by_the_stride() {
     }
 }
 
+/// The elements in a window, and how many places of it stand in the input or its padding.
+type Window = (Vec<f64>, usize);
+
 #[test]
 fn pooling_is_its_definition() -> Result<(), Error> {
     for n in 3..10_usize {
@@ -122,7 +125,7 @@ fn pooling_is_its_definition() -> Result<(), Error> {
                 count -= 1;
             }
             // The places of each window in the input, and how many stand in input or padding.
-            let windows: Vec<(Vec<f64>, usize)> = (0..count)
+            let windows: Vec<Window> = (0..count)
                 .map(|w| {
                     let places = (0..k).map(|i| w * stride + i * dilation);
                     let inside = places.clone().filter_map(|p| list.get(p.wrapping_sub(pad)));
@@ -132,7 +135,7 @@ fn pooling_is_its_definition() -> Result<(), Error> {
                     )
                 })
                 .collect();
-            let expect = |f: &dyn Fn(&(Vec<f64>, usize)) -> f64| -> Array {
+            let expect = |f: &dyn Fn(&Window) -> f64| -> Array {
                 windows.iter().map(f).collect::<Vec<f64>>().into()
             };
             let sum = |w: &[f64]| w.iter().sum::<f64>();
@@ -241,5 +244,17 @@ fn close(name: &str, found: Tensor, expected: Array) -> Result<(), Error> {
             "{name}: {found:?} {expected:?}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_window_longer_than_the_input_counts_when_it_sticks_out_by_less_than_a_step()
+-> Result<(), Error> {
+    let x = Tensor::from([1.0, 2.0]);
+    let options = PoolOptions::default().stride([2]).ceil(true);
+    assert_eq!(x.max_pool([3], &options).to_array()?, [2.0].into());
+    assert_eq!(x.avg_pool([3], &options).to_array()?, [1.5].into());
+    let empty = x.max_pool([4], &options).to_array();
+    assert!(empty.is_err() || empty.is_ok_and(|a| a.is_empty()));
     Ok(())
 }

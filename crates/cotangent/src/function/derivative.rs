@@ -79,6 +79,8 @@ pub fn vjp<M, F: IntoFunction<M>>(f: F, arguments: F::In, cotangents: F::Out) ->
 
 /// Derivatives.
 ///
+/// A derivative keeps its own traces and programs, so make it once and call it often.
+///
 /// Leaves that are not floats have no derivative: their gradients, tangents and cotangents are
 /// zeros of their own dtype, and what is given for them is ignored.
 impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {

@@ -392,12 +392,17 @@ impl Tensor {
                 let (low, high) = padding[a];
                 let whole = space[a].saturating_add(low).saturating_add(high);
                 let Some(room) = whole.checked_sub(reach) else {
+                    // One window counts that sticks out by less than a step.
+                    let missing = reach - whole;
+                    if missing < stride[a] {
+                        extra[a] = missing;
+                    }
                     continue;
                 };
                 let mut last = room.div_ceil(stride[a].max(1));
                 // A window must begin inside the input or the padding before it.
                 if last.saturating_mul(stride[a]) >= space[a].saturating_add(low) {
-                    last -= 1;
+                    last = last.saturating_sub(1);
                 }
                 extra[a] = last.saturating_mul(stride[a]).saturating_sub(room);
             }

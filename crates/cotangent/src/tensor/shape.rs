@@ -362,7 +362,7 @@ impl Tensor {
     pub fn chunk(&self, count: usize, axis: impl AxisIndex) -> Vec<Tensor> {
         let axis = match index(axis.to_i64(), self.rank()) {
             Ok(axis) => axis,
-            Err(message) => return vec![fail("chunk", &[self], message); count],
+            Err(message) => return vec![fail("chunk", &[self], message)],
         };
         let n = self.dim(axis);
         let size = n.div_ceil(count.max(1)).max(1);
@@ -538,16 +538,23 @@ fn source_indices(n: usize, low: usize, high: usize, mode: PadMode) -> Result<Ve
         return Err("expected an axis that is not empty, found length 0".to_owned());
     }
     let end = n.checked_add(high).ok_or("the widths are too large")?;
-    Ok((-low..end)
-        .map(|i| match mode {
-            PadMode::Wrap => i.rem_euclid(n),
-            PadMode::Reflect if n > 1 => {
-                let i = i.rem_euclid(2 * (n - 1));
-                if i < n { i } else { 2 * (n - 1) - i }
-            }
-            _ => i.clamp(0, n - 1),
-        })
-        .collect())
+    let count = end.checked_add(low).and_then(|c| usize::try_from(c).ok());
+    let mut from = Vec::new();
+    // A request beyond memory is an error here, not the end of the program.
+    if count.is_none_or(|c| from.try_reserve_exact(c).is_err()) {
+        return Err(format!(
+            "expected widths that fit in memory, found {low} and {high}"
+        ));
+    }
+    from.extend((-low..end).map(|i| match mode {
+        PadMode::Wrap => i.rem_euclid(n),
+        PadMode::Reflect if n > 1 => {
+            let i = i.rem_euclid(2 * (n - 1));
+            if i < n { i } else { 2 * (n - 1) - i }
+        }
+        _ => i.clamp(0, n - 1),
+    }));
+    Ok(from)
 }
 
 fn lengths(list: &[i64]) -> Result<Vec<usize>, String> {

@@ -134,12 +134,12 @@ fn times_vector<T: Number>(m: usize, k: usize, a: Matrix<'_, T>, x: Matrix<'_, T
 
 /// The inner product of two vectors of one length, in lanes side by side.
 fn inner<T: Number>(x: &[T], y: &[T]) -> T {
-    const LANES: usize = 16;
+    const LANES: usize = 8;
     let mut sums = [T::NOTHING; LANES];
     let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     for (x, y) in (&mut xs).zip(&mut ys) {
-        for (sum, (x, y)) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *sum = sum.plus(x.times(*y));
+        for lane in 0..LANES {
+            sums[lane] = sums[lane].plus(x[lane].times(y[lane]));
         }
     }
     for (sum, (x, y)) in sums
@@ -148,14 +148,9 @@ fn inner<T: Number>(x: &[T], y: &[T]) -> T {
     {
         *sum = sum.plus(x.times(*y));
     }
-    let mut half = LANES / 2;
-    while half > 0 {
-        for i in 0..half {
-            sums[i] = sums[i].plus(sums[i + half]);
-        }
-        half /= 2;
-    }
-    sums[0]
+    let [a, b, c, d, e, f, g, h] = sums;
+    let (low, high) = (a.plus(e).plus(c.plus(g)), b.plus(f).plus(d.plus(h)));
+    low.plus(high)
 }
 
 /// The product by the crate `gemm`, which packs and uses the vector instructions of the machine.
