@@ -39,7 +39,7 @@ impl Case {
             let ty = TensorType::new(g.float(), g.shape());
             g.new_input(ty);
         }
-        let steps = g.rng.size(2, 12);
+        let steps = if g.rng.chance(0.08) { g.rng.size(13, 40) } else { g.rng.size(2, 12) };
         g.grow(steps);
         let name = g.rng.pick(&["main", "f", "loss", "sin", "g_2"]).unwrap_or("main");
         let (graph, inputs) = g.finish(name);
@@ -181,7 +181,7 @@ impl Generator {
 
     /// The length of an axis.
     pub fn length(&mut self) -> usize {
-        if self.rng.chance(0.02) { 0 } else { self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 3, 4]).unwrap_or(2) }
+        if self.rng.chance(0.03) { 0 } else { self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 3, 4]).unwrap_or(2) }
     }
 
     /// A variable of a type that fits; recent ones more often.
