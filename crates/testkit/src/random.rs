@@ -39,7 +39,11 @@ impl Case {
             let ty = TensorType::new(g.float(), g.shape());
             g.new_input(ty);
         }
-        let steps = g.rng.size(2, 12);
+        let steps = if g.rng.chance(0.08) {
+            g.rng.size(13, 40)
+        } else {
+            g.rng.size(2, 12)
+        };
         g.grow(steps);
         let name = g
             .rng
@@ -208,7 +212,7 @@ impl Generator {
 
     /// The length of an axis.
     pub fn length(&mut self) -> usize {
-        if self.rng.chance(0.02) {
+        if self.rng.chance(0.03) {
             0
         } else {
             self.rng.pick(&[1, 1, 2, 2, 2, 3, 3, 3, 4]).unwrap_or(2)

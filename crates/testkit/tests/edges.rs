@@ -98,15 +98,27 @@ fn every_convention_is_tested() {
         .chain(Test::ALL.iter().map(|o| o.row()))
         .chain(Ternary::ALL.iter().map(|o| o.row()))
         .collect();
-    let mut stated: Vec<&str> =
-        rows.iter().filter(|r| !r.convention.is_empty() || !r.kinks.is_empty()).map(|r| r.name).collect();
-    let arrays = ArrayOp::ALL.iter().filter(|(_, _, _, convention)| !convention.is_empty());
+    let mut stated: Vec<&str> = rows
+        .iter()
+        .filter(|r| !r.convention.is_empty() || !r.kinks.is_empty())
+        .map(|r| r.name)
+        .collect();
+    let arrays = ArrayOp::ALL
+        .iter()
+        .filter(|(_, _, _, convention)| !convention.is_empty());
     stated.extend(arrays.map(|(name, ..)| *name));
     for name in &stated {
-        assert!(KINKS.iter().any(|k| k.op == *name), "no test of the convention of `{name}`");
+        assert!(
+            KINKS.iter().any(|k| k.op == *name),
+            "no test of the convention of `{name}`"
+        );
     }
     for kink in KINKS {
-        assert!(stated.contains(&kink.op), "`{}` is tested here but states no convention", kink.op);
+        assert!(
+            stated.contains(&kink.op),
+            "`{}` is tested here but states no convention",
+            kink.op
+        );
         assert!(kink.text.contains(&format!("{}(", kink.op)) || "mul div".contains(kink.op));
     }
 }
@@ -122,23 +134,38 @@ fn gradients_at_kinks_are_those_stated() {
             let program = (Engine::default().run)(&reverse, &inputs).unwrap();
             let mut forward = Vec::new();
             for (i, input) in inputs.iter().enumerate() {
-                forward.push((0..input.len()).map(|e| {
-                    let only: Vec<bool> = (0..inputs.len()).map(|j| j == i).collect();
-                    let pushed = jvp(&graph, &only).unwrap();
-                    let basis = (0..input.len()).map(|k| {
-                        Scalar::from_f64(input.dtype(), f64::from(u8::from(k == e)))
-                    });
-                    let basis: Vec<Scalar> = basis.collect();
-                    let t = Array::from_scalars(input.dtype(), input.shape().clone(), basis);
-                    let at = [&inputs[..], &[t.unwrap()]].concat();
-                    eval(&pushed, &at).unwrap()[1].at(0).unwrap().to_f64()
-                }).collect::<Vec<f64>>());
+                forward.push(
+                    (0..input.len())
+                        .map(|e| {
+                            let only: Vec<bool> = (0..inputs.len()).map(|j| j == i).collect();
+                            let pushed = jvp(&graph, &only).unwrap();
+                            let basis = (0..input.len()).map(|k| {
+                                Scalar::from_f64(input.dtype(), f64::from(u8::from(k == e)))
+                            });
+                            let basis: Vec<Scalar> = basis.collect();
+                            let t =
+                                Array::from_scalars(input.dtype(), input.shape().clone(), basis);
+                            let at = [&inputs[..], &[t.unwrap()]].concat();
+                            eval(&pushed, &at).unwrap()[1].at(0).unwrap().to_f64()
+                        })
+                        .collect::<Vec<f64>>(),
+                );
             }
             for (i, expected) in kink.gradients.iter().enumerate() {
                 let what = format!("{dtype}: {} at {:?}, input {i}", kink.text, kink.at);
                 same(&forward[i], expected, dtype, &format!("forward, {what}"));
-                same(&found[i].to_f64s(), expected, dtype, &format!("reverse, {what}"));
-                same(&program[i].to_f64s(), expected, dtype, &format!("program, {what}"));
+                same(
+                    &found[i].to_f64s(),
+                    expected,
+                    dtype,
+                    &format!("reverse, {what}"),
+                );
+                same(
+                    &program[i].to_f64s(),
+                    expected,
+                    dtype,
+                    &format!("program, {what}"),
+                );
             }
         }
     }
@@ -150,12 +177,17 @@ fn zero_tangents_and_cotangents_stay_zero_at_kinks() {
         for dtype in ["f64", "f32"] {
             let (graph, inputs) = kink.build(dtype);
             let wrt = vec![true; inputs.len()];
-            let zeros: Vec<Array> =
-                inputs.iter().map(|a| Array::zeros(a.dtype(), a.shape().clone()).unwrap()).collect();
+            let zeros: Vec<Array> = inputs
+                .iter()
+                .map(|a| Array::zeros(a.dtype(), a.shape().clone()).unwrap())
+                .collect();
             let what = format!("{dtype}: {} at {:?}", kink.text, kink.at);
             let at = [&inputs[..], &zeros].concat();
             let tangent = eval(&jvp(&graph, &wrt).unwrap(), &at).unwrap().remove(1);
-            assert!(tangent.to_f64s().iter().all(|t| *t == 0.0), "forward, {what}: {tangent:?}");
+            assert!(
+                tangent.to_f64s().iter().all(|t| *t == 0.0),
+                "forward, {what}: {tangent:?}"
+            );
             let zero = Array::zeros(tangent.dtype(), ()).unwrap();
             let at = [&inputs[..], &[zero]].concat();
             for cotangent in eval(&vjp(&graph, &wrt).unwrap(), &at).unwrap() {
@@ -187,16 +219,32 @@ const ORDERS: &[Scalars] = &[
     ("where(x < 1.0, atanh(x), x)", 1.0, &[1.0, 0.0, 0.0]),
     ("where(x > 0.0, lgamma(x), x)", -2.0, &[1.0, 0.0, 0.0]),
     ("where(x > 0.0, digamma(x), x)", -2.0, &[1.0, 0.0, 0.0]),
-    ("where(x > 0.0, polygamma(x, n=1), x)", 0.0, &[1.0, 0.0, 0.0]),
+    (
+        "where(x > 0.0, polygamma(x, n=1), x)",
+        0.0,
+        &[1.0, 0.0, 0.0],
+    ),
     ("where(x > 0.0, powi(x, n=-2), x)", 0.0, &[1.0, 0.0, 0.0]),
     ("where(x > 0.0, pow(x, 0.5), x)", 0.0, &[1.0, 0.0, 0.0]),
     ("where(x > 0.0, pow(x, x), x)", 0.0, &[1.0, 0.0, 0.0]),
     ("where(x > 0.0, log(sin(x)), x)", -1.0, &[1.0, 0.0, 0.0]),
     ("where(x < 10.0, exp(x), x)", 1000.0, &[1.0, 0.0, 0.0]),
     ("where(x < 10.0, exp(x * x), x)", 1000.0, &[1.0, 0.0, 0.0]),
-    ("where(x < 10.0, expm1(x) * sinh(x), x)", 1000.0, &[1.0, 0.0, 0.0]),
-    ("where(x < 10.0, exp(x) / cosh(x), x)", 1000.0, &[1.0, 0.0, 0.0]),
-    ("where(x > 0.0, tan(x) * exp(1.0 / x), x)", 0.0, &[1.0, 0.0, 0.0]),
+    (
+        "where(x < 10.0, expm1(x) * sinh(x), x)",
+        1000.0,
+        &[1.0, 0.0, 0.0],
+    ),
+    (
+        "where(x < 10.0, exp(x) / cosh(x), x)",
+        1000.0,
+        &[1.0, 0.0, 0.0],
+    ),
+    (
+        "where(x > 0.0, tan(x) * exp(1.0 / x), x)",
+        0.0,
+        &[1.0, 0.0, 0.0],
+    ),
     ("sin(x) * sin(x)", 0.0, &[0.0, 2.0, 0.0]),
     ("sin(x) ** 2", 0.0, &[0.0, 2.0, 0.0]),
     ("pow(sin(x), 2.0)", 0.0, &[0.0, 2.0, 0.0]),
@@ -213,21 +261,61 @@ const ORDERS: &[Scalars] = &[
     ("clamp(x, 0.0, 1.0)", 1.0, &[1.0, 0.0, 0.0]),
     ("rem(x, 2.0)", 4.0, &[1.0, 0.0, 0.0]),
     ("atan2(x, x)", 0.0, &[0.0, 0.0, 0.0]),
-    ("norm(pad(reshape(x, shape=[1]), 0.0, low=[1], high=[1]), axes=[0])", 0.0, &[0.0, 0.0, 0.0]),
-    ("norm(broadcast(x, shape=[4], dims=[]), axes=[0])", 3.0, &[2.0, 0.0, 0.0]),
-    ("prod(broadcast(x, shape=[3], dims=[]), axes=[0])", 0.0, &[0.0, 0.0, 6.0]),
-    ("prod(broadcast(x, shape=[2, 2], dims=[]), axes=[0, 1])", 0.0, &[0.0, 0.0, 0.0, 24.0]),
-    ("prod(pad(broadcast(x, shape=[2], dims=[]), 5.0, low=[1], high=[1]), axes=[0])", 0.0, &[0.0, 50.0, 0.0]),
-    ("prod(pad(broadcast(x, shape=[2], dims=[]), 0.0, low=[1], high=[0]), axes=[0])", 0.0, &[0.0, 0.0, 0.0]),
-    ("sum(cumprod(broadcast(x, shape=[3], dims=[]), axis=0))", 0.0, &[1.0, 2.0, 6.0]),
-    ("sum(cumprod(broadcast(x, shape=[3], dims=[]), axis=0, reverse=true))", 0.0, &[1.0, 2.0, 6.0]),
-    ("max(broadcast(x, shape=[3], dims=[]), axes=[0]) ** 2", 3.0, &[6.0, 2.0, 0.0]),
+    (
+        "norm(pad(reshape(x, shape=[1]), 0.0, low=[1], high=[1]), axes=[0])",
+        0.0,
+        &[0.0, 0.0, 0.0],
+    ),
+    (
+        "norm(broadcast(x, shape=[4], dims=[]), axes=[0])",
+        3.0,
+        &[2.0, 0.0, 0.0],
+    ),
+    (
+        "prod(broadcast(x, shape=[3], dims=[]), axes=[0])",
+        0.0,
+        &[0.0, 0.0, 6.0],
+    ),
+    (
+        "prod(broadcast(x, shape=[2, 2], dims=[]), axes=[0, 1])",
+        0.0,
+        &[0.0, 0.0, 0.0, 24.0],
+    ),
+    (
+        "prod(pad(broadcast(x, shape=[2], dims=[]), 5.0, low=[1], high=[1]), axes=[0])",
+        0.0,
+        &[0.0, 50.0, 0.0],
+    ),
+    (
+        "prod(pad(broadcast(x, shape=[2], dims=[]), 0.0, low=[1], high=[0]), axes=[0])",
+        0.0,
+        &[0.0, 0.0, 0.0],
+    ),
+    (
+        "sum(cumprod(broadcast(x, shape=[3], dims=[]), axis=0))",
+        0.0,
+        &[1.0, 2.0, 6.0],
+    ),
+    (
+        "sum(cumprod(broadcast(x, shape=[3], dims=[]), axis=0, reverse=true))",
+        0.0,
+        &[1.0, 2.0, 6.0],
+    ),
+    (
+        "max(broadcast(x, shape=[3], dims=[]), axes=[0]) ** 2",
+        3.0,
+        &[6.0, 2.0, 0.0],
+    ),
     ("sigmoid(x)", 1000.0, &[0.0, 0.0, 0.0]),
     ("sigmoid(x)", -1000.0, &[0.0, 0.0, 0.0]),
     ("tanh(x)", 1000.0, &[0.0, 0.0, 0.0]),
     ("erf(x)", 1000.0, &[0.0, 0.0, 0.0]),
     ("atan(x)", 1e30, &[0.0, 0.0, 0.0]),
-    ("log1p(exp(-abs(x))) + maximum(x, 0.0)", 1000.0, &[1.0, 0.0, 0.0]),
+    (
+        "log1p(exp(-abs(x))) + maximum(x, 0.0)",
+        1000.0,
+        &[1.0, 0.0, 0.0],
+    ),
     ("exp(-x)", 1e4, &[0.0, 0.0, 0.0]),
     ("zmul(x, x)", 0.0, &[0.0, 2.0, 0.0]),
     ("g(g(x))", 0.0, &[0.0, 0.0, 0.0]),
@@ -267,7 +355,12 @@ fn higher_derivatives_at_kinks_are_finite_and_right_in_every_mix_of_modes() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -276,19 +369,35 @@ fn hessians_at_kinks_hold_no_nan() {
         ("norm(x, axes=[0])", "[0, 0]", &[0.0, 0.0, 0.0, 0.0]),
         ("norm(x, axes=[0]) ** 2", "[0, 0]", &[0.0, 0.0, 0.0, 0.0]),
         ("prod(x, axes=[0])", "[0, 0]", &[0.0, 1.0, 1.0, 0.0]),
-        ("sum(where(x > 0.0, x * log(x), 0.0))", "[0, 1]", &[0.0, 0.0, 0.0, 1.0]),
+        (
+            "sum(where(x > 0.0, x * log(x), 0.0))",
+            "[0, 1]",
+            &[0.0, 0.0, 0.0, 1.0],
+        ),
         ("sum(sin(x) * sin(x))", "[0, 0]", &[2.0, 0.0, 0.0, 2.0]),
         ("max(x, axes=[0])", "[1, 1]", &[0.0, 0.0, 0.0, 0.0]),
-        ("atan2(sum(x), prod(x, axes=[0]))", "[0, 0]", &[0.0, 0.0, 0.0, 0.0]),
+        (
+            "atan2(sum(x), prod(x, axes=[0]))",
+            "[0, 0]",
+            &[0.0, 0.0, 0.0, 0.0],
+        ),
     ];
     for (body, x, expected) in rows {
         for dtype in ["f64", "f32"] {
             let text = format!("fn f(x: T[2]) -> T {{ {body} }}").replace('T', dtype);
-            let graph = parse(&text).unwrap_or_else(|e| panic!("{body}: {e}")).entry().clone();
+            let graph = parse(&text)
+                .unwrap_or_else(|e| panic!("{body}: {e}"))
+                .entry()
+                .clone();
             let input = value(&graph.input_types()[0], x).unwrap();
             let hessian = cotangent_transform::hessian(&graph, &[true]).unwrap();
             let found = eval(&hessian, &[input]).unwrap();
-            same(&found[0].to_f64s(), expected, dtype, &format!("{dtype}: Hessian of {body} at {x}"));
+            same(
+                &found[0].to_f64s(),
+                expected,
+                dtype,
+                &format!("{dtype}: Hessian of {body} at {x}"),
+            );
         }
     }
 }
@@ -299,7 +408,11 @@ impl Kink {
             .unwrap_or_else(|e| panic!("{}: {e}", self.text))
             .entry()
             .clone();
-        let values = graph.input_types().into_iter().zip(self.at).map(|(t, v)| value(&t, v).unwrap());
+        let values = graph
+            .input_types()
+            .into_iter()
+            .zip(self.at)
+            .map(|(t, v)| value(&t, v).unwrap());
         let values = values.collect();
         (graph, values)
     }

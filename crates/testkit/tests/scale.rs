@@ -68,7 +68,10 @@ fn every_step_is_linear() {
         for ((name, small), (_, large)) in small.into_iter().zip(large) {
             // Shorter steps measure the clock and the caches.
             let ratio = large.as_secs_f64() / small.as_secs_f64().max(1e-2);
-            assert!(ratio < 20.0, "{name} takes {ratio:.0} times as long for 10 times the nodes");
+            assert!(
+                ratio < 20.0,
+                "{name} takes {ratio:.0} times as long for 10 times the nodes"
+            );
         }
     });
 }
@@ -111,7 +114,11 @@ fn times(nodes: usize) -> Vec<(&'static str, Duration)> {
         step("run");
         best = match best.is_empty() {
             true => found,
-            false => best.into_iter().zip(found).map(|((n, a), (_, b))| (n, a.min(b))).collect(),
+            false => best
+                .into_iter()
+                .zip(found)
+                .map(|((n, a), (_, b))| (n, a.min(b)))
+                .collect(),
         };
     }
     best
@@ -137,7 +144,10 @@ fn web(nodes: usize) -> Graph {
     let x = b.input("x", TensorType::scalar(DType::F64));
     let mut all: Vec<Var> = vec![x];
     while b.len() < nodes / 2 {
-        let (p, q) = (all[rng.below(all.len())], all[all.len() - 1 - rng.below(all.len().min(50))]);
+        let (p, q) = (
+            all[rng.below(all.len())],
+            all[all.len() - 1 - rng.below(all.len().min(50))],
+        );
         let v = match rng.below(4) {
             0 => b.unary(Unary::Sin, q),
             1 => b.unary(Unary::Tanh, p),
@@ -166,7 +176,9 @@ fn thread_time() -> Duration {
 
 fn on_a_small_stack(test: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, test);
+        let thread = std::thread::Builder::new()
+            .stack_size(STACK)
+            .spawn_scoped(scope, test);
         if let Err(panic) = thread.unwrap().join() {
             std::panic::resume_unwind(panic);
         }

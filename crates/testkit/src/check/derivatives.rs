@@ -2,7 +2,7 @@
 
 use cotangent_array::{Array, DType};
 use cotangent_graph::{Graph, eval};
-use cotangent_transform::TransformError;
+use cotangent_transform::{Mode, TransformError, hessian, hvp, jacobian};
 
 use super::vectors::{Quotients, inner};
 use super::{Checked, Checker, Named, Verdict, failed};
@@ -45,12 +45,107 @@ pub(super) fn all(c: &mut Checker) -> Checked {
             }
         })
         .collect();
-    let order = "";
-    first_order(c, order, &wide, &inputs, &wrt)?;
+    first_order(c, "", &wide, &inputs, &wrt)?;
     if c.rng.chance(0.5) {
         second_order(c, &wide, &inputs, &wrt)?;
     }
+    if c.rng.chance(0.3) {
+        whole(c, &wide, &inputs, &wrt)?;
+    }
+    if graph
+        .equations()
+        .iter()
+        .any(|e| e.ty.tensor().is_some_and(|t| t.dtype == DType::F32))
+    {
+        narrow(c, &wide, &inputs, &wrt)?;
+    }
     Ok(())
+}
+
+/// Jacobians of both modes are one another, and a Hessian times a vector is the derivative of the
+/// gradient along it.
+fn whole(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) -> Checked {
+    let chosen = graph
+        .input_types()
+        .into_iter()
+        .zip(wrt)
+        .filter(|(_, w)| **w);
+    let elements: usize = chosen.map(|(t, _)| t.shape.elements()).sum();
+    let results: usize = graph
+        .output_types()
+        .iter()
+        .map(|t| t.shape.elements())
+        .sum();
+    if elements > 16 || results > 24 || graph.operation_count() > 60 {
+        return Ok(());
+    }
+    if graph.output_types().iter().all(|t| t.dtype.is_float()) {
+        let forward = jacobian(graph, wrt, Mode::Forward).named("jacobian, forward")?;
+        let reverse = jacobian(graph, wrt, Mode::Reverse).named("jacobian, reverse")?;
+        let spread = c.spread("of jacobian", &forward, inputs)?;
+        let found = c.spread("of jacobian", &reverse, inputs)?;
+        close(c, "jacobian forward is reverse", &spread, &found)?;
+    }
+    let cost = scalar_cost(graph).named("scalar cost")?;
+    let full = hessian(&cost, wrt).named("hessian")?;
+    let along = hvp(&cost, wrt).named("hvp")?;
+    let direction = c.directions(&cost, wrt);
+    let full = c.spread("of hessian", &full, inputs)?;
+    let at = [inputs, &direction].concat();
+    let along = c.spread("of hvp", &along, &at)?;
+    // Block (a, b) of the Hessian times the direction of input b, summed over b.
+    let mut products = along.clone();
+    (products.base, products.deviation) = (Vec::new(), Vec::new());
+    let blocks = full.base.chunks(direction.len().max(1));
+    let deviations = full.deviation.chunks(direction.len().max(1));
+    for ((blocks, deviations), part) in blocks.zip(deviations).zip(&along.base) {
+        let (mut sums, mut errors) = (vec![0.0; part.len()], vec![0.0; part.len()]);
+        for ((block, deviation), v) in blocks.iter().zip(deviations).zip(&direction) {
+            let (block, v) = (block.to_f64s(), v.to_f64s());
+            for (i, (h, d)) in block.iter().zip(deviation).enumerate() {
+                let (row, column) = (i / v.len().max(1), i % v.len().max(1));
+                sums[row] += h * v[column];
+                // Rounding of the sum belongs to the error too.
+                errors[row] += (d + f64::EPSILON * h.abs()) * v[column].abs();
+            }
+        }
+        products
+            .base
+            .push(crate::arrays::floats(part.dtype(), part.shape(), &sums));
+        products.deviation.push(errors);
+    }
+    close(c, "hessian times a vector is hvp", &products, &along)
+}
+
+/// Two results that each have a spread of their own.
+fn close(c: &mut Checker, check: &str, one: &Spread, other: &Spread) -> Checked {
+    let mut both = one.clone();
+    for (x, y) in both.deviation.iter_mut().zip(&other.deviation) {
+        x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+    }
+    both.round();
+    c.agree(check, &both, &other.base)
+}
+
+/// The tangents of a graph with f32 in it are those of the same graph in f64, within the spread
+/// that rounding to f32 shows.
+fn narrow(c: &mut Checker, wide: &Graph, inputs: &[Array], wrt: &[bool]) -> Checked {
+    let graph = &c.case.graph;
+    let forward = (c.engine.jvp)(graph, wrt).named("jvp")?;
+    let tangents = c.directions(graph, wrt);
+    let at = [&c.case.inputs[..], &tangents].concat();
+    let mut spread = Spread::of(&forward, &at, 6, &mut c.rng).named("evaluate jvp")?;
+    spread.round();
+    let forward = (c.engine.jvp)(wide, wrt).named("jvp")?;
+    let tangents: Vec<Array> = tangents.iter().map(|t| t.convert(DType::F64)).collect();
+    let at = [inputs, &tangents].concat();
+    let found = eval(&forward, &at).named("evaluate jvp")?;
+    let found: Vec<Array> = found
+        .iter()
+        .zip(&spread.base)
+        .map(|(a, like)| a.convert(like.dtype()))
+        .collect();
+    c.agree("jvp in f32 is jvp in f64", &spread, &found)
 }
 
 /// Choices that make no sense are errors.
@@ -190,7 +285,7 @@ fn higher(c: &mut Checker, graph: &Graph, wrt: &[bool]) -> Checked {
         let cost = scalar_cost(graph).named("scalar cost")?;
         let gradient = cotangent_transform::value_and_grad(&cost, wrt).named("value_and_grad")?;
         c.sound("of value_and_grad", &gradient)?;
-        let hessian = cotangent_transform::hessian(&cost, wrt).named("hessian")?;
+        let hessian = hessian(&cost, wrt).named("hessian")?;
         c.sound("of hessian", &hessian)?;
     }
     Ok(())

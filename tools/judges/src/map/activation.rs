@@ -106,7 +106,7 @@ pub const TABLE: Table = &[
         along(a, |x, d| (-x).softmax(d))
     }),
     (&["torch.ops.aten._safe_softmax.default"], |a| {
-        along(a, |x, d| safe_softmax(x, d))
+        along(a, safe_softmax)
     }),
     (&["_softmax_backward_data"], |a| {
         let (grad, y) = (a.tensor(0, "grad_output")?, a.tensor(1, "output")?);

@@ -157,10 +157,10 @@ fn multi_head(a: &Args) -> Outs {
             3 => mask.reshape([batch as i64, heads, length as i64, source as i64]),
             _ => mask,
         };
-        scores = scores + mask;
+        scores += mask;
     }
     if let Some(mask) = a.opt_tensor(14, "key_padding_mask")? {
-        scores = scores + hidden(mask).reshape([-1, 1, 1, source as i64]);
+        scores += hidden(mask).reshape([-1, 1, 1, source as i64]);
     }
     let weights = scores.softmax(-1);
     let y = weights

@@ -149,7 +149,7 @@ fn embedding_bag(a: &Args) -> Outs {
             .collect();
         let mut rows = weight.take(&chosen[..], 0);
         if let Some(factors) = &factors {
-            rows = rows * factors.take(&as_i64(&members)[..], 0).expand_dims(-1);
+            rows *= factors.take(&as_i64(&members)[..], 0).expand_dims(-1);
         }
         bags.push(match mode {
             "sum" => rows.sum(0),

@@ -100,7 +100,7 @@ pub const TABLE: Table = &[
             let small = t.less_equal(1.0);
             let t = small.select(2.0, &t);
             let stirling = &t * &t.log() - &t + (&t * (2.0 * PI)).log() * 0.5;
-            loss = loss + small.select(0.0, stirling);
+            loss += small.select(0.0, stirling);
         }
         finish(a, loss)
     }),
@@ -121,7 +121,7 @@ pub const TABLE: Table = &[
         let var = var + low;
         let mut loss = (var.log() + (x - t).square() / &var) * 0.5;
         if a.bool_or(usize::MAX, "full", false)? {
-            loss = loss + 0.5 * (2.0 * PI).ln();
+            loss += 0.5 * (2.0 * PI).ln();
         }
         finish(a, loss)
     }),
@@ -316,7 +316,7 @@ fn cross_entropy(a: &Args, x: &Tensor, target: &Node, weight_at: usize) -> Outs 
     let mut terms = scores * target;
     if a.has(weight_at, "weight") {
         let weights = a.known(weight_at, "weight")?.to_f64s();
-        terms = terms * by_class(x, class_axis, weights)?;
+        terms *= by_class(x, class_axis, weights)?;
     }
     let loss = -terms.sum(class_axis);
     one(match how {
@@ -347,7 +347,7 @@ fn multi_margin(a: &Args) -> Outs {
     if a.has(4, "weight") {
         let weights = a.known(4, "weight")?.to_f64s();
         let of_row = targets.iter().map(|t| weights[*t as usize]).collect();
-        terms = terms * numbers(&[targets.len(), 1], of_row)?;
+        terms *= numbers(&[targets.len(), 1], of_row)?;
     }
     let others = targets
         .iter()

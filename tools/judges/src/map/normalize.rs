@@ -93,7 +93,7 @@ pub const TABLE: Table = &[
         let squares = x.square().pad(&widths, cotangent::PadMode::ZERO);
         let mut sum = x.zeros_like();
         for shift in 0..size {
-            sum = sum + squares.slice_axis(1, shift..shift + x.dim(1));
+            sum += squares.slice_axis(1, shift..shift + x.dim(1));
         }
         one(&x / &(sum / size as f64 * alpha + k).pow(beta))
     }),
@@ -153,10 +153,10 @@ impl Norm {
     fn affine(&self, weight: Option<Tensor>, bias: Option<Tensor>) -> Tensor {
         let mut y = self.result();
         if let Some(weight) = weight {
-            y = y * weight;
+            y *= weight;
         }
         if let Some(bias) = bias {
-            y = y + bias;
+            y += bias;
         }
         y
     }
@@ -218,10 +218,10 @@ fn group_norm(
     let norm = Norm::over(&grouped, trailing(&grouped, 1), eps).of(&grouped, None);
     let mut y = norm.result().reshape(x.shape());
     if let Some(weight) = weight {
-        y = y * channels(x, &weight);
+        y *= channels(x, &weight);
     }
     if let Some(bias) = bias {
-        y = y + channels(x, &bias);
+        y += channels(x, &bias);
     }
     Ok((y, norm))
 }

@@ -74,7 +74,7 @@ pub const TABLE: Table = &[
         let all = a.variadic_tensors()?;
         let mut sum = Tensor::zeros((), DType::F64);
         for t in &all {
-            sum = sum + t.stop_gradient();
+            sum += t.stop_gradient();
         }
         Ok(all.iter().map(|t| t.broadcast_to(sum.shape())).collect())
     }),

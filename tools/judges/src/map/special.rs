@@ -49,7 +49,7 @@ fn multivariate_lgamma(a: &Args) -> Outs {
     let p = a.int(1, "p")?;
     let mut sum = x.full_like((p * (p - 1)) as f64 / 4.0 * PI.ln());
     for j in 0..p {
-        sum = sum + (&x - j as f64 / 2.0).lgamma();
+        sum += (&x - j as f64 / 2.0).lgamma();
     }
     one(sum)
 }
