@@ -46,10 +46,7 @@ mod tests {
     #[test]
     fn lists_nest_like_axes() {
         assert_eq!(nested(Array::from(1.5)), json!(1.5));
-        assert_eq!(
-            nested([[1i64, 2], [3, 4]].into()),
-            json!([[1, 2], [3, 4]])
-        );
+        assert_eq!(nested([[1i64, 2], [3, 4]].into()), json!([[1, 2], [3, 4]]));
         let none = Array::zeros(DType::F64, [2, 0]).unwrap();
         assert_eq!(nested(none), json!([[], []]));
         let none = Array::zeros(DType::F64, [0, 2]).unwrap();

@@ -75,7 +75,8 @@ fn log_posterior(mixture: &Mixture<Tensor>, data: &Data<Tensor>) -> Tensor {
     let centers = einsum("kij,kj->ki", [&factors, mu]).expand_dims(1);
     let scaled = einsum("kij,nj->kni", [&factors, &data.x]) - centers;
     let beta = (alpha + &log_dets).expand_dims(1) - scaled.square().sum(2) * 0.5;
-    let likelihood = logsumexp(&beta).sum(..) - logsumexp(alpha) * n - n * d * 0.5 * (2.0 * PI).ln();
+    let likelihood =
+        logsumexp(&beta).sum(..) - logsumexp(alpha) * n - n * d * 0.5 * (2.0 * PI).ln();
     likelihood + log_prior(&factors, &log_dets, data)
 }
 
@@ -86,7 +87,7 @@ fn log_prior(factors: &Tensor, log_dets: &Tensor, data: &Data<Tensor>) -> Tensor
     let freedom = m + (d as f64 + 1.0);
     let mut log_gamma = freedom.zeros_like() + 0.25 * (d * d.saturating_sub(1)) as f64 * PI.ln();
     for j in 0..d {
-        log_gamma = log_gamma + ((&freedom - j as f64) * 0.5).lgamma();
+        log_gamma += ((&freedom - j as f64) * 0.5).lgamma();
     }
     let constant = freedom * d as f64 * (gamma.log() - 0.5 * 2.0_f64.ln()) - log_gamma;
     constant * k - gamma.square() * 0.5 * factors.square().sum(..) + m * log_dets.sum(..)

@@ -65,7 +65,10 @@ fn read(input: &Input<'_>) -> Result<(Pose<Array>, Data<Array>), EvalError> {
         return Err(model.unexpected("parents", "a bone for each joint of five fingers"));
     }
     Ok((
-        Pose { theta, us: us.clone() },
+        Pose {
+            theta,
+            us: us.clone(),
+        },
         Data {
             base_relatives: model.floats_of_rank("base_relatives", 3)?,
             inverse_base_absolutes: model.floats_of_rank("inverse_base_absolutes", 3)?,
@@ -128,7 +131,9 @@ fn errors(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
 
 /// Where the vertices are [vertices, 3].
 fn positions(theta: &Tensor, data: &Data<Tensor>) -> Tensor {
-    let relatives = data.base_relatives.matmul(&bone_rotations(theta, data.parents.len()));
+    let relatives = data
+        .base_relatives
+        .matmul(&bone_rotations(theta, data.parents.len()));
     let mut absolutes: Vec<Tensor> = Vec::with_capacity(data.parents.len());
     for (bone, parent) in data.parents.iter().enumerate() {
         let relative = relatives.at(bone as i64);
@@ -140,10 +145,13 @@ fn positions(theta: &Tensor, data: &Data<Tensor>) -> Tensor {
     }
     let transforms = stack(&absolutes, 0).matmul(&data.inverse_base_absolutes);
     // The weighted mean of the transformations of its bones moves each vertex.
-    let means = einsum("vb,bij->vij", [&data.weights, &transforms.at((.., ..3, ..))]);
+    let means = einsum(
+        "vb,bij->vij",
+        [&data.weights, &transforms.at((.., ..3, ..))],
+    );
     let mut positions = einsum("vij,vj->vi", [&means, &data.base_positions]);
     if data.mirrored {
-        positions = positions * Tensor::from([-1.0, 1.0, 1.0]);
+        positions *= Tensor::from([-1.0, 1.0, 1.0]);
     }
     positions.matmul(&rotation(&theta.at(..3)).t()) + theta.at(3..6)
 }

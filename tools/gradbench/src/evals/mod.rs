@@ -13,6 +13,8 @@ mod lstm;
 mod ode;
 mod particle;
 mod saddle;
+#[cfg(test)]
+mod tests;
 
 use crate::eval::Eval;
 
