@@ -16,12 +16,17 @@ pub(crate) struct Program {
 impl Program {
     /// Runs the graph that this program belongs to.
     pub(crate) fn run(&self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
+        self.compiled(graph)?.run(inputs)
+    }
+
+    /// The compiled program of the graph that this belongs to.
+    pub(crate) fn compiled(&self, graph: &Graph) -> Result<&cotangent_cpu::Program, RunError> {
         match self.compiled.get() {
-            Some(program) => program.run(inputs),
+            Some(program) => Ok(program),
             None => {
                 let program = cotangent_cpu::compile(graph)?;
                 // Two threads may both get here; either program is as good.
-                self.compiled.get_or_init(|| program).run(inputs)
+                Ok(self.compiled.get_or_init(|| program))
             }
         }
     }

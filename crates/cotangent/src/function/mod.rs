@@ -117,6 +117,23 @@ impl Traced {
         }
         Ok(self.program.run(&self.graph, inputs)?)
     }
+
+    /// Compiles the graph now, if that has not been done. Otherwise the first run does it.
+    ///
+    /// ```
+    /// use cotangent::{DType, Function, Tensor, TensorType};
+    /// let f = Function::new(|x: &Tensor| x.exp());
+    /// let traced = f.trace(&(TensorType::new(DType::F64, ()),))?;
+    /// traced.compile()?;
+    /// assert_eq!(traced.run(&[0.0.into()])?, [1.0.into()]);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A graph that cannot be compiled.
+    pub fn compile(&self) -> Result<(), Error> {
+        Ok(self.program.compiled(&self.graph).map(drop)?)
+    }
 }
 
 impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
