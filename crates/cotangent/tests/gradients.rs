@@ -3,7 +3,7 @@
 
 use cotangent::{
     Array, ConvOptions, DType, Error, Function, Key, NewAxis, PadMode, Padding, PoolOptions, Rest,
-    Tensor, concat, einsum, keep, meshgrid, scatter_add, select, stack, step,
+    Tensor, block_diag, concat, einsum, keep, meshgrid, scatter_add, select, stack, step,
 };
 
 type Body = fn(&Vec<Tensor>) -> Tensor;
@@ -68,6 +68,7 @@ fn rows() -> Vec<Row> {
     rows.extend(shape_rows());
     rows.extend(index_rows());
     rows.extend(linear_rows());
+    rows.extend(matrix_rows());
     rows.extend(layer_rows());
     rows.extend(loss_rows());
     rows
@@ -437,6 +438,37 @@ fn layer_rows() -> Vec<Row> {
     ]
 }
 
+fn matrix_rows() -> Vec<Row> {
+    vec![
+        row("matrix_power", [x([2, 3, 3])], |a| {
+            a[0].matrix_power(5) + a[0].matrix_power(0)
+        }),
+        row("vander", [x([2, 3])], |a| a[0].vander(4)),
+        row("cdist", [x([2, 3, 2]), y([4, 2])], |a| {
+            a[0].cdist(&a[1], 2.0) + a[0].cdist(&a[1], 3.0)
+        }),
+        row("cov", [x([3, 5])], |a| a[0].cov(1)),
+        row("corrcoef", [x([3, 5])], |a| a[0].corrcoef().triu(1)),
+        row("trapezoid", [x([3, 4]), positive([3])], |a| {
+            a[0].trapezoid(&a[1], -1).square() + a[0].trapezoid(0.5, 1)
+        }),
+        row("cumulative_trapezoid", [x([3, 4])], |a| {
+            a[0].cumulative_trapezoid(0.5, 0).square()
+        }),
+        row("block_diag", [x([2, 3]), y([1, 2])], |a| {
+            block_diag([&a[0], &a[1]]).square()
+        }),
+        row(
+            "attention",
+            [x([2, 3, 4]), y([2, 5, 4]), unit([5, 2])],
+            |a| {
+                let seen = Tensor::ones([3, 5], DType::F64).tril(0).greater(0.0);
+                a[0].attention(&a[1], &a[2], Some(&seen)) + a[0].attention(&a[1], &a[2], None)
+            },
+        ),
+    ]
+}
+
 fn loss_rows() -> Vec<Row> {
     let pair = || [x([3, 4]), unit([3, 4])];
     vec![
@@ -544,6 +576,7 @@ fn the_table_has_every_method() {
     let sources = [
         include_str!("../src/tensor/mod.rs"),
         include_str!("../src/tensor/activation.rs"),
+        include_str!("../src/tensor/attention.rs"),
         include_str!("../src/tensor/axes.rs"),
         include_str!("../src/tensor/create.rs"),
         include_str!("../src/tensor/gather.rs"),
@@ -551,6 +584,7 @@ fn the_table_has_every_method() {
         include_str!("../src/tensor/layer.rs"),
         include_str!("../src/tensor/linear.rs"),
         include_str!("../src/tensor/loss.rs"),
+        include_str!("../src/tensor/matrices.rs"),
         include_str!("../src/tensor/operand.rs"),
         include_str!("../src/tensor/pointwise.rs"),
         include_str!("../src/tensor/random.rs"),

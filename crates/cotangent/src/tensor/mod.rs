@@ -1,6 +1,7 @@
 //! The tensor: what user code computes with while a function is traced.
 
 mod activation;
+mod attention;
 mod axes;
 mod create;
 mod gather;
@@ -8,6 +9,7 @@ mod index;
 mod layer;
 mod linear;
 mod loss;
+mod matrices;
 mod operand;
 mod operators;
 mod pointwise;
@@ -21,6 +23,7 @@ pub use gather::{Indices, scatter_add};
 pub use index::{Index, IndexPart, NewAxis, Part, Rest, Step, range, step};
 pub use layer::{ConvOptions, Padding, PoolOptions};
 pub use linear::einsum;
+pub use matrices::block_diag;
 pub use operand::{Operand, OperandValue};
 pub use pointwise::select;
 pub use random::{Key, bernoulli, normal, random_bits, uniform};
