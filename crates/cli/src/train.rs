@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
+use cotangent::Array;
 use cotangent::data::{self, Missing, Task};
+use cotangent::nn::Mlp;
 
 use crate::failure::{Failure, failed, usage};
 use crate::files;
 use checkpoint::{Checkpoint, Source};
-use config::Config;
+use config::{Config, Keep};
 use model::{Model, Score};
 use prepare::Prepared;
 use progress::Progress;
@@ -24,7 +26,7 @@ use progress::Progress;
 ///
 /// The same seed gives the same bits. Progress goes to standard error, the result to standard output.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = KEYS)]
+#[command(after_long_help = config::help())]
 pub struct Args {
     /// The table: .csv, .tsv (also .gz), .npy or .npz. A CSV file has a header if no cell of its first line is a
     /// number, or if the target is a name.
@@ -71,31 +73,6 @@ enum Kind {
     Regress,
 }
 
-/// What a file of settings may say, for the long help.
-const KEYS: &str = "Settings (TOML), with the values for the digits:
-  layers = [256, 128]         widths of the hidden layers
-  activation = \"relu\"         relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh
-  dropout = 0.4               share of hidden values left out while training
-  label_smoothing = 0.1       share of every label that is spread over all classes
-  loss = \"mse\"                mse, mae, huber: what a regression minimises
-  normalize = \"shared\"        columns, shared, none: mean 0 and deviation 1 for each column, for all together
-  dtype = \"f32\"               f32, f64
-  optimizer = \"sgd\"           sgd, adam, adamw, rmsprop
-  lr = 0.05                   the highest learning rate
-  momentum = 0.9              for sgd and rmsprop
-  nesterov = false            for sgd
-  weight_decay = 0.0001
-  schedule = \"cosine\"         constant, step, exponential, cosine, linear
-  warmup = 3.0                epochs over which the learning rate rises
-  decay_every = 1.0           epochs after which step and exponential multiply the rate by
-  decay_factor = 0.95
-  clip = 0.0                  largest norm of the gradient; 0 is no bound
-  epochs = 100
-  batch_size = 32
-  validation = 0.05           share of rows looked at after every epoch
-  test = 0.2                  share of rows held out to the end
-  seed = 0";
-
 /// Runs the command.
 pub fn run(args: &Args) -> Result<(), Failure> {
     let start = Instant::now();
@@ -131,12 +108,21 @@ struct Job {
     prepared: Prepared,
     model: Model,
     state: model::State,
+    best: Option<Best>,
     /// How many epochs are done.
     epoch: u64,
     save: Option<PathBuf>,
     checkpoint: Option<PathBuf>,
     /// The checkpoint goes when the network is saved.
     temporary: bool,
+}
+
+/// The parameters with the lowest cost of the validation rows so far.
+struct Best {
+    cost: f64,
+    /// The number of epochs that they were trained for.
+    epoch: u64,
+    params: Mlp<Array>,
 }
 
 /// A run from the start.
@@ -238,6 +224,7 @@ impl Job {
             prepared,
             model,
             state,
+            best: None,
             epoch: 0,
             save,
             checkpoint,
@@ -252,13 +239,15 @@ impl Job {
         }
         self.epoch = checkpoint.epoch.min(self.config.epochs);
         let left = self.epoch < self.config.epochs;
+        self.best = checkpoint.best(&self.state.params)?;
         self.state = checkpoint.state(&self.state, left)?;
         Ok(())
     }
 
     /// Trains to the end; the score on the test rows, if there are any.
     fn train(&mut self) -> Result<Option<Score>, Failure> {
-        let Prepared { x, y, split, .. } = &self.prepared;
+        let (x, y) = (&self.prepared.x.clone(), &self.prepared.y.clone());
+        let split = self.prepared.split.clone();
         let size = self.config.batch_size;
         let steps = split.train.len().div_ceil(size) as u64;
         let schedule = self.config.schedule(steps);
@@ -287,16 +276,39 @@ impl Job {
                 .model
                 .score(&self.state.params, x, y, &split.validation)?;
             self.epoch += 1;
+            self.keep(validation.as_ref());
             progress.epoch(self.epoch, &score, validation.as_ref(), &self.prepared);
             self.write_checkpoint()?;
         }
         progress.end();
-        let score = self.model.score(&self.state.params, x, y, &split.test)?;
+        let score = self.model.score(self.params(), x, y, &split.test)?;
         if let Some(save) = &self.save {
             files::write(save, &checkpoint::bytes(self, Some(score.as_ref()))?)?;
             self.drop_checkpoint();
         }
         Ok(score)
+    }
+
+    /// Keeps the parameters if they are the best so far. Without validation rows the last ones are the result.
+    fn keep(&mut self, validation: Option<&Score>) {
+        let Some(cost) = validation.map(Score::loss) else {
+            return;
+        };
+        let better = self.best.as_ref().is_none_or(|best| cost < best.cost);
+        if self.config.keep == Keep::Best && better {
+            self.best = Some(Best {
+                cost,
+                epoch: self.epoch,
+                params: self.state.params.clone(),
+            });
+        }
+    }
+
+    /// The parameters that are the result.
+    fn params(&self) -> &Mlp<Array> {
+        self.best
+            .as_ref()
+            .map_or(&self.state.params, |best| &best.params)
     }
 
     fn write_checkpoint(&self) -> Result<(), Failure> {

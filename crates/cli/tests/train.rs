@@ -115,6 +115,8 @@ fn a_classifier_of_ones_own_table() {
     assert_eq!(saved.metadata["task"], "classify");
     assert!(saved.metadata["config"].contains("epochs = 60"));
     assert!(saved.metadata["test_accuracy"].parse::<f64>().unwrap() > 0.93);
+    // The parameters of the best epoch are the result.
+    assert!((1..=60).contains(&saved.metadata["best_epoch"].parse::<u32>().unwrap()));
     let mut names: Vec<&str> = saved.arrays.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(

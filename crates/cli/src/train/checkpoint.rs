@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cotangent::data::{CsvOptions, DataOptions, Dataset, Header, Missing, Table, Task, digits};
+use cotangent::nn::Mlp;
 use cotangent::safetensors::{self, Contents};
 use cotangent::tree::Tree;
 use cotangent::{Array, TensorType};
 
-use super::Job;
 use super::config::Config;
 use super::model::{Score, State};
+use super::{Best, Job};
 use crate::failure::{Failure, failed};
 use crate::files;
 
@@ -110,24 +111,12 @@ pub fn bytes(job: &Job, finished: Option<Option<&Score>>) -> Result<Vec<u8>, Fai
         ..
     } = job;
     let mut arrays: Vec<(String, &Array)> = Vec::new();
-    let named = |prefix: &str, paths: Vec<String>| -> Vec<String> {
-        paths
-            .into_iter()
-            .map(|path| format!("{prefix}.{path}"))
-            .collect()
-    };
-    arrays.extend(
-        named("params", state.params.paths())
-            .into_iter()
-            .zip(state.params.leaves()),
-    );
-    if finished.is_none() {
-        let optimizer = &state.optimizer;
-        arrays.extend(
-            named("optimizer", optimizer.paths())
-                .into_iter()
-                .zip(optimizer.leaves()),
-        );
+    if finished.is_some() {
+        arrays.extend(named("params", job.params()));
+    } else {
+        arrays.extend(named("params", &state.params));
+        arrays.extend(named("optimizer", &state.optimizer));
+        arrays.extend(job.best.iter().flat_map(|best| named("best", &best.params)));
     }
     arrays.push(("features.mean".to_owned(), &prepared.normalization.mean));
     arrays.push(("features.scale".to_owned(), &prepared.normalization.scale));
@@ -142,6 +131,10 @@ pub fn bytes(job: &Job, finished: Option<Option<&Score>>) -> Result<Vec<u8>, Fai
     put("config", config.to_toml().or_else(failed)?);
     put("epoch", job.epoch.to_string());
     put("fingerprint", prepared.fingerprint.to_string());
+    if let Some(best) = &job.best {
+        put("best_epoch", best.epoch.to_string());
+        put("best_cost", best.cost.to_string());
+    }
     put("features", serde_json::to_string(&prepared.features)?);
     put("target", prepared.target.clone());
     if let Some(labels) = &prepared.labels {
@@ -187,6 +180,15 @@ pub fn bytes(job: &Job, finished: Option<Option<&Score>>) -> Result<Vec<u8>, Fai
     let mut bytes = Vec::new();
     safetensors::write(&mut bytes, arrays, &metadata)?;
     Ok(bytes)
+}
+
+/// The leaves of a tree with their paths after a prefix.
+fn named<'a, T: Tree<Array>>(prefix: &str, tree: &'a T) -> Vec<(String, &'a Array)> {
+    let names = tree
+        .paths()
+        .into_iter()
+        .map(|path| format!("{prefix}.{path}"));
+    names.zip(tree.leaves()).collect()
 }
 
 /// A path as text that means the same from any folder.
@@ -266,6 +268,27 @@ impl Checkpoint {
                 false => fresh.optimizer.clone(),
             },
         })
+    }
+
+    /// The best parameters so far, if some are kept; in a finished file they are the only ones.
+    pub fn best(&self, fresh: &Mlp<Array>) -> Result<Option<Best>, Failure> {
+        let metadata = &self.contents.metadata;
+        let (Some(epoch), Some(cost)) = (metadata.get("best_epoch"), metadata.get("best_cost"))
+        else {
+            return Ok(None);
+        };
+        let (Ok(epoch), Ok(cost)) = (epoch.parse(), cost.parse()) else {
+            return failed(format!(
+                "{}: `best_epoch` and `best_cost`: expected numbers",
+                self.name
+            ));
+        };
+        let prefix = if self.is_final { "params" } else { "best" };
+        Ok(Some(Best {
+            cost,
+            epoch,
+            params: self.fill(prefix, fresh)?,
+        }))
     }
 
     /// The tree with the arrays of the file.

@@ -51,6 +51,8 @@ pub struct Config {
     pub validation: f64,
     /// The share of rows that are held out to the end.
     pub test: f64,
+    /// Which parameters are the result.
+    pub keep: Keep,
     /// The seed of the split, the first parameters, the order of rows and the dropout.
     pub seed: u64,
 }
@@ -72,6 +74,8 @@ choices! {
     Loss { Mse, Mae, Huber }
     /// See [`Config::normalize`]: one scale for each column, one for all, or none.
     Normalize { Columns, Shared, None }
+    /// See [`Config::keep`]: those after the last epoch, or after the one with the lowest cost of the validation rows.
+    Keep { Last, Best }
     /// See [`Config::dtype`].
     Precision { F32, F64 }
     /// See [`Config::optimizer`].
@@ -84,18 +88,18 @@ impl Default for Config {
     /// For a table of moderate size.
     fn default() -> Config {
         Config {
-            layers: vec![64, 32],
-            activation: Activation::Relu,
-            dropout: 0.0,
+            layers: vec![64, 64],
+            activation: Activation::Silu,
+            dropout: 0.1,
             label_smoothing: 0.0,
             loss: Loss::Mse,
             normalize: Normalize::Columns,
             dtype: Precision::F32,
             optimizer: Optimizer::Adamw,
-            lr: 0.003,
+            lr: 0.005,
             momentum: 0.0,
             nesterov: false,
-            weight_decay: 0.01,
+            weight_decay: 0.2,
             schedule: Fall::Cosine,
             warmup: 1.0,
             decay_every: 1.0,
@@ -105,9 +109,54 @@ impl Default for Config {
             batch_size: 32,
             validation: 0.1,
             test: 0.2,
+            keep: Keep::Best,
             seed: 0,
         }
     }
+}
+
+/// The settings for the digits as TOML, with a word on each.
+const DIGITS: &str = "\
+layers = [256, 128]      # widths of the hidden layers
+activation = \"relu\"      # relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh
+dropout = 0.4            # share of hidden values left out while training
+label_smoothing = 0.1    # share of every label that is spread over all classes
+loss = \"mse\"             # mse, mae, huber: what a regression minimises
+normalize = \"shared\"     # columns, shared, none: deviation 1 for each column, or for all together
+dtype = \"f32\"            # f32, f64
+optimizer = \"sgd\"        # sgd, adam, adamw, rmsprop
+lr = 0.05                # the highest learning rate
+momentum = 0.9           # for sgd and rmsprop
+nesterov = false         # for sgd
+weight_decay = 0.0001
+schedule = \"cosine\"      # constant, step, exponential, cosine, linear
+warmup = 3.0             # epochs over which the learning rate rises
+decay_every = 1.0        # epochs after which step and exponential multiply the rate by
+decay_factor = 0.95
+clip = 0.0               # largest norm of the gradient; 0 is no bound
+epochs = 100
+batch_size = 32
+validation = 0.05        # share of rows looked at after every epoch
+test = 0.2               # share of rows held out to the end
+keep = \"last\"            # last, best: the parameters after the last epoch, or after that with the lowest
+                         # validation loss
+seed = 0
+";
+
+/// What a file of settings may say, for the help.
+pub fn help() -> String {
+    let table = |config: Config| toml::Table::try_from(config).unwrap_or_default();
+    let digits = table(Config::digits());
+    let others: Vec<String> = table(Config::default())
+        .into_iter()
+        .filter(|(key, value)| digits.get(key) != Some(value) && key != "epochs")
+        .map(|(key, value)| format!("{key} = {value}"))
+        .collect();
+    format!(
+        "Settings (TOML), as they are for the digits:\n\n{DIGITS}\nOther tables start with {}, and with epochs and \
+         batch_size by the number of rows.",
+        others.join(", ")
+    )
 }
 
 /// Other names that keys have.
@@ -118,6 +167,7 @@ impl Config {
     pub fn digits() -> Config {
         Config {
             layers: vec![256, 128],
+            activation: Activation::Relu,
             dropout: 0.4,
             label_smoothing: 0.1,
             normalize: Normalize::Shared,
@@ -128,6 +178,7 @@ impl Config {
             warmup: 3.0,
             epochs: 100,
             validation: 0.05,
+            keep: Keep::Last,
             ..Config::default()
         }
     }
@@ -296,6 +347,15 @@ mod tests {
         };
         assert_eq!(config, expected);
         assert_eq!(Config::digits().with("").unwrap(), Config::digits());
+    }
+
+    #[test]
+    fn the_help_says_what_is() {
+        assert_eq!(Config::default().with(DIGITS).unwrap(), Config::digits());
+        let keys = |table: toml::Table| table.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let all = toml::Table::try_from(Config::digits()).unwrap();
+        assert_eq!(keys(DIGITS.parse().unwrap()), keys(all));
+        assert!(help().contains("layers = [64, 64]"), "{}", help());
     }
 
     #[test]
