@@ -25,7 +25,7 @@ fn closures_use_tensors_from_around() {
         let mut sum = Tensor::from(0.0);
         for i in 0..3 {
             h = (w * &h + x.at(i)).tanh();
-            sum = sum + &h;
+            sum += &h;
         }
         h * sum
     });

@@ -14,6 +14,9 @@ pub type Transform<A> = fn(&Graph, &[A]) -> Result<Graph, TransformError>;
 /// A pass of the compiler, or a program made and run, with its error as text.
 pub type Fallible<T> = Result<T, String>;
 
+/// Batches a graph: the axis of each input, and the size.
+pub type Vmap = fn(&Graph, &[Option<usize>], usize) -> Result<Graph, TransformError>;
+
 /// The functions that [`crate::check()`] tests.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -26,7 +29,7 @@ pub struct Engine {
     /// [`cotangent_transform::linearize`]
     pub linearize: fn(&Graph, &[bool]) -> Result<Linearized, TransformError>,
     /// [`cotangent_transform::vmap`]
-    pub vmap: fn(&Graph, &[Option<usize>], usize) -> Result<Graph, TransformError>,
+    pub vmap: Vmap,
     /// The names of the compiler's passes.
     pub passes: Vec<&'static str>,
     /// Runs one pass by its name, or all of them.

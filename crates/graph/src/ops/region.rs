@@ -7,6 +7,9 @@ use cotangent_array::{Array, DType};
 use super::{Attribute, Attributes, Value};
 use crate::{Arity, Callee, EvalError, TensorType, Type, TypeError, type_error};
 
+/// Evaluates a body on arrays.
+type RunBody<'a> = dyn FnMut(&Callee, &[Array]) -> Result<Vec<Array>, EvalError> + 'a;
+
 /// An operation that runs other graphs: a branch or a loop.
 ///
 /// Several results are a tuple, a single one is an array. Bodies read nothing but their inputs;
@@ -309,11 +312,7 @@ impl Region {
     }
 
     /// The meaning, with `run` to evaluate a body.
-    pub fn eval(
-        &self,
-        args: &[Array],
-        run: &mut dyn FnMut(&Callee, &[Array]) -> Result<Vec<Array>, EvalError>,
-    ) -> Result<Vec<Array>, EvalError> {
+    pub fn eval(&self, args: &[Array], run: &mut RunBody<'_>) -> Result<Vec<Array>, EvalError> {
         match self {
             Region::Cond(c) => {
                 let Some((condition, inputs)) = args.split_first() else {
@@ -419,11 +418,7 @@ impl Scan {
         Ok(tuple(results))
     }
 
-    fn eval(
-        &self,
-        args: &[Array],
-        run: &mut dyn FnMut(&Callee, &[Array]) -> Result<Vec<Array>, EvalError>,
-    ) -> Result<Vec<Array>, EvalError> {
+    fn eval(&self, args: &[Array], run: &mut RunBody<'_>) -> Result<Vec<Array>, EvalError> {
         let outputs = self.body.0.output_types();
         let mut state: Vec<Array> = args.iter().take(self.carry).cloned().collect();
         let scanned = args
@@ -524,11 +519,7 @@ impl WhileBack {
         Ok(tuple(outputs))
     }
 
-    fn eval(
-        &self,
-        args: &[Array],
-        run: &mut dyn FnMut(&Callee, &[Array]) -> Result<Vec<Array>, EvalError>,
-    ) -> Result<Vec<Array>, EvalError> {
+    fn eval(&self, args: &[Array], run: &mut RunBody<'_>) -> Result<Vec<Array>, EvalError> {
         let shared = args.get(self.carry + self.moved..).unwrap_or_default();
         let with = |first: &[Array]| [first, shared].concat();
         let mut states = vec![args.get(..self.carry).unwrap_or_default().to_vec()];

@@ -200,7 +200,7 @@ fn reshape(g: &mut Generator) -> Option<Var> {
     } else {
         let mut rest = n;
         while rest > 1 {
-            let divisors: Vec<usize> = (2..=rest).filter(|d| rest % d == 0).collect();
+            let divisors: Vec<usize> = (2..=rest).filter(|d| rest.is_multiple_of(*d)).collect();
             let d = g.rng.pick(&divisors)?;
             dims.push(d);
             rest /= d;
