@@ -1,6 +1,6 @@
 //! Products of vectors, matrices and tensors.
 
-use cotangent::{DType, Tensor, einsum, stack};
+use cotangent::{DType, Tensor, einsum};
 
 use super::Table;
 use super::tools::{dim, one};
@@ -69,8 +69,7 @@ pub const TABLE: Table = &[
         let x = a.x()?;
         let x = if x.rank() == 0 { x.reshape([1]) } else { x };
         let n = a.int_or(1, "N", x.dim(-1) as i64)?;
-        let powers: Vec<Tensor> = (0..n).map(|k| x.powi(k)).collect();
-        one(stack(&powers, -1))
+        one(x.vander(usize::try_from(n).map_err(|e| e.to_string())?))
     }),
     (&["linalg.matrix_power", "matrix_power"], |a| {
         let x = a.x()?;
@@ -78,7 +77,7 @@ pub const TABLE: Table = &[
         if n < 0 {
             return not_mapped("a negative matrix power needs the inverse");
         }
-        one(matrix_power(&x, n))
+        one(x.matrix_power(u32::try_from(n).map_err(|e| e.to_string())?))
     }),
     (&["cov"], |a| one(covariance(a)?)),
     (&["corrcoef"], |a| {
@@ -193,25 +192,6 @@ fn cross(a: &Args, default: Option<i64>) -> Outs {
             .ok_or("no dimension of length 3")?,
     };
     one(x.cross(&y, d as i64 - rank as i64))
-}
-
-/// By repeated squaring.
-fn matrix_power(x: &Tensor, n: i64) -> Tensor {
-    let eye = Tensor::eye(x.dim(-1), x.dtype()).broadcast_to(x.shape());
-    let (mut result, mut square, mut n) = (None, x.clone(), n);
-    while n > 0 {
-        if n % 2 == 1 {
-            result = Some(match result {
-                Some(r) => square.matmul(&r),
-                None => square.clone(),
-            });
-        }
-        n /= 2;
-        if n > 0 {
-            square = square.matmul(&square);
-        }
-    }
-    result.unwrap_or(eye)
 }
 
 /// Of variables in rows, with optional weights of the observations.

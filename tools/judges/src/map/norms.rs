@@ -33,11 +33,9 @@ pub const TABLE: Table = &[
         one(vector_norm(&difference, p, &dims))
     }),
     (&["cdist"], |a| {
-        let x = a.tensor(0, "x1")?.expand_dims(-2);
-        let y = a.tensor(1, "x2")?.expand_dims(-3);
-        let difference = x - y;
-        let dims = Dims::new(&[-1], difference.rank(), false)?;
-        one(vector_norm(&difference, a.float_or(2, "p", 2.0)?, &dims))
+        one(a
+            .tensor(0, "x1")?
+            .cdist(&a.tensor(1, "x2")?, a.float_or(2, "p", 2.0)?))
     }),
     (&["nn.functional.pdist"], |a| {
         let x = a.x()?;

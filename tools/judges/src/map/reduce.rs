@@ -70,12 +70,12 @@ pub const TABLE: Table = &[
     }),
     (&["cummin"], |a| running(a, f64::INFINITY, |x| x.argmin(-1))),
     (&["trapezoid", "trapz"], |a| {
-        let areas = trapezoids(a)?;
-        one(areas.0.sum(areas.1))
+        let (y, step, d) = samples(a)?;
+        one(y.trapezoid(step, d))
     }),
     (&["cumulative_trapezoid"], |a| {
-        let areas = trapezoids(a)?;
-        one(areas.0.cumsum(areas.1))
+        let (y, step, d) = samples(a)?;
+        one(y.cumulative_trapezoid(step, d))
     }),
     (&["diff"], diff),
     (&["gradient"], gradient),
@@ -229,15 +229,10 @@ fn running(a: &Args, fill: f64, position: fn(&Tensor) -> Tensor) -> Outs {
     Ok(vec![x.take_along_axis(&indices, d), indices])
 }
 
-/// The areas between neighbours, and the dimension along which they lie.
-fn trapezoids(a: &Args) -> Res<(Tensor, usize)> {
+/// Samples, the distances between them, and the dimension along which they lie.
+fn samples(a: &Args) -> Res<(Tensor, Tensor, usize)> {
     let y = a.tensor(0, "y")?;
     let d = dim(a.int_or(usize::MAX, "dim", -1)?, y.rank())?;
-    let n = y.dim(d);
-    let sums = match n {
-        0 => y.clone(),
-        _ => y.slice_axis(d, 1..n) + y.slice_axis(d, 0..n - 1),
-    };
     let step = match a.opt_tensor(1, "x")? {
         // A vector of places lies along `dim`.
         Some(x) if x.rank() == 1 => {
@@ -255,7 +250,7 @@ fn trapezoids(a: &Args) -> Res<(Tensor, usize)> {
         }
         None => Tensor::scalar(a.float_or(usize::MAX, "dx", 1.0)?),
     };
-    Ok((sums * step * 0.5, d))
+    Ok((y, step, d))
 }
 
 fn diff(a: &Args) -> Outs {

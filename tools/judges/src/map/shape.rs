@@ -1,6 +1,6 @@
 //! Views: shapes, dimensions, diagonals, repetition.
 
-use cotangent::{DType, Tensor, concat, meshgrid};
+use cotangent::{DType, Tensor, block_diag, meshgrid};
 
 use super::Table;
 use super::tools::{as_i64, bools, dim, each_index, one, pick, pick_along, pick_or, strides};
@@ -273,7 +273,10 @@ pub const TABLE: Table = &[
         }
         one(pick(&x, &positions, &[positions.len() / r, r])?)
     }),
-    (&["block_diag"], block_diag),
+    (&["block_diag"], |a| {
+        let blocks: Vec<Tensor> = a.variadic_tensors()?.iter().map(at_least_2d).collect();
+        one(block_diag(&blocks))
+    }),
     (&["nn.functional.pixel_shuffle"], |a| {
         let x = a.x()?;
         let r = a.size(1, "upscale_factor")?;
@@ -392,20 +395,6 @@ fn diagonal_scatter(a: &Args) -> Outs {
     let there: Vec<bool> = places.iter().map(Option::is_some).collect();
     let moved = pick_or(&source, &places, x.shape(), 0.0)?;
     one(bools(x.shape(), there)?.select(moved, x))
-}
-
-fn block_diag(a: &Args) -> Outs {
-    let blocks: Vec<Tensor> = a.variadic_tensors()?.iter().map(at_least_2d).collect();
-    let columns: usize = blocks.iter().map(|b| b.dim(1)).sum();
-    let mut rows = Vec::new();
-    let mut left = 0;
-    for block in &blocks {
-        let (r, c) = (block.dim(0), block.dim(1));
-        let zeros = |n: usize| Tensor::zeros([r, n], block.dtype());
-        rows.push(concat([&zeros(left), block, &zeros(columns - left - c)], 1));
-        left += c;
-    }
-    one(concat(&rows, 0))
 }
 
 /// The batch dimensions, and channels, height and width.
