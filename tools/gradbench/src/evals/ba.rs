@@ -20,8 +20,8 @@ pub fn eval() -> Eval {
         .with("jacobian", Function::new(jacobian), read, write_matrix)
 }
 
-/// Cameras [n, 11], points [m, 3], and for each of p observations a weight [p], what was seen
-/// [p, 2], and which camera [p] saw which point [p].
+/// Cameras `[n, 11]`, points `[m, 3]`, and for each of p observations a weight `[p]`, what was seen
+/// `[p, 2]`, and which camera `[p]` saw which point `[p]`.
 #[derive(Clone, Tree)]
 struct Scene<T> {
     cameras: T,
@@ -79,7 +79,7 @@ fn write_matrix((rows, columns, values): (Array, Array, Array)) -> Value {
     })
 }
 
-/// The errors of the projections [p, 2] and of the weights [p].
+/// The errors of the projections `[p, 2]` and of the weights `[p]`.
 fn objective(scene: &Scene<Tensor>) -> (Tensor, Tensor) {
     let errors = Function::new(projection_error).vmap();
     (
@@ -121,7 +121,7 @@ fn jacobian(scene: &Scene<Tensor>) -> (Tensor, Tensor, Tensor) {
 }
 
 impl Scene<Tensor> {
-    /// What each observation depends on [p, 15].
+    /// What each observation depends on `[p, 15]`.
     fn blocks(&self) -> Tensor {
         let cameras = self.cameras.take(&self.camera, 0);
         let points = self.points.take(&self.point, 0);
@@ -129,7 +129,7 @@ impl Scene<Tensor> {
     }
 }
 
-/// The weighted distance [2] between where a camera should see a point and where it was seen.
+/// The weighted distance `[2]` between where a camera should see a point and where it was seen.
 fn projection_error(block: &Tensor, feature: &Tensor) -> Tensor {
     let camera = block.at(..CAMERA);
     let (point, weight) = (block.at(CAMERA..CAMERA + POINT), block.at(-1));

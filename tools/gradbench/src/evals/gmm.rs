@@ -16,8 +16,8 @@ pub fn eval() -> Eval {
         .with("objective", objective, read, nested)
 }
 
-/// k components in d dimensions: weights `alpha` [k], means `mu` [k, d], and factors Q of the
-/// precisions by the logarithms `q` [k, d] of their diagonals and, column by column, the elements
+/// k components in d dimensions: weights `alpha[k]`, means `mu[k, d]`, and factors Q of the
+/// precisions by the logarithms `q[k, d]` of their diagonals and, column by column, the elements
 /// `l` [k, d (d - 1) / 2] below.
 #[derive(Clone, Tree)]
 struct Mixture<T> {
@@ -27,7 +27,7 @@ struct Mixture<T> {
     l: T,
 }
 
-/// Points `x` [n, d] and the prior's precision and additional degrees of freedom.
+/// Points `x[n, d]` and the prior's precision and additional degrees of freedom.
 #[derive(Clone, Tree)]
 struct Data<T> {
     x: T,
@@ -99,7 +99,7 @@ fn logsumexp(x: &Tensor) -> Tensor {
     (x - &largest).exp().sum(0).log() + largest
 }
 
-/// Matrices [k, d, d] of diagonals [k, d] and the elements below them, column by column.
+/// Matrices `[k, d, d]` of diagonals `[k, d]` and the elements below them, column by column.
 fn lower_triangular(diagonal: &Tensor, below: &Tensor) -> Tensor {
     let (k, d) = (diagonal.dim(0), diagonal.dim(1));
     // Where each element of a matrix is found among diagonal, elements below, and a zero.

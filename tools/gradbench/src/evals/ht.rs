@@ -17,17 +17,17 @@ pub fn eval() -> Eval {
         .with("jacobian", Function::new(jacobian), read, nested)
 }
 
-/// The parameters `theta` [26] and, in the complicated case, where on their triangles the measured
-/// points are: `us` [points, 2].
+/// The parameters `theta[26]` and, in the complicated case, where on their triangles the measured
+/// points are: `us[points, 2]`.
 #[derive(Clone, Tree)]
 struct Pose<T> {
     theta: T,
     us: Option<T>,
 }
 
-/// The hand: transformations of bones [bones, 4, 4], vertices [vertices, 4] with their weights
-/// [vertices, bones], and the measurement [points, 3] with the corners of the surface it
-/// corresponds to, [points, 1] or [points, 3].
+/// The hand: transformations of bones `[bones, 4, 4]`, vertices `[vertices, 4]` with their weights
+/// `[vertices, bones]`, and the measurement `[points, 3]` with the corners of the surface it
+/// corresponds to, `[points, 1]` or `[points, 3]`.
 #[derive(Clone, Tree)]
 struct Data<T> {
     base_relatives: T,
@@ -97,7 +97,7 @@ fn corners(data: &Input<'_>, model: &Input<'_>, triangles: bool) -> Result<Array
     Ok(all.select_rows(&rows)?)
 }
 
-/// The Jacobian [3 points, 2 + 26], or [3 points, 26] where there are no us. Each error depends on
+/// The Jacobian [3 points, 2 + 26], or `[3 points, 26]` where there are no us. Each error depends on
 /// the two us of its own point alone, so two directions, which move the us of all points at once,
 /// give all there is.
 fn jacobian(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
@@ -114,7 +114,7 @@ fn jacobian(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
     moved.jacobian_of::<0>(Mode::Forward).apply((here,))
 }
 
-/// The distances [3 points] of points and surface, coordinate by coordinate.
+/// The distances `[3 points]` of points and surface, coordinate by coordinate.
 fn errors(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
     let positions = positions(&pose.theta, data).take(&data.corners, 0);
     let found = match &pose.us {
@@ -129,7 +129,7 @@ fn errors(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
     (&data.points - found).ravel()
 }
 
-/// Where the vertices are [vertices, 3].
+/// Where the vertices are `[vertices, 3]`.
 fn positions(theta: &Tensor, data: &Data<Tensor>) -> Tensor {
     let relatives = data
         .base_relatives

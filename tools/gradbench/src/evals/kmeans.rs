@@ -12,7 +12,7 @@ pub fn eval() -> Eval {
         .with("dir", Function::new(direction), read, nested)
 }
 
-/// Centroids [k, d] and points [n, d].
+/// Centroids `[k, d]` and points `[n, d]`.
 fn read(input: &Input<'_>) -> Result<(Array, Array), EvalError> {
     let centroids = input.floats_of_rank("centroids", 2)?;
     Ok((centroids, input.floats_of_rank("points", 2)?))

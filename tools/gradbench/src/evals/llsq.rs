@@ -13,7 +13,7 @@ pub fn eval() -> Eval {
         .with("primal", primal, read, nested)
 }
 
-/// The coefficients `x` [m] of a polynomial, and at how many points it is fitted.
+/// The coefficients `x[m]` of a polynomial, and at how many points it is fitted.
 #[derive(Clone, Tree)]
 struct Fit<T> {
     x: T,

@@ -15,7 +15,7 @@ pub fn eval() -> Eval {
 }
 
 /// For each layer 4 weights and 4 biases (forget, ingate, outgate, change) of width b, as
-/// `main` [layers, 2, 4, b]; `extra` [3, b] holds the weight of the input and the weight and bias
+/// `main[layers, 2, 4, b]`; `extra[3, b]` holds the weight of the input and the weight and bias
 /// of the output.
 #[derive(Clone, Tree)]
 struct Parameters<T> {
@@ -23,7 +23,7 @@ struct Parameters<T> {
     extra: T,
 }
 
-/// Hidden and cell `state` [layers, 2, b] at the beginning, and a sequence [steps, b].
+/// Hidden and cell `state[layers, 2, b]` at the beginning, and a sequence `[steps, b]`.
 #[derive(Clone, Tree)]
 struct Data<T> {
     state: T,

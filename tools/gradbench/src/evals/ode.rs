@@ -16,7 +16,7 @@ pub fn eval() -> Eval {
         .with("primal", primal, read, nested)
 }
 
-/// The parameters `x` [n] of the equation, and the number of steps to solve it in.
+/// The parameters `x[n]` of the equation, and the number of steps to solve it in.
 #[derive(Clone, Tree)]
 struct Problem<T> {
     x: T,
