@@ -82,17 +82,17 @@ fn whole(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) -> Chec
     if graph.output_types().iter().all(|t| t.dtype.is_float()) {
         let forward = jacobian(graph, wrt, Mode::Forward).named("jacobian, forward")?;
         let reverse = jacobian(graph, wrt, Mode::Reverse).named("jacobian, reverse")?;
-        let spread = c.spread("of jacobian", &forward, inputs)?;
-        let found = c.spread("of jacobian", &reverse, inputs)?;
+        let spread = Spread::of(&forward, inputs, 16, &mut c.rng).named("evaluate jacobian")?;
+        let found = Spread::of(&reverse, inputs, 16, &mut c.rng).named("evaluate jacobian")?;
         close(c, "jacobian forward is reverse", &spread, &found)?;
     }
     let cost = scalar_cost(graph).named("scalar cost")?;
     let full = hessian(&cost, wrt).named("hessian")?;
     let along = hvp(&cost, wrt).named("hvp")?;
     let direction = c.directions(&cost, wrt);
-    let full = c.spread("of hessian", &full, inputs)?;
+    let full = Spread::of(&full, inputs, 16, &mut c.rng).named("evaluate hessian")?;
     let at = [inputs, &direction].concat();
-    let along = c.spread("of hvp", &along, &at)?;
+    let along = Spread::of(&along, &at, 16, &mut c.rng).named("evaluate hvp")?;
     // Block (a, b) of the Hessian times the direction of input b, summed over b.
     let mut products = along.clone();
     (products.base, products.deviation) = (Vec::new(), Vec::new());
