@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use cotangent_array::{Array, npy, npz};
-use cotangent_graph::{Graph, Location, Op, Var, eval_op};
+use cotangent_graph::{Equation, EvalError, Graph, Location, Op, Var, eval_op};
 
 use crate::failure::{Failure, failed, usage};
 use crate::graphs::{self, Source, type_of};
@@ -183,32 +183,49 @@ fn seconds(start: Instant) -> String {
 /// Runs by the reference evaluator, operation by operation; fails at the first one that makes a value that is not
 /// finite out of finite ones.
 fn checked(source: &Source, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Failure> {
-    let outputs = watch(graph, inputs)?;
-    outputs.map_err(|fault| {
-        let (place, excerpt) = source.place(fault.location);
-        let at = if fault.index.is_empty() {
-            String::new()
-        } else {
-            format!(" at {:?}", fault.index)
-        };
-        Failure::Failed(format!(
-            "{place}: `{}` gives {}{at}, although its operands are finite\n{excerpt}",
-            fault.op, fault.value
-        ))
+    watch(graph, inputs).map_err(|stop| match stop {
+        Stop::Failed(error) => Failure::from(error),
+        Stop::Fault {
+            op,
+            location,
+            value,
+            index,
+        } => {
+            let (place, excerpt) = source.place(location);
+            let at = if index.is_empty() {
+                String::new()
+            } else {
+                format!(" at {index:?}")
+            };
+            Failure::Failed(format!(
+                "{place}: `{op}` gives {value}{at}, although its operands are finite\n{excerpt}"
+            ))
+        }
     })
 }
 
-/// An operation that made a value that is not finite.
-struct Fault {
-    op: String,
-    location: Option<Location>,
-    value: String,
-    index: Vec<usize>,
+/// Why a checked run ends early.
+enum Stop {
+    /// An operation made a value that is not finite.
+    Fault {
+        op: String,
+        location: Option<Location>,
+        value: String,
+        index: Vec<usize>,
+    },
+    /// An operation could not be evaluated.
+    Failed(EvalError),
+}
+
+impl From<EvalError> for Stop {
+    fn from(error: EvalError) -> Stop {
+        Stop::Failed(error)
+    }
 }
 
 /// The reference evaluator's walk, which knows of every operand whether it is finite; the observer of
 /// [`cotangent_graph::Evaluator`] sees results only. Calls nest at most 256 deep.
-fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, Failure> {
+fn watch(graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Stop> {
     let mut values: Vec<Vec<Array>> = vec![Vec::new(); graph.equations().len()];
     for ((_, var), array) in graph.inputs().iter().zip(inputs) {
         values[var.index()] = vec![array.clone()];
@@ -220,6 +237,7 @@ fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, F
     {
         let first = |var: &Var| values[var.index()].first();
         let operands: Vec<&Array> = equation.args.iter().filter_map(first).collect();
+        let owned = || -> Vec<Array> { operands.iter().map(|array| (*array).clone()).collect() };
         let results = match &equation.op {
             Op::Get(index) => {
                 let tuple = equation.args.first().map(|tuple| &values[tuple.index()]);
@@ -229,37 +247,25 @@ fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, F
                     .into_iter()
                     .collect()
             }
-            Op::Call(callee) => {
-                let inputs: Vec<Array> = operands.into_iter().cloned().collect();
-                match watch(&callee.0, &inputs)? {
-                    Ok(outputs) => outputs,
-                    fault => return Ok(fault),
+            Op::Call(callee) => watch(&callee.0, &owned())?,
+            Op::Region(region) => {
+                // The loop takes errors of the evaluator only, so what stopped its body is kept here.
+                let mut stop = None;
+                let results = region.eval(&owned(), &mut |body, inputs| {
+                    watch(&body.0, inputs).map_err(|why| {
+                        stop = Some(why);
+                        EvalError::Malformed {
+                            var,
+                            message: "a body stopped".to_owned(),
+                        }
+                    })
+                });
+                match stop {
+                    Some(stop) => return Err(stop),
+                    None => results?,
                 }
             }
-            op => {
-                let Some(ty) = equation.ty.tensor() else {
-                    return failed(format!("`{}` gives no array", op.name()));
-                };
-                let result = eval_op(op, &operands, ty).map_err(|error| {
-                    let at = equation
-                        .location
-                        .map(|at| format!("{at}: "))
-                        .unwrap_or_default();
-                    Failure::Failed(format!("{at}{}: {error}", op.name()))
-                })?;
-                if let Some((index, value)) = not_finite(&result)
-                    && !op.is_constant()
-                    && operands.iter().all(|operand| not_finite(operand).is_none())
-                {
-                    return Ok(Err(Fault {
-                        op: op.name().to_owned(),
-                        location: equation.location,
-                        value,
-                        index,
-                    }));
-                }
-                vec![result]
-            }
+            op => vec![step(equation, op, &operands, var)?],
         };
         values[var.index()] = results;
         for arg in equation
@@ -270,11 +276,40 @@ fn watch(graph: &Graph, inputs: &[Array]) -> Result<Result<Vec<Array>, Fault>, F
             values[arg.index()] = Vec::new();
         }
     }
-    let outputs = graph
-        .outputs()
-        .iter()
-        .filter_map(|output| values[output.index()].first().cloned());
-    Ok(Ok(outputs.collect()))
+    let outputs = graph.outputs().iter();
+    Ok(outputs
+        .filter_map(|output| values[output.index()].first().cloned())
+        .collect())
+}
+
+/// The result of an operation that runs no other graph.
+fn step(equation: &Equation, op: &Op, operands: &[&Array], var: Var) -> Result<Array, Stop> {
+    let Some(ty) = equation.ty.tensor() else {
+        return Err(Stop::Failed(EvalError::Malformed {
+            var,
+            message: "expected an array".to_owned(),
+        }));
+    };
+    let result = eval_op(op, operands, ty).map_err(|error| EvalError::Op {
+        op: op.name().to_owned(),
+        location: equation.location,
+        source: Box::new(error),
+    })?;
+    match not_finite(&result) {
+        // A constant is what its writer wanted.
+        Some((index, value))
+            if !op.is_constant()
+                && operands.iter().all(|operand| not_finite(operand).is_none()) =>
+        {
+            Err(Stop::Fault {
+                op: op.name().to_owned(),
+                location: equation.location,
+                value,
+                index,
+            })
+        }
+        _ => Ok(result),
+    }
 }
 
 /// The first element that is not finite, and where it stands.

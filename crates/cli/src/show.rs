@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cotangent_graph::Graph;
-use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Row, Ternary, Test, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Region, Row, Ternary, Test, Unary};
 
 use crate::failure::{Failure, failed};
 use crate::files;
@@ -164,6 +164,11 @@ fn ops() -> String {
     for (name, doc, derivative, convention) in ArrayOp::ALL {
         entry(&mut text, name, doc, "", derivative, convention);
     }
+    text.push_str("# Control flow\n\n");
+    for (name, doc, derivative, convention) in Region::ALL {
+        entry(&mut text, name, doc, "", derivative, convention);
+    }
+    text.push_str("# Of the language itself\n\n");
     let rest = [
         (
             "convert",

@@ -186,6 +186,42 @@ fn run_checked_names_the_first_bad_operation() {
     assert_eq!(given.ok(), "nan\n");
 }
 
+/// Halves its float until it is below 1, and takes the logarithm on the way.
+const LOOP: &str = "\
+fn above(x: f32, low: f32) -> bool { x > low }
+fn half(x: f32, low: f32) -> f32 { x / 2 + 0 * log(x - low) }
+fn f(x: f32, low: f32) -> f32 { while(x, low, test=above, body=half, carry=1) }
+";
+
+#[test]
+fn loops_are_looked_into() {
+    let folder = Folder::new("loops");
+    folder.write("f.ct", LOOP);
+    let run = |low: &str| folder.run(&["run", "f.ct", "--checked", "--in", "x=7", "--in", low]);
+    assert_eq!(run("low=1").ok(), "0.875\n");
+    let nan = folder.run(&[
+        "run",
+        "f.ct",
+        "--checked",
+        "--in",
+        "x=3e38",
+        "--in",
+        "low=-3e38",
+    ]);
+    nan.fails(1, "f.ct:2:");
+    nan.fails(1, "`sub` gives inf, although its operands are finite");
+    // Derivatives are checked through bodies, too.
+    folder.write(
+        "scan.ct",
+        "fn step(h: f32, x: f32) -> (f32, f32) { let n = tanh(h + x); (n, n * n) }\n\
+         fn s(h: f32, x: f32[4]) -> (f32, f32[4]) {\n\
+         \x20   let t: (f32, f32[4]) = scan(h, x, body=step, carry=1, scanned=1, length=4);\n\
+         \x20   (get(t, index=0), get(t, index=1))\n}\n",
+    );
+    let checked = folder.run(&["check", "scan.ct", "--fn", "s"]);
+    assert_eq!(checked.ok().lines().count(), 6, "{}", checked.out);
+}
+
 #[test]
 fn run_times() {
     let folder = Folder::new("time");
@@ -375,7 +411,7 @@ fn show_what_becomes_of_a_function() {
 
 #[test]
 fn show_lists_every_operation() {
-    use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Ternary, Test, Unary};
+    use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Region, Ternary, Test, Unary};
     let folder = Folder::new("ops");
     let ran = folder.run(&["show", "--ops"]);
     let listed: Vec<&str> = ran
@@ -384,6 +420,7 @@ fn show_lists_every_operation() {
         .filter(|line| !line.starts_with([' ', '#']))
         .collect();
     let mut names: Vec<&str> = ArrayOp::ALL.iter().map(|op| op.0).collect();
+    names.extend(Region::ALL.iter().map(|op| op.0));
     names.extend(Unary::ALL.iter().map(|op| op.row().name));
     names.extend(Indexed::ALL.iter().map(|op| op.row().name));
     names.extend(Binary::ALL.iter().map(|op| op.row().name));

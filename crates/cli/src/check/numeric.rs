@@ -149,7 +149,7 @@ fn differences(
     let here = value(x)?;
     let size = |values: &[f64]| values.iter().fold(0.0, |size: f64, x| size.max(x.abs()));
     let unit = size(&flat(x)).max(1.0);
-    let mut errors = vec![f64::INFINITY; derivative.len()];
+    let mut errors = vec![f64::INFINITY; derivative.len().min(here.len())];
     for step in STEPS {
         let h = step * unit;
         // Two central differences remove each other's leading error (Richardson).

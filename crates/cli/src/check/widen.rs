@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cotangent_array::{Array, DType};
 use cotangent_graph::ops::{ArrayOp, Iota};
-use cotangent_graph::{Builder, Graph, GraphError, Op, TensorType, Var};
+use cotangent_graph::{Builder, Callee, Graph, GraphError, Op, TensorType, Var};
 
 /// The same graph with f64 for f32.
 pub fn widen(graph: &Graph) -> Result<Graph, GraphError> {
@@ -23,6 +23,19 @@ fn wide(dtype: DType) -> DType {
     } else {
         dtype
     }
+}
+
+fn rebuild_callee(
+    callee: &Callee,
+    known: &mut HashMap<u128, Arc<Graph>>,
+) -> Result<Callee, GraphError> {
+    let key = callee.0.fingerprint();
+    if let Some(rebuilt) = known.get(&key) {
+        return Ok(Callee(rebuilt.clone()));
+    }
+    let rebuilt = Arc::new(rebuild(&callee.0, known)?);
+    known.insert(key, rebuilt.clone());
+    Ok(Callee(rebuilt))
 }
 
 /// Calls nest at most 256 deep, so this may recurse; every callee is rebuilt once.
@@ -49,15 +62,12 @@ fn rebuild(graph: &Graph, known: &mut HashMap<u128, Arc<Graph>>) -> Result<Graph
                 vec![b.input(name, ty.with_dtype(wide(ty.dtype)))]
             }
             Op::Call(callee) => {
-                let key = callee.0.fingerprint();
-                if !known.contains_key(&key) {
-                    let rebuilt = Arc::new(rebuild(&callee.0, known)?);
-                    known.insert(key, rebuilt);
-                }
-                match known.get(&key) {
-                    Some(callee) => b.call(callee, &args),
-                    None => Vec::new(),
-                }
+                let callee = rebuild_callee(callee, known)?;
+                b.call(&callee.0, &args)
+            }
+            Op::Region(region) => {
+                let region = region.map_callees(|callee| rebuild_callee(callee, known))?;
+                b.region(region, &args)
             }
             Op::Get(index) => {
                 let tuple = equation.args.first().map(|tuple| &to[tuple.index()]);

@@ -8,8 +8,8 @@ use super::prepare::Prepared;
 
 /// How often the bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
-/// Cells of the bar.
-const WIDTH: usize = 24;
+/// Cells of the bar: the whole line fits into 80 columns.
+const WIDTH: usize = 10;
 
 /// Counts rows and draws.
 pub struct Progress {
@@ -43,7 +43,7 @@ impl Progress {
         self.seen += rows as u64;
         if self.terminal && self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW) {
             self.drawn = Some(Instant::now());
-            self.last = scores(score, None, prepared);
+            self.last = scores(score, None, prepared, SHORT);
             self.draw();
         }
     }
@@ -56,7 +56,8 @@ impl Progress {
         validation: Option<&Score>,
         prepared: &Prepared,
     ) {
-        self.last = scores(score, validation, prepared);
+        let names = if self.terminal { SHORT } else { LONG };
+        self.last = scores(score, validation, prepared, names);
         if self.terminal {
             self.draw();
             return;
@@ -87,7 +88,7 @@ impl Progress {
         let full = ((share * WIDTH as f64) as usize).min(WIDTH);
         let left = (to_see - self.seen as f64).max(0.0) / self.rate().max(1e-9);
         say(&format!(
-            "\r[{}{}] {:3.0} %  {}  {:.0} samples/s  {} left\x1b[K",
+            "\r[{}{}] {:3.0}% {} {:.0} samples/s {} left\x1b[K",
             "#".repeat(full),
             ".".repeat(WIDTH - full),
             share * 100.0,
@@ -98,10 +99,17 @@ impl Progress {
     }
 }
 
+/// What accuracy and validation are called, and what stands between.
+type Names = [&'static str; 3];
+
+const SHORT: Names = ["acc", "val", " "];
+const LONG: Names = ["accuracy", "validation", "  "];
+
 /// Loss and accuracy, or error, in words.
-fn scores(score: &Score, validation: Option<&Score>, prepared: &Prepared) -> String {
+fn scores(score: &Score, validation: Option<&Score>, prepared: &Prepared, names: Names) -> String {
+    let [accuracy, other, gap] = names;
     let name = if prepared.labels.is_some() {
-        "accuracy"
+        accuracy
     } else {
         "rmse"
     };
@@ -112,14 +120,11 @@ fn scores(score: &Score, validation: Option<&Score>, prepared: &Prepared) -> Str
             format!("{x:.4}")
         }
     };
-    let mut text = format!(
-        "loss {}  {name} {}",
-        digits(score.loss()),
-        digits(score.result(prepared))
-    );
+    let (loss, result) = (digits(score.loss()), digits(score.result(prepared)));
+    let mut text = format!("loss {loss}{gap}{name} {result}");
     if let Some(validation) = validation {
         text.push_str(&format!(
-            "  validation {}",
+            "{gap}{other} {}",
             digits(validation.result(prepared))
         ));
     }

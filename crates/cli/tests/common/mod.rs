@@ -123,7 +123,7 @@ impl Ran {
     }
 }
 
-/// Whether a file is a whole file of its kind, or not there at all.
+/// Whether nothing is there.
 pub fn absent(path: &Path) -> bool {
     !path.exists()
 }
