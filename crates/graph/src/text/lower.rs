@@ -7,7 +7,7 @@ use cotangent_array::{Array, DType, Scalar, Shape};
 
 use super::ast::{Annotation, Expr, ExprKind, Function, Number, Subscript};
 use super::literal::literal_type;
-use super::parse::fits;
+use super::values::{attribute_value, common_dtype, elements, from_start, in_dtype};
 use super::{At, Module, ParseError, broadcast, index, sugar};
 use crate::ops::{
     ArrayOp, Attributes, Binary, Compare, Indexed, Region, Unary, Value as AttributeValue,
@@ -692,102 +692,4 @@ fn no_attributes(at: At, attributes: &[(String, Expr)]) -> Result<(), ParseError
             ))
         }
     }
-}
-
-fn in_dtype(value: Scalar, dtype: DType, at: At) -> Result<Scalar, ParseError> {
-    fits(value, dtype)
-        .ok_or_else(|| ParseError::new(at, format!("expected {dtype}, found `{value}`")))
-}
-
-fn attribute_value(e: &Expr) -> Result<AttributeValue, ParseError> {
-    Ok(match &e.kind {
-        ExprKind::Literal(number) => match number.value {
-            Scalar::Bool(b) => AttributeValue::Bool(b),
-            Scalar::F64(x) => AttributeValue::Float(x),
-            Scalar::F32(x) => AttributeValue::Float(f64::from(x)),
-            _ => AttributeValue::Int(number.value.to_i64()),
-        },
-        ExprKind::Name(name) => AttributeValue::Name(name.clone()),
-        ExprKind::List(items) => AttributeValue::List(
-            items
-                .iter()
-                .map(attribute_value)
-                .collect::<Result<_, _>>()?,
-        ),
-        ExprKind::Tuple(items) => AttributeValue::Tuple(
-            items
-                .iter()
-                .map(attribute_value)
-                .collect::<Result<_, _>>()?,
-        ),
-        _ => {
-            return Err(ParseError::new(
-                e.at,
-                "expected a number, a name or a list for this attribute",
-            ));
-        }
-    })
-}
-
-/// Axes counted from the start.
-fn from_start(value: AttributeValue, rank: usize) -> AttributeValue {
-    match value {
-        AttributeValue::Int(i) if i < 0 => AttributeValue::Int(i.saturating_add(rank as i64)),
-        AttributeValue::List(items) => {
-            AttributeValue::List(items.into_iter().map(|v| from_start(v, rank)).collect())
-        }
-        other => other,
-    }
-}
-
-/// The shape and elements of nested brackets, or of one number.
-fn elements(e: &Expr) -> Result<(Shape, Vec<(Number, At)>), ParseError> {
-    let mut dims = Vec::new();
-    let mut level: Vec<&Expr> = vec![e];
-    loop {
-        let mut next: Vec<&Expr> = Vec::new();
-        let mut numbers = Vec::new();
-        let mut length: Option<usize> = None;
-        for e in &level {
-            match &e.kind {
-                ExprKind::List(items) if numbers.is_empty() => {
-                    if *length.get_or_insert(items.len()) != items.len() {
-                        let message = format!(
-                            "expected a list of {} items, found {}",
-                            length.unwrap_or(0),
-                            items.len()
-                        );
-                        return Err(ParseError::new(e.at, message));
-                    }
-                    next.extend(items);
-                }
-                ExprKind::Literal(number) if length.is_none() => numbers.push((*number, e.at)),
-                _ => {
-                    return Err(ParseError::new(
-                        e.at,
-                        "expected numbers in lists of equal length",
-                    ));
-                }
-            }
-        }
-        match length {
-            Some(n) => dims.push(n),
-            None => return Ok((Shape::from(dims), numbers)),
-        }
-        if next.is_empty() {
-            return Ok((Shape::from(dims), Vec::new()));
-        }
-        level = next;
-    }
-}
-
-/// The dtype of numbers that nothing else fixes.
-fn common_dtype(numbers: &[(Number, At)]) -> DType {
-    if let Some((number, _)) = numbers
-        .iter()
-        .find(|(n, _)| n.typed || n.value.dtype() == DType::F64)
-    {
-        return number.value.dtype();
-    }
-    numbers.first().map_or(DType::F64, |(n, _)| n.value.dtype())
 }

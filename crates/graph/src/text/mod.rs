@@ -9,6 +9,7 @@ mod lower;
 mod parse;
 mod print;
 mod sugar;
+mod values;
 
 use std::sync::Arc;
 
