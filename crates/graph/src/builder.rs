@@ -60,6 +60,7 @@ impl Builder {
                 depth: 0,
                 finite: Vec::new(),
                 fingerprint: OnceLock::new(),
+                cost: OnceLock::new(),
             },
             known: HashMap::new(),
             hasher: RandomState::new(),

@@ -57,6 +57,8 @@ pub struct Graph {
     /// For each output whether it is finite where the inputs are, as far as is known.
     pub(crate) finite: Vec<bool>,
     pub(crate) fingerprint: OnceLock<u128>,
+    /// Callees are shared, so counting them anew at every call would be exponential.
+    pub(crate) cost: OnceLock<u64>,
 }
 
 /// Calls nest at most this deep, so that walks over called graphs may recurse.
@@ -219,6 +221,7 @@ impl Graph {
             depth,
             finite: self.finite.clone(),
             fingerprint: OnceLock::new(),
+            cost: OnceLock::new(),
         }
     }
 

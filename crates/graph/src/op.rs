@@ -272,9 +272,11 @@ impl Op {
 impl Graph {
     /// Operations of one run, in units of one addition.
     pub fn cost(&self) -> u64 {
-        self.equations().iter().fold(0, |sum, e| {
-            let args: Vec<&Type> = e.args.iter().map(|a| self.ty(*a)).collect();
-            sum.saturating_add(e.op.cost(&args, &e.ty))
+        *self.cost.get_or_init(|| {
+            self.equations().iter().fold(0, |sum, e| {
+                let args: Vec<&Type> = e.args.iter().map(|a| self.ty(*a)).collect();
+                sum.saturating_add(e.op.cost(&args, &e.ty))
+            })
         })
     }
 }
