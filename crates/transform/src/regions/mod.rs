@@ -33,7 +33,7 @@ pub(crate) fn forward(
         Op::Region(Region::Cond(c)) => cond::forward(b, c, args, tangents),
         Op::Region(Region::Scan(s)) => scan::forward(b, s, args, tangents),
         Op::Region(Region::While(w)) => repeat::forward(b, w, args, tangents, split),
-        Op::Region(Region::WhileBack(w)) => repeat::forward_back(b, w, args, tangents),
+        Op::Region(Region::WhileBack(w)) => repeat::forward_back(b, w, args, tangents, split),
         _ => Ok(Vec::new()),
     }
 }

@@ -209,11 +209,13 @@ pub(super) fn transpose(
 }
 
 /// The tangent of a loop run forward and backward: the same loop over values and tangents together.
+/// Where the tangents are to be a linear part of their own, the values come from a loop of their own.
 pub(super) fn forward_back(
     b: &mut Builder,
     w: &WhileBack,
     args: &[Var],
     tangents: &[Option<Var>],
+    split: bool,
 ) -> Result<Vec<Moved>, TransformError> {
     let shared = w.carry + w.moved;
     // Every float operand gets a tangent: cotangents depend on all of them.
@@ -277,6 +279,9 @@ pub(super) fn forward_back(
     };
     let mut results = b.region(Region::WhileBack(region), &operands);
     let mut found = results.split_off(w.moved).into_iter();
+    if split {
+        results = b.region(Region::WhileBack(w.clone()), args);
+    }
     let pairs = results.into_iter().zip(&types[w.carry..shared]);
     Ok(pairs
         .map(|(v, t)| (v, if is_float(t) { found.next() } else { None }))
