@@ -135,6 +135,8 @@ impl Builder {
             Err(error) => return self.fail(error),
         };
         let finite = match op.bound() {
+            // Integers and bools have no infinities.
+            _ if ty.tensor().is_some_and(|t| !t.dtype.is_float()) => true,
             _ if matches!(op, Op::Get(_)) => self.is_finite_part(&op, args),
             Bound::Finite => true,
             Bound::Open => match &op {
