@@ -34,8 +34,9 @@ pub struct Engine {
     pub passes: Vec<&'static str>,
     /// Runs one pass by its name, or all of them.
     pub pass: fn(Option<&str>, &Graph) -> Fallible<Graph>,
-    /// Compiles a graph, checks the plan and runs the program.
-    pub run: fn(&Graph, &[Array]) -> Fallible<Vec<Array>>,
+    /// Compiles a graph, checks the plan and runs the one program on each of several lists of
+    /// inputs in turn.
+    pub run: fn(&Graph, &[&[Array]]) -> Fallible<Vec<Vec<Array>>>,
 }
 
 impl Default for Engine {
@@ -64,10 +65,24 @@ fn pass(name: Option<&str>, graph: &Graph) -> Fallible<Graph> {
     done.map_err(|e| e.to_string())
 }
 
-fn run(graph: &Graph, inputs: &[Array]) -> Fallible<Vec<Array>> {
+fn run(graph: &Graph, inputs: &[&[Array]]) -> Fallible<Vec<Vec<Array>>> {
     let plan = cotangent_compile::compile(graph, &cotangent_cpu::target());
     let plan = Arc::new(plan.map_err(|e| e.to_string())?);
     plan.check()?;
     let program = Program::new(plan).map_err(|e| e.to_string())?;
-    program.run(inputs).map_err(|e| e.to_string())
+    let mut results: Vec<Vec<Array>> = Vec::new();
+    for (i, inputs) in inputs.iter().enumerate() {
+        // Every other time into arrays that were written to before.
+        results.push(match results.last() {
+            Some(last) if i % 2 == 1 => {
+                let mut outputs: Vec<Array> =
+                    last.iter().map(|a| crate::arrays::map(a, |s| s)).collect();
+                let inputs: Vec<&Array> = inputs.iter().collect();
+                (program.run_into(&inputs, &mut outputs)).map_err(|e| e.to_string())?;
+                outputs
+            }
+            _ => program.run(inputs).map_err(|e| e.to_string())?,
+        });
+    }
+    Ok(results)
 }

@@ -189,7 +189,7 @@ fn apply(name: &str, words: &[&str], graph: &Graph) -> Result<State, Trouble> {
             return Ok(State::Text(lines(&outputs)));
         }
         "run" => {
-            let outputs = stage((engine.run)(graph, &inputs(graph, words)?))?;
+            let outputs = stage((engine.run)(graph, &[&inputs(graph, words)?]))?.remove(0);
             return Ok(State::Text(lines(&outputs)));
         }
         "plan" => {

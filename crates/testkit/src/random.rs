@@ -7,8 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cotangent_array::{Array, DType, Scalar, Shape};
-use cotangent_graph::ops::{Binary, Broadcast, Compare, Reshape, Slice, Ternary, Unary};
-use cotangent_graph::{Builder, Graph, Op, TensorType, Var, eval, eval_op};
+use cotangent_graph::ops::{Binary, Broadcast, Compare, Region, Reshape, Slice, Ternary, Unary};
+use cotangent_graph::{Builder, Callee, Graph, Op, TensorType, Var, eval, eval_op};
 
 use crate::arrays::{extent, is_finite};
 use crate::rng::Rng;
@@ -32,8 +32,10 @@ impl Case {
     /// The case of a seed.
     pub fn draw(seed: u64) -> Case {
         let mut rng = Rng::new(seed);
-        let smooth = rng.chance(0.8);
+        let large = rng.chance(0.05);
+        let smooth = large || rng.chance(0.8);
         let mut g = Generator::new(rng, smooth);
+        g.large = large;
         let starts = g.rng.size(1, 2);
         for _ in 0..starts {
             let ty = TensorType::new(g.float(), g.shape());
@@ -54,7 +56,8 @@ impl Case {
             graph,
             inputs,
             seed,
-            smooth,
+            // Differences of large arrays would take too long.
+            smooth: smooth && !large,
         }
     }
 
@@ -73,8 +76,9 @@ impl Case {
     }
 }
 
-/// The most elements that an array of a random graph has.
-pub const MOST_ELEMENTS: usize = 64;
+/// The most elements that an array of a random graph has, and of one that is large on purpose, to
+/// meet what kernels do beyond the width of a vector and the size of a block.
+const MOST_ELEMENTS: [usize; 2] = [64, 4096];
 
 /// A graph that grows, with the value of every variable at the inputs drawn.
 #[derive(Debug)]
@@ -92,6 +96,7 @@ pub struct Generator {
     depth: usize,
     callees: Vec<Arc<Graph>>,
     floats: &'static [DType],
+    large: bool,
 }
 
 impl Generator {
@@ -112,11 +117,12 @@ impl Generator {
             depth: 0,
             callees: Vec::new(),
             floats,
+            large: false,
         }
     }
 
     /// Adds operations, some tries of which may fail.
-    fn grow(&mut self, steps: usize) {
+    pub fn grow(&mut self, steps: usize) {
         for _ in 0..steps {
             let kind = samples::draw(&mut self.rng);
             kind.sample(self);
@@ -204,14 +210,22 @@ impl Generator {
                 .pick(&[0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4])
                 .unwrap_or(1);
             let shape: Shape = (0..rank).map(|_| self.length()).collect();
-            if shape.elements() <= MOST_ELEMENTS {
+            if shape.elements() <= self.most() {
                 return shape;
             }
         }
     }
 
+    /// The most elements that an array may have.
+    pub fn most(&self) -> usize {
+        MOST_ELEMENTS[usize::from(self.large)]
+    }
+
     /// The length of an axis.
     pub fn length(&mut self) -> usize {
+        if self.large {
+            return self.rng.pick(&[1, 2, 3, 5, 8, 13, 17, 33, 70]).unwrap_or(2);
+        }
         if self.rng.chance(0.03) {
             0
         } else {
@@ -575,17 +589,69 @@ impl Generator {
         (0..self.callees.len()).collect()
     }
 
+    /// Adds a branch or a loop.
+    pub fn region(&mut self, region: Region, args: &[Var]) -> Option<Var> {
+        if self.depth >= 2 {
+            return None;
+        }
+        let types: Vec<TensorType> = args.iter().map(|a| self.ty(*a)).collect();
+        region.infer(&types.iter().collect::<Vec<_>>()).ok()?;
+        let values: Vec<Array> = args.iter().map(|a| self.values[a].clone()).collect();
+        let run = &mut |callee: &Callee, inputs: &[Array]| eval(&callee.0, inputs);
+        let results = region.eval(&values, run).ok()?;
+        if !results.iter().all(|r| self.takes(r)) {
+            return None;
+        }
+        let vars = self.b.region(region, args);
+        for (v, value) in vars.iter().zip(results) {
+            if self.values.insert(*v, value).is_none() {
+                self.pool.push(*v);
+            }
+        }
+        vars.first().copied()
+    }
+
+    /// A generator of a body with inputs of these types and values.
+    pub fn nested(&mut self, inputs: &[(TensorType, Array)]) -> Generator {
+        let mut inner = Generator::new(Rng::new(self.rng.bits()), self.smooth);
+        inner.floats = self.floats;
+        inner.large = self.large;
+        inner.depth = self.depth + 1;
+        inner.callees = self.callees.clone();
+        for (ty, value) in inputs {
+            inner.given_input(ty.clone(), value.clone());
+        }
+        inner.most_inputs = 0;
+        inner
+    }
+
+    /// The input at this place.
+    pub fn input(&self, i: usize) -> Option<Var> {
+        self.b.graph().inputs().get(i).map(|(_, v)| *v)
+    }
+
+    /// A variable of this type, of ordinary size, that may be the result of a body.
+    pub fn result(&mut self, ty: &TensorType) -> Option<Var> {
+        let v = self.operand(ty.dtype, &ty.shape);
+        self.fit(v, -3.0, 3.0)
+    }
+
+    /// The graph with these outputs.
+    pub fn finish_with(self, name: &str, outputs: &[Var]) -> Callee {
+        let graph = self.b.finish(outputs).map(|g| g.renamed(name));
+        Callee(Arc::new(graph.unwrap_or_else(|e| {
+            panic!("the generator drew a bad body: {e}")
+        })))
+    }
+
     fn new_callee(&mut self) -> Option<(Arc<Graph>, Vec<Var>)> {
         let count = self.rng.size(1, 3);
         let args: Vec<Var> = (0..count).filter_map(|_| self.some(|_| true)).collect();
-        let mut inner = Generator::new(Rng::new(self.rng.bits()), self.smooth);
-        inner.floats = self.floats;
-        inner.depth = self.depth + 1;
-        inner.callees = self.callees.clone();
-        for a in &args {
-            inner.given_input(self.ty(*a), self.values[a].clone());
-        }
-        inner.most_inputs = 0;
+        let inputs: Vec<(TensorType, Array)> = args
+            .iter()
+            .map(|a| (self.ty(*a), self.values[a].clone()))
+            .collect();
+        let mut inner = self.nested(&inputs);
         let steps = self.rng.size(1, 5);
         inner.grow(steps);
         let name = self

@@ -4,6 +4,7 @@
 //! list at the foot of this file; an operation that is added without one does not compile.
 
 mod array_ops;
+mod regions;
 
 use cotangent_array::{DType, Shape};
 use cotangent_graph::Op;
@@ -32,7 +33,7 @@ pub enum Kind {
     Convert,
     /// A call, with `get` where the callee has not just one output.
     Call,
-    /// An operation that is not pointwise, with its sampler.
+    /// An operation that is not pointwise, a branch or a loop, with its sampler.
     Array(Sampler),
 }
 
@@ -51,10 +52,11 @@ pub fn draw(rng: &mut Rng) -> Kind {
     ];
     let rows: usize = lists.iter().sum();
     // Conversions and calls carry whole families of cases, so they come more often.
-    let (conversions, calls) = (3, 6);
+    let (conversions, calls) = (3, 5);
+    let regions = 2 * regions::SAMPLERS.len();
     // So do the operations with rules of their own.
     let arrays = 2 * array_ops::SAMPLERS.len();
-    let mut at = rng.below(rows + conversions + calls + arrays);
+    let mut at = rng.below(rows + conversions + calls + regions + arrays);
     let mut within = |count: usize| {
         if at < count {
             return Some(at);
@@ -82,6 +84,9 @@ pub fn draw(rng: &mut Rng) -> Kind {
     }
     if within(conversions).is_some() {
         return Kind::Convert;
+    }
+    if let Some(i) = within(regions) {
+        return Kind::Array(regions::SAMPLERS[i / 2].1);
     }
     match within(arrays) {
         Some(i) => Kind::Array(array_ops::SAMPLERS[i / 2].1),
@@ -207,7 +212,10 @@ pub fn names() -> Vec<&'static str> {
         .chain(Compare::ALL.iter().map(|o| o.name()))
         .chain(Test::ALL.iter().map(|o| o.name()))
         .chain(Ternary::ALL.iter().map(|o| o.name()));
-    let arrays = array_ops::SAMPLERS.iter().map(|(name, _)| *name);
+    let arrays = array_ops::SAMPLERS
+        .iter()
+        .chain(regions::SAMPLERS)
+        .map(|(name, _)| *name);
     ["input", "full", "constant", "convert", "call", "get"]
         .into_iter()
         .chain(rows)

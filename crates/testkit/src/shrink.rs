@@ -1,10 +1,13 @@
 //! Makes a failing case small while it keeps failing in the same way.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cotangent_array::{Array, DType, Scalar, Shape};
-use cotangent_graph::ops::{ArrayOp, Attributes, Value};
-use cotangent_graph::{Builder, Evaluator, Graph, Op, TensorType, Type, Var, print};
+use cotangent_graph::ops::{ArrayOp, Attributes, Binary, Compare, Region, Value};
+use cotangent_graph::{
+    Builder, Callee, Equation, Evaluator, Graph, Op, TensorType, Type, Var, print,
+};
 
 use crate::random::Case;
 
@@ -136,6 +139,10 @@ enum Edit {
     Output(Var),
     /// The callee's operations in place of a call.
     Inline(Var),
+    /// One of its branches in place of a branch.
+    Branch(Var, usize),
+    /// A smaller body of a call, branch or loop: which of its graphs, and the edit inside.
+    Inner(Var, usize, Inside),
     /// Inputs that nothing reads, away.
     Unread,
     /// All axes of one length become shorter, in inputs, constants and attributes.
@@ -144,6 +151,17 @@ enum Edit {
     Round(usize, i32),
     /// The elements of an input all 1, or its integers 0.
     Ones(usize),
+}
+
+/// An edit of a body, which keeps its inputs and the types of its outputs.
+#[derive(Clone, Copy, Debug)]
+enum Inside {
+    /// Without what no output needs.
+    Dead,
+    /// One of its operands in place of a variable.
+    Operand(Var, usize),
+    /// A one everywhere in place of a variable.
+    One(Var),
 }
 
 fn edits(case: &Case) -> Vec<Edit> {
@@ -170,6 +188,22 @@ fn edits(case: &Case) -> Vec<Edit> {
         edits.push(Edit::Full(*v));
         if matches!(e.op, Op::Call(_)) {
             edits.push(Edit::Inline(*v));
+        }
+        if matches!(e.op, Op::Region(Region::Cond(_))) {
+            edits.extend([Edit::Branch(*v, 0), Edit::Branch(*v, 1)]);
+        }
+        for (k, callee) in e.op.callees().enumerate() {
+            edits.push(Edit::Inner(*v, k, Inside::Dead));
+            for (inner, e) in callee.0.iter() {
+                if !e.op.is_constant() {
+                    edits.push(Edit::Inner(*v, k, Inside::One(inner)));
+                }
+                for (i, a) in e.args.iter().enumerate() {
+                    if callee.0.ty(*a) == &e.ty {
+                        edits.push(Edit::Inner(*v, k, Inside::Operand(inner, i)));
+                    }
+                }
+            }
         }
     }
     edits.push(Edit::Unread);
@@ -248,6 +282,32 @@ impl Edit {
                     (at == *v).then(|| b.inline(&callee.0, args))
                 })
             }
+            Edit::Branch(v, which) => {
+                let Op::Region(Region::Cond(c)) = &g.equation(*v).op else {
+                    return None;
+                };
+                let branch = [&c.then, &c.otherwise].get(*which)?.0.clone();
+                rebuilt(case, &all, |b, at, args| {
+                    (at == *v).then(|| b.call(&branch, args.get(1..).unwrap_or_default()))
+                })
+            }
+            Edit::Inner(v, k, inside) => {
+                let op = with_body(&g.equation(*v).op, *k, |body| inside.apply(body))?;
+                if !ends(&op) {
+                    return None;
+                }
+                rebuilt(case, &all, |b, at, args| {
+                    (at == *v).then(|| {
+                        let result = b.push(op.clone(), args);
+                        match b.ty(result).clone() {
+                            Type::Tensor(_) => vec![result],
+                            Type::Tuple(parts) => (0..parts.len())
+                                .map(|i| b.push(Op::Get(i), &[result]))
+                                .collect(),
+                        }
+                    })
+                })
+            }
             Edit::Unread => rebuilt(case, &all, |_, _, _| None).and_then(|c| without_unread(&c)),
             Edit::Resize(from, to) => resized(case, *from, *to),
             Edit::Round(i, digits) => with_input(case, *i, |s| {
@@ -260,6 +320,58 @@ impl Edit {
             }),
         }
     }
+}
+
+impl Inside {
+    fn apply(self, body: &Graph) -> Option<Graph> {
+        let outputs = body.outputs();
+        match self {
+            Inside::Dead => rebuild(body, outputs, |_, _, _| None),
+            Inside::Operand(v, i) => rebuild(body, outputs, |_, at, args| {
+                if at == v {
+                    args.get(i).map(|a| vec![*a])
+                } else {
+                    None
+                }
+            }),
+            Inside::One(v) => {
+                let ty = body.ty(v).tensor()?.clone();
+                rebuild(body, outputs, |b, at, _| {
+                    (at == v).then(|| vec![b.full(Scalar::one(ty.dtype), ty.shape.clone())])
+                })
+            }
+        }
+    }
+}
+
+/// Whether a loop still counts up to its limit, as the sampler made it, so that it ends.
+fn ends(op: &Op) -> bool {
+    let Op::Region(Region::While(w)) = op else {
+        return true;
+    };
+    let first = |g: &Graph| g.outputs().first().map(|o| g.equation(*o).clone());
+    let reads_counter =
+        |g: &Graph, e: &Equation| e.args.first() == g.inputs().first().map(|i| &i.1);
+    let (test, next) = (first(&w.test.0), first(&w.body.0));
+    test.is_some_and(|e| e.op == Op::Compare(Compare::Lt) && reads_counter(&w.test.0, &e))
+        && next.is_some_and(|e| e.op == Op::Binary(Binary::Add) && reads_counter(&w.body.0, &e))
+}
+
+/// The operation with another graph as its `k`-th.
+fn with_body(op: &Op, k: usize, change: impl Fn(&Graph) -> Option<Graph>) -> Option<Op> {
+    let mut at = 0;
+    let mut next = |callee: &Callee| -> Result<Callee, ()> {
+        at += 1;
+        if at != k + 1 {
+            return Ok(callee.clone());
+        }
+        change(&callee.0).map(|g| Callee(Arc::new(g))).ok_or(())
+    };
+    Some(match op {
+        Op::Call(callee) => Op::Call(next(callee).ok()?),
+        Op::Region(region) => Op::Region(region.map_callees(next).ok()?),
+        _ => return None,
+    })
 }
 
 fn with_input(case: &Case, i: usize, f: impl Fn(Scalar) -> Scalar) -> Option<Case> {

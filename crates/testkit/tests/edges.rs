@@ -131,7 +131,9 @@ fn gradients_at_kinks_are_those_stated() {
             let wrt = vec![true; inputs.len()];
             let reverse = grad(&graph, &wrt).unwrap();
             let found = eval(&reverse, &inputs).unwrap();
-            let program = (Engine::default().run)(&reverse, &inputs).unwrap();
+            let program = (Engine::default().run)(&reverse, &[&inputs])
+                .unwrap()
+                .remove(0);
             let mut forward = Vec::new();
             for (i, input) in inputs.iter().enumerate() {
                 forward.push(

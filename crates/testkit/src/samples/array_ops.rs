@@ -5,7 +5,7 @@ use cotangent_graph::Var;
 use cotangent_graph::ops::*;
 
 use super::{Sampler, is, with_axis};
-use crate::random::{Generator, MOST_ELEMENTS};
+use crate::random::Generator;
 
 macro_rules! samplers {
     ($($T:ident => $sample:expr,)*) => {
@@ -235,7 +235,7 @@ fn broadcast(g: &mut Generator) -> Option<Var> {
         shape.push(g.length());
     }
     let shape = Shape::from(shape);
-    if shape.elements() > MOST_ELEMENTS {
+    if shape.elements() > g.most() {
         return None;
     }
     g.push(Broadcast { shape, dims }, &[x])
@@ -333,7 +333,7 @@ fn places(g: &mut Generator, shape: &Shape) -> Option<Places> {
         .chain(shape.get(axis + count..)?)
         .copied()
         .collect();
-    if taken.elements() > MOST_ELEMENTS {
+    if taken.elements() > g.most() {
         return None;
     }
     let dtype = g
@@ -399,7 +399,7 @@ fn dot(g: &mut Generator) -> Option<Var> {
     }
     g.rng.shuffle(&mut right);
     let shape: Shape = right.iter().map(|(n, _)| *n).collect();
-    if shape.elements() > MOST_ELEMENTS {
+    if shape.elements() > g.most() {
         return None;
     }
     let mut pairs: Vec<(usize, usize, bool)> = (right.iter().enumerate())
@@ -419,7 +419,7 @@ fn dot(g: &mut Generator) -> Option<Var> {
         .filter(|(_, with)| with.is_none())
         .map(|(n, _)| n)
         .product();
-    if t.shape.elements().saturating_mul(free) > 4 * MOST_ELEMENTS {
+    if t.shape.elements().saturating_mul(free) > 4 * g.most() {
         return None;
     }
     let y = g.operand(t.dtype, &shape);
@@ -431,7 +431,11 @@ fn conv(g: &mut Generator) -> Option<Var> {
     let dtype = g.dtype(is(Kinds::Number))?;
     let rank = g.rng.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2, 3])?;
     let groups = g.rng.pick(&[1, 1, 1, 2])?;
-    let most = [5, 5, 4, 3][rank];
+    let most = if g.most() > 64 {
+        [9, 40, 11, 6]
+    } else {
+        [5, 5, 4, 3]
+    }[rank];
     let (images, ins, outs) = (g.rng.size(1, 2), g.rng.size(1, 2), g.rng.size(1, 2));
     let mut input = vec![images, groups * ins];
     let mut kernel = vec![groups * outs, ins];
@@ -453,7 +457,7 @@ fn conv(g: &mut Generator) -> Option<Var> {
         input_dilation.push(g.rng.pick(&[1, 1, 1, 2, 3])?);
     }
     let (input, kernel) = (Shape::from(input), Shape::from(kernel));
-    if input.elements().max(kernel.elements()) > 2 * MOST_ELEMENTS {
+    if input.elements().max(kernel.elements()) > 2 * g.most() {
         return None;
     }
     let op = Conv {
