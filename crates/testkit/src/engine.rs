@@ -17,6 +17,9 @@ pub type Fallible<T> = Result<T, String>;
 /// Batches a graph: the axis of each input, and the size.
 pub type Vmap = fn(&Graph, &[Option<usize>], usize) -> Result<Graph, TransformError>;
 
+/// Makes one program of a graph and runs it on each of several lists of inputs in turn.
+pub type Run = fn(&Graph, &[&[Array]]) -> Fallible<Vec<Vec<Array>>>;
+
 /// The functions that [`crate::check()`] tests.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -36,7 +39,7 @@ pub struct Engine {
     pub pass: fn(Option<&str>, &Graph) -> Fallible<Graph>,
     /// Compiles a graph, checks the plan and runs the one program on each of several lists of
     /// inputs in turn.
-    pub run: fn(&Graph, &[&[Array]]) -> Fallible<Vec<Vec<Array>>>,
+    pub run: Run,
 }
 
 impl Default for Engine {
