@@ -216,7 +216,7 @@ impl Attributes {
     }
 }
 
-/// What the text form needs of an operation with attributes; [`op_struct!`] writes it.
+/// What the text form needs of an operation with attributes; `op_struct!` writes it.
 pub trait Attributed: Sized {
     /// The name in texts.
     const NAME: &'static str;

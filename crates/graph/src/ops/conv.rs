@@ -10,7 +10,7 @@ use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, op_struct, ty
 op_struct! {
     /// Convolution as neural networks have it (cross-correlation) of an input [N, C, spatial...]
     /// with a kernel [O, C / groups, spatial...]; the result is [N, O, spatial...].
-    /// Element j of an output axis sums kernel[k] * padded[j * stride + k * dilation]. The padded
+    /// Element j of an output axis sums `kernel[k] * padded[j * stride + k * dilation]`. The padded
     /// axis is the input with `input_dilation` - 1 zeros between neighbours, and zeros before and
     /// after it; negative padding crops. Channels fall into groups: output channels of a group see
     /// the group's input channels alone. Floats are added in f64 over the channels, then the
