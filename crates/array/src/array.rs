@@ -163,6 +163,8 @@ impl Array {
             Values::I64(_) => DType::I64,
             Values::F32(_) => DType::F32,
             Values::F64(_) => DType::F64,
+            Values::C64(_) => DType::C64,
+            Values::C128(_) => DType::C128,
         }
     }
 
@@ -237,7 +239,7 @@ impl Array {
         }
     }
 
-    /// The values as `f64`, whatever the dtype, as [`Scalar::to_f64`] converts them.
+    /// The values as `f64`, whatever the dtype, as [`Scalar::to_f64`] converts them; of complex values the real parts.
     pub fn to_f64s(&self) -> Vec<f64> {
         with_values!(&self.values, v => v.iter().map(|x| x.to_scalar().to_f64()).collect())
     }
@@ -279,7 +281,8 @@ impl Array {
     }
 
     /// The bytes of the values in row-major order, in the machine's own layout: little-endian on every machine that
-    /// cotangent is tested on, IEEE 754 floats, one byte 0 or 1 for a `bool`.
+    /// cotangent is tested on, IEEE 754 floats, one byte 0 or 1 for a `bool`, the real and then the imaginary part of a complex
+    /// number.
     pub fn as_bytes(&self) -> &[u8] {
         with_values!(&self.values, v => bytemuck::cast_slice(&v[..]))
     }
@@ -295,6 +298,8 @@ impl Array {
             Values::I64(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
             Values::F32(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
             Values::F64(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
+            Values::C64(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
+            Values::C128(v) => Some(bytemuck::cast_slice_mut(&mut Arc::make_mut(v)[..])),
         }
     }
 
@@ -392,7 +397,7 @@ impl PartialEq for Array {
             && self.shape == other.shape
             // Most equal arrays have equal bytes; only NaNs of different bits need the slow look.
             && (self.as_bytes() == other.as_bytes()
-                || (self.dtype().is_float() && self.scalars().eq(other.scalars())))
+                || (self.dtype().is_inexact() && self.scalars().eq(other.scalars())))
     }
 }
 
@@ -402,7 +407,7 @@ impl Hash for Array {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.dtype().hash(state);
         self.shape.hash(state);
-        if self.dtype().is_float() {
+        if self.dtype().is_inexact() {
             self.scalars().for_each(|x| x.key().hash(state));
         } else {
             self.as_bytes().hash(state);

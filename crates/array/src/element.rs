@@ -3,9 +3,12 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use num_complex::{Complex32, Complex64};
+
 use crate::{DType, Scalar};
 
-/// A Rust type that is the element of an [`Array`](crate::Array): `bool`, `u8`, `u32`, `i32`, `i64`, `f32`, `f64`.
+/// A Rust type that is the element of an [`Array`](crate::Array): `bool`, `u8`, `u32`, `i32`, `i64`, `f32`, `f64`,
+/// and num-complex's `Complex32` and `Complex64`.
 ///
 /// Sealed: the list is the list of [`DType`]s.
 pub trait Element:
@@ -39,6 +42,8 @@ pub enum Values {
     I64(Arc<Vec<i64>>),
     F32(Arc<Vec<f32>>),
     F64(Arc<Vec<f64>>),
+    C64(Arc<Vec<Complex32>>),
+    C128(Arc<Vec<Complex64>>),
 }
 
 pub(crate) mod sealed {
@@ -64,6 +69,8 @@ macro_rules! with_values {
             $crate::element::Values::I64($v) => $body,
             $crate::element::Values::F32($v) => $body,
             $crate::element::Values::F64($v) => $body,
+            $crate::element::Values::C64($v) => $body,
+            $crate::element::Values::C128($v) => $body,
         }
     };
 }
@@ -98,6 +105,14 @@ macro_rules! with_dtype {
             }
             $crate::DType::F64 => {
                 type $t = f64;
+                $body
+            }
+            $crate::DType::C64 => {
+                type $t = num_complex::Complex32;
+                $body
+            }
+            $crate::DType::C128 => {
+                type $t = num_complex::Complex64;
                 $body
             }
         }
@@ -165,6 +180,8 @@ element!(i32, I32);
 element!(i64, I64);
 element!(f32, F32);
 element!(f64, F64);
+element!(Complex32, C64);
+element!(Complex64, C128);
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
+use num_complex::Complex;
+
 use crate::array::{fitting, read_bool};
 use crate::{Array, ArrayError, Element, Shape};
 
@@ -26,6 +28,8 @@ pub enum Encoding {
     BF16,
     F32,
     F64,
+    C64,
+    C128,
 }
 
 /// Bytes read at a time: large enough to be quick, small enough to be worth nothing to an attacker.
@@ -38,7 +42,17 @@ impl Encoding {
             Encoding::Bool | Encoding::I8 | Encoding::U8 => 1,
             Encoding::I16 | Encoding::U16 | Encoding::F16 | Encoding::BF16 => 2,
             Encoding::I32 | Encoding::U32 | Encoding::F32 => 4,
-            Encoding::I64 | Encoding::U64 | Encoding::F64 => 8,
+            Encoding::I64 | Encoding::U64 | Encoding::F64 | Encoding::C64 => 8,
+            Encoding::C128 => 16,
+        }
+    }
+
+    /// Bytes per number whose order may be turned: a part of a complex value.
+    fn part(self) -> usize {
+        match self {
+            Encoding::C64 => 4,
+            Encoding::C128 => 8,
+            other => other.size(),
         }
     }
 
@@ -82,6 +96,14 @@ impl Encoding {
             }
             Encoding::F32 => source.read(|b, _| Ok(f32::from_le_bytes(b))),
             Encoding::F64 => source.read(|b, _| Ok(f64::from_le_bytes(b))),
+            Encoding::C64 => source.read(|b: [u8; 8], _| {
+                let (re, im) = halves(b);
+                Ok(Complex::new(f32::from_le_bytes(re), f32::from_le_bytes(im)))
+            }),
+            Encoding::C128 => source.read(|b: [u8; 16], _| {
+                let (re, im) = halves(b);
+                Ok(Complex::new(f64::from_le_bytes(re), f64::from_le_bytes(im)))
+            }),
         }
     }
 }
@@ -102,6 +124,8 @@ impl fmt::Display for Encoding {
             Encoding::BF16 => "bf16",
             Encoding::F32 => "f32",
             Encoding::F64 => "f64",
+            Encoding::C64 => "c64",
+            Encoding::C128 => "c128",
         })
     }
 }
@@ -129,7 +153,7 @@ pub fn little_endian_bytes(array: &Array) -> Cow<'_, [u8]> {
         ByteOrder::Little => Cow::Borrowed(bytes),
         ByteOrder::Big => {
             let mut swapped = bytes.to_vec();
-            for value in swapped.chunks_exact_mut(array.dtype().size()) {
+            for value in swapped.chunks_exact_mut(array.dtype().real().size()) {
                 value.reverse();
             }
             Cow::Owned(swapped)
@@ -223,13 +247,24 @@ impl Source<'_> {
             for &value in bytes.as_chunks::<N>().0 {
                 let mut value = value;
                 if self.order == ByteOrder::Big {
-                    value.reverse();
+                    for part in value.chunks_exact_mut(self.encoding.part()) {
+                        part.reverse();
+                    }
                 }
                 values.push(convert(value, values.len())?);
             }
         }
         Array::new(self.shape, values)
     }
+}
+
+/// The bytes of the real and of the imaginary part.
+fn halves<const N: usize, const H: usize>(bytes: [u8; N]) -> ([u8; H], [u8; H]) {
+    let (mut re, mut im) = ([0; H], [0; H]);
+    re.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+    let rest = bytes.iter().skip(H);
+    im.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    (re, im)
 }
 
 /// IEEE 754 binary16 to binary32, which holds every value of it. A NaN keeps its sign and payload.
@@ -312,6 +347,23 @@ mod tests {
             .read(&mut &big[..], Shape::from([20_000]), ByteOrder::Big)
             .unwrap();
         assert_eq!(array.as_slice::<i64>().unwrap(), values);
+    }
+
+    #[test]
+    fn parts_of_complex_numbers_keep_their_places() {
+        let values = [Complex::new(1.5, -2.25), Complex::new(-0.0, 1e300)];
+        for order in [ByteOrder::Little, ByteOrder::Big] {
+            let bytes: Vec<u8> = (values.iter().flat_map(|z| [z.re, z.im]))
+                .flat_map(|x: f64| match order {
+                    ByteOrder::Little => x.to_le_bytes(),
+                    ByteOrder::Big => x.to_be_bytes(),
+                })
+                .collect();
+            let array = Encoding::C128
+                .read(&mut &bytes[..], Shape::from([2]), order)
+                .unwrap();
+            assert_eq!(array, Array::vector(values));
+        }
     }
 
     #[test]

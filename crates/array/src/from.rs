@@ -14,7 +14,7 @@ macro_rules! from_number {
     };
 }
 
-from_number!(bool u8 u32 i32 i64 f32 f64);
+from_number!(bool u8 u32 i32 i64 f32 f64 num_complex::Complex32 num_complex::Complex64);
 
 impl From<Scalar> for Array {
     /// Rank 0, of the scalar's dtype.

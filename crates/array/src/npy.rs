@@ -109,6 +109,8 @@ fn written_header(array: &Array) -> Result<Vec<u8>, ArrayError> {
         DType::I64 => "<i8",
         DType::F32 => "<f4",
         DType::F64 => "<f8",
+        DType::C64 => "<c8",
+        DType::C128 => "<c16",
     };
     let dims = array.shape().dims();
     let shape = match dims {

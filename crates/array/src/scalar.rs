@@ -3,6 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use num_complex::{Complex, Complex32, Complex64};
+
 use crate::DType;
 
 /// One value of any dtype.
@@ -10,7 +12,8 @@ use crate::DType;
 /// Equality and hashing go by bits, so that a constant is itself and nothing else: every NaN equals every NaN, and
 /// `-0.0` differs from `0.0`. Values of different dtypes differ.
 ///
-/// Text is the shortest that reads back as the same value: `1.0`, `-0.0`, `1e-7`, `nan`, `inf`, `-inf`, `true`, `3`.
+/// Text is the shortest that reads back as the same value: `1.0`, `-0.0`, `1e-7`, `nan`, `inf`, `-inf`, `true`, `3`,
+/// `1.0-2.5j`.
 #[derive(Clone, Copy, Debug)]
 pub enum Scalar {
     /// A `bool`.
@@ -27,6 +30,10 @@ pub enum Scalar {
     F32(f32),
     /// An `f64`.
     F64(f64),
+    /// A complex number of two `f32`.
+    C64(Complex32),
+    /// A complex number of two `f64`.
+    C128(Complex64),
 }
 
 impl Scalar {
@@ -41,10 +48,13 @@ impl Scalar {
             Scalar::I64(_) => DType::I64,
             Scalar::F32(_) => DType::F32,
             Scalar::F64(_) => DType::F64,
+            Scalar::C64(_) => DType::C64,
+            Scalar::C128(_) => DType::C128,
         }
     }
 
-    /// The value as `f64`, rounded to nearest for an `i64` beyond 2^53; `false` is 0, `true` is 1.
+    /// The value as `f64`, rounded to nearest for an `i64` beyond 2^53; `false` is 0, `true` is 1; of a complex number
+    /// the real part.
     #[inline]
     pub fn to_f64(self) -> f64 {
         match self {
@@ -55,7 +65,34 @@ impl Scalar {
             Scalar::I64(x) => x as f64,
             Scalar::F32(x) => f64::from(x),
             Scalar::F64(x) => x,
+            Scalar::C64(z) => f64::from(z.re),
+            Scalar::C128(z) => z.re,
         }
+    }
+
+    /// The value as a complex number of two `f64`; a real number has the imaginary part 0.
+    #[inline]
+    pub fn to_complex(self) -> Complex64 {
+        match self {
+            Scalar::C64(z) => Complex::new(f64::from(z.re), f64::from(z.im)),
+            Scalar::C128(z) => z,
+            real => Complex::new(real.to_f64(), 0.0),
+        }
+    }
+
+    /// The value as `f64` if it is a real number: `None` for a complex number whose imaginary part is not 0.
+    #[inline]
+    pub fn as_real(self) -> Option<f64> {
+        match self.to_complex() {
+            Complex64 { re, im: 0.0 } => Some(re),
+            _ => None,
+        }
+    }
+
+    /// Whether the value is neither infinite nor NaN, in either part.
+    #[inline]
+    pub fn is_finite(self) -> bool {
+        self.to_complex().is_finite()
     }
 
     /// The value as `i64`: floats are cut toward zero and saturate, NaN is 0.
@@ -69,6 +106,8 @@ impl Scalar {
             Scalar::I64(x) => x,
             Scalar::F32(x) => x as i64,
             Scalar::F64(x) => x as i64,
+            Scalar::C64(z) => z.re as i64,
+            Scalar::C128(z) => z.re as i64,
         }
     }
 
@@ -77,7 +116,10 @@ impl Scalar {
     /// - to an integer, the value is cut toward zero and saturates at the ends of the type; NaN becomes 0;
     /// - to a float, it is rounded to nearest, ties to even;
     /// - to `bool`, it is `value != 0`, so NaN becomes `true`;
-    /// - from `bool`, `false` is 0 and `true` is 1.
+    /// - from `bool`, `false` is 0 and `true` is 1;
+    /// - to a complex type, a real number gets the imaginary part 0;
+    /// - from a complex type to a real one the imaginary part is dropped, as NumPy drops it. (A graph has no such
+    ///   conversion: it takes `real`.)
     ///
     /// ```
     /// use cotangent_array::{DType, Scalar};
@@ -100,7 +142,19 @@ impl Scalar {
             DType::I64 => Scalar::I64(self.to_i64()),
             DType::F32 => Scalar::F32(self.to_f32()),
             DType::F64 => Scalar::F64(self.to_f64()),
+            DType::C64 => Scalar::C64(match self {
+                Scalar::C64(z) => z,
+                Scalar::C128(z) => Complex::new(z.re as f32, z.im as f32),
+                real => Complex::new(real.to_f32(), 0.0),
+            }),
+            DType::C128 => Scalar::C128(self.to_complex()),
         }
+    }
+
+    /// `z` in the given dtype, by the rules of [`Scalar::convert`].
+    #[inline]
+    pub fn from_complex(dtype: DType, z: Complex64) -> Scalar {
+        Scalar::C128(z).convert(dtype)
     }
 
     /// `x` in the given dtype, by the rules of [`Scalar::convert`].
@@ -121,6 +175,8 @@ impl Scalar {
             DType::I64 => Scalar::I64(x),
             DType::F32 => Scalar::F32(x as f32),
             DType::F64 => Scalar::F64(x as f64),
+            DType::C64 => Scalar::C64(Complex::new(x as f32, 0.0)),
+            DType::C128 => Scalar::C128(Complex::new(x as f64, 0.0)),
         }
     }
 
@@ -142,6 +198,8 @@ impl Scalar {
         match self {
             Scalar::F32(x) => x != 0.0,
             Scalar::F64(x) => x != 0.0,
+            Scalar::C64(z) => z.re != 0.0 || z.im != 0.0,
+            Scalar::C128(z) => z.re != 0.0 || z.im != 0.0,
             other => other.to_i64() != 0,
         }
     }
@@ -152,19 +210,29 @@ impl Scalar {
         match self {
             Scalar::F32(x) => x,
             Scalar::F64(x) => x as f32,
+            Scalar::C64(z) => z.re,
+            Scalar::C128(z) => z.re as f32,
             other => other.to_i64() as f32,
         }
     }
 
     /// Bits under which equal scalars are equal: all NaNs are one.
     #[inline]
-    pub(crate) fn key(self) -> u64 {
+    pub(crate) fn key(self) -> (u64, u64) {
+        let narrow = |x: f32| match x.is_nan() {
+            true => u64::from(f32::NAN.to_bits()),
+            false => u64::from(x.to_bits()),
+        };
+        let wide = |x: f64| match x.is_nan() {
+            true => f64::NAN.to_bits(),
+            false => x.to_bits(),
+        };
         match self {
-            Scalar::F32(x) if x.is_nan() => u64::from(f32::NAN.to_bits()),
-            Scalar::F64(x) if x.is_nan() => f64::NAN.to_bits(),
-            Scalar::F32(x) => u64::from(x.to_bits()),
-            Scalar::F64(x) => x.to_bits(),
-            other => other.to_i64() as u64,
+            Scalar::F32(x) => (narrow(x), 0),
+            Scalar::F64(x) => (wide(x), 0),
+            Scalar::C64(z) => (narrow(z.re), narrow(z.im)),
+            Scalar::C128(z) => (wide(z.re), wide(z.im)),
+            other => (other.to_i64() as u64, 0),
         }
     }
 }
@@ -198,8 +266,18 @@ impl fmt::Display for Scalar {
             // Debug keeps the point of whole numbers and picks an exponent where that is shorter. Infinity is `inf`.
             Scalar::F32(x) => write!(f, "{x:?}"),
             Scalar::F64(x) => write!(f, "{x:?}"),
+            Scalar::C64(z) => write_complex(f, Scalar::F32(z.re), Scalar::F32(z.im)),
+            Scalar::C128(z) => write_complex(f, Scalar::F64(z.re), Scalar::F64(z.im)),
         }
     }
+}
+
+/// As Python prints complex numbers: the real part, the imaginary part with its sign, `j`.
+fn write_complex(f: &mut fmt::Formatter<'_>, re: Scalar, im: Scalar) -> fmt::Result {
+    // A NaN prints without a sign, whatever its bits are.
+    let negative = im.to_f64().is_sign_negative() && !im.to_f64().is_nan();
+    let plus = if negative { "" } else { "+" };
+    write!(f, "{re}{plus}{im}j")
 }
 
 #[cfg(test)]
@@ -231,6 +309,13 @@ mod tests {
             (Scalar::F32(f32::INFINITY), "inf"),
             (Scalar::F64(f64::NEG_INFINITY), "-inf"),
             (Scalar::Bool(true), "true"),
+            (Scalar::C128(Complex::new(1.0, -2.5)), "1.0-2.5j"),
+            (Scalar::C64(Complex::new(-0.0, 0.1)), "-0.0+0.1j"),
+            (Scalar::C128(Complex::new(f64::NAN, -f64::NAN)), "nan+nanj"),
+            (
+                Scalar::C128(Complex::new(1.0, f64::NEG_INFINITY)),
+                "1.0-infj",
+            ),
             (Scalar::I64(3), "3"),
             (Scalar::U8(255), "255"),
         ];
@@ -300,6 +385,25 @@ mod tests {
             assert_eq!(Scalar::Bool(false).convert(dtype), Scalar::zero(dtype));
             assert_eq!(Scalar::one(dtype).dtype(), dtype);
         }
+    }
+
+    #[test]
+    fn complex_numbers_convert_as_in_numpy() {
+        let z = Scalar::C128(Complex::new(-2.5, 1.0));
+        assert_eq!(z.convert(DType::C64), Scalar::C64(Complex::new(-2.5, 1.0)));
+        assert_eq!(z.convert(DType::F64), Scalar::F64(-2.5));
+        assert_eq!(z.convert(DType::I32), Scalar::I32(-2));
+        let imaginary = Scalar::C64(Complex::new(0.0, 1.0));
+        assert_eq!(imaginary.convert(DType::Bool), Scalar::Bool(true));
+        assert_eq!((imaginary.as_real(), z.as_real()), (None, None));
+        let real = Scalar::F32(0.5).convert(DType::C128);
+        assert_eq!(real, Scalar::C128(Complex::new(0.5, 0.0)));
+        assert_eq!(real.as_real(), Some(0.5));
+        assert_ne!(
+            Scalar::C128(Complex::new(0.0, 0.0)),
+            Scalar::C128(Complex::new(0.0, -0.0))
+        );
+        assert!(!Scalar::C64(Complex::new(0.0, f32::INFINITY)).is_finite());
     }
 
     #[test]

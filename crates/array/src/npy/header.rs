@@ -77,9 +77,11 @@ fn parse_descr(descr: &str) -> Result<(Encoding, ByteOrder), ArrayError> {
         "f2" => Encoding::F16,
         "f4" => Encoding::F32,
         "f8" => Encoding::F64,
+        "c8" => Encoding::C64,
+        "c16" => Encoding::C128,
         _ => {
             let what = match code.as_bytes().first() {
-                Some(b'c') => " (complex numbers)",
+                Some(b'c') => " (complex numbers of extended precision)",
                 Some(b'f') => " (floats of extended precision)",
                 Some(b'S' | b'U' | b'a') => " (strings)",
                 Some(b'O') => " (Python objects)",
@@ -88,7 +90,7 @@ fn parse_descr(descr: &str) -> Result<(Encoding, ByteOrder), ArrayError> {
                 _ => "",
             };
             return Err(ArrayError::Format(format!(
-                "expected an npy array of booleans, integers or floats of 16 to 64 bits, found `{descr}`{what}"
+                "expected an npy array of booleans, integers, floats of 16 to 64 bits or complex numbers of two of 32 or 64 bits, found `{descr}`{what}"
             )));
         }
     };
@@ -274,13 +276,17 @@ mod tests {
     #[test]
     fn names_of_types_are_known_or_explained() {
         assert_eq!(parse_descr(">i2").unwrap(), (Encoding::I16, ByteOrder::Big));
+        assert_eq!(
+            parse_descr("<c16").unwrap(),
+            (Encoding::C128, ByteOrder::Little)
+        );
         assert_eq!(parse_descr("|b1").unwrap().0, Encoding::Bool);
         assert_eq!(
             parse_descr("f4").unwrap(),
             (Encoding::F32, ByteOrder::NATIVE)
         );
         let cases = [
-            ("<c16", "`<c16` (complex numbers)"),
+            ("<c32", "`<c32` (complex numbers of extended precision)"),
             ("<f16", "`<f16` (floats of extended precision)"),
             ("<U5", "`<U5` (strings)"),
             ("|O", "`|O` (Python objects)"),
