@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Region, Reshape, Rule, Slice, Sum, Ternary, Test,
+    Binary, Bound, Broadcast, Compare, Indexed, Part, Region, Reshape, Rule, Slice, Sum, Ternary, Test,
     Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
@@ -136,17 +136,19 @@ impl Builder {
         };
         let finite = match op.bound() {
             // Integers and bools have no infinities.
-            _ if ty.tensor().is_some_and(|t| !t.dtype.is_float()) => true,
+            _ if ty.tensor().is_some_and(|t| !t.dtype.is_inexact()) => true,
             _ if matches!(op, Op::Get(_)) => self.is_finite_part(&op, args),
+            // Off the real axis bounded functions have poles or grow: tanh, sin.
+            Bound::Finite if op.row().is_some() && self.dtype_of_first(args).is_complex() => false,
             Bound::Finite => true,
             Bound::Open => match &op {
                 Op::Constant(array) => {
-                    !array.dtype().is_float() || array.scalars().all(|s| s.to_f64().is_finite())
+                    !array.dtype().is_inexact() || array.scalars().all(Scalar::is_finite)
                 }
                 // A quotient by a finite constant that is not 0 stays finite.
                 Op::Binary(Binary::Div) => {
                     let by = args.get(1).and_then(|a| self.graph.splat(*a));
-                    by.is_some_and(|s| s.to_f64() != 0.0) && args.iter().all(|a| self.is_finite(*a))
+                    by.is_some_and(|s| s.as_real() != Some(0.0)) && args.iter().all(|a| self.is_finite(*a))
                 }
                 _ => false,
             },
@@ -294,6 +296,10 @@ impl Builder {
         }
     }
 
+    fn dtype_of_first(&self, args: &[Var]) -> DType {
+        args.first().map_or(DType::F64, |a| self.dtype(*a))
+    }
+
     fn infer(&self, op: &Op, args: &[Var]) -> Result<Type, GraphError> {
         let types: SmallVec<[&Type; 4]> = args.iter().map(|a| self.ty(*a)).collect();
         op.infer(&types).map_err(|error| {
@@ -384,6 +390,20 @@ impl Builder {
     /// A test of one operand.
     pub fn test(&mut self, op: Test, x: Var) -> Var {
         self.push(op, &[x])
+    }
+
+    /// A part of a complex number. Of a real one: the conjugate and the real part are the number
+    /// itself, and nothing is added; the others fail.
+    pub fn part(&mut self, op: Part, x: Var) -> Var {
+        match op {
+            Part::Real | Part::Conj if !self.dtype(x).is_complex() => x,
+            op => self.push(op, &[x]),
+        }
+    }
+
+    /// The complex number of a real and an imaginary part.
+    pub fn complex(&mut self, re: Var, im: Var) -> Var {
+        self.push(Op::Complex, &[re, im])
     }
 
     /// `x` where `condition`, `y` elsewhere.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cotangent_array::{Array, Scalar};
+use cotangent_array::{Array, Complex64, Scalar};
 
-use crate::ops::{Ternary, Values};
+use crate::ops::{Part, Ternary, Unary, Values};
 use crate::{EvalError, Graph, Op, TensorType, Type, Var};
 
 /// Evaluates a graph on arrays, one for each input; one array for each output.
@@ -187,8 +187,36 @@ enum Value {
 }
 
 fn pointwise(op: &Op, args: &[Values]) -> Option<Values> {
-    use Values::{Float, Int};
+    use Values::{Complex, Float, Int};
     Some(match (op, args) {
+        (Op::Unary(Unary::Abs), [Complex(z)]) => {
+            Float(z.iter().map(|z| crate::complex::abs(*z)).collect())
+        }
+        (Op::Unary(op), [Complex(z)]) => {
+            let f = op.complex()?;
+            Complex(z.iter().map(|z| f(*z)).collect())
+        }
+        (Op::Indexed(op, n), [Complex(z)]) => {
+            Complex(z.iter().map(|z| op.complex(*n, *z)).collect())
+        }
+        (Op::Binary(op), [Complex(x), Complex(y)]) => {
+            let f = op.complex()?;
+            Complex(x.iter().zip(y).map(|(x, y)| f(*x, *y)).collect())
+        }
+        (Op::Compare(op), [Complex(x), Complex(y)]) => Int(x
+            .iter()
+            .zip(y)
+            .map(|(x, y)| i64::from(op.complex(*x, *y)))
+            .collect()),
+        (Op::Test(op), [Complex(z)]) => Int(z.iter().map(|z| i64::from(op.complex(*z))).collect()),
+        (Op::Part(Part::Conj), [Complex(z)]) => Complex(z.iter().map(|z| z.conj()).collect()),
+        (Op::Part(op), [Complex(z)]) => Float(z.iter().map(|z| op.real(*z)).collect()),
+        (Op::Complex, [Float(re), Float(im)]) => Complex(
+            re.iter()
+                .zip(im)
+                .map(|(re, im)| Complex64::new(*re, *im))
+                .collect(),
+        ),
         (Op::Unary(op), [Float(x)]) => Float(x.iter().map(|x| op.float(*x)).collect()),
         (Op::Unary(op), [Int(x)]) => {
             let f = op.int()?;

@@ -17,6 +17,8 @@ mod builder;
 mod error;
 mod eval;
 mod graph;
+pub mod complex;
+pub mod fourier;
 pub mod math;
 pub mod op;
 pub mod ops;

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use cotangent_array::{Array, DType, Scalar, Shape};
 
-use crate::ops::{ArrayOp, Binary, Bound, Compare, Indexed, Region, Row, Ternary, Test, Unary};
+use crate::ops::complex::COMPLEX;
+use crate::ops::{
+    ArrayOp, Binary, Bound, Compare, Indexed, Part, Region, Row, Ternary, Test, Unary,
+};
 use crate::{Graph, TensorType, Type, TypeError, type_error};
 
 /// How many operands an operation takes.
@@ -51,6 +54,10 @@ pub enum Op {
     Indexed(Indexed, i64),
     /// A row of the binary table.
     Binary(Binary),
+    /// A part of a complex number: a row of the table of operations that are linear over the reals.
+    Part(Part),
+    /// The complex number of a real and an imaginary part.
+    Complex,
     /// A comparison.
     Compare(Compare),
     /// A test of one operand that gives a bool.
@@ -58,7 +65,8 @@ pub enum Op {
     /// `select` or `clamp`.
     Ternary(Ternary),
     /// Conversion to another dtype: floats to integers truncate toward zero and saturate, NaN
-    /// becomes 0; integers saturate; a bool is 0 or 1, and what is not 0 is true.
+    /// becomes 0; integers saturate; a bool is 0 or 1, and what is not 0 is true. A real number becomes
+    /// a complex one with the imaginary part 0; a complex number takes `real` to become a real one.
     Convert(DType),
     /// An operation that is not pointwise.
     Array(ArrayOp),
@@ -98,6 +106,8 @@ impl Op {
             Op::Unary(op) => op.name(),
             Op::Indexed(op, _) => op.name(),
             Op::Binary(op) => op.name(),
+            Op::Part(op) => op.name(),
+            Op::Complex => COMPLEX.name,
             Op::Compare(op) => op.name(),
             Op::Test(op) => op.name(),
             Op::Ternary(op) => op.name(),
@@ -115,6 +125,8 @@ impl Op {
             Op::Unary(op) => Some(op.row()),
             Op::Indexed(op, _) => Some(op.row()),
             Op::Binary(op) => Some(op.row()),
+            Op::Part(op) => Some(op.row()),
+            Op::Complex => Some(&COMPLEX),
             Op::Compare(op) => Some(op.row()),
             Op::Test(op) => Some(op.row()),
             Op::Ternary(op) => Some(op.row()),
@@ -162,10 +174,13 @@ impl Op {
     pub fn arity(&self) -> Arity {
         match self {
             Op::Input | Op::Full(..) | Op::Constant(_) => Arity::Exactly(0),
-            Op::Unary(_) | Op::Indexed(..) | Op::Test(_) | Op::Convert(_) | Op::Get(_) => {
-                Arity::Exactly(1)
-            }
-            Op::Binary(_) | Op::Compare(_) => Arity::Exactly(2),
+            Op::Unary(_)
+            | Op::Indexed(..)
+            | Op::Part(_)
+            | Op::Test(_)
+            | Op::Convert(_)
+            | Op::Get(_) => Arity::Exactly(1),
+            Op::Binary(_) | Op::Compare(_) | Op::Complex => Arity::Exactly(2),
             Op::Ternary(_) => Arity::Exactly(3),
             Op::Array(op) => op.arity(),
             Op::Call(callee) => Arity::Exactly(callee.0.inputs().len()),
@@ -207,10 +222,20 @@ impl Op {
             (Op::Unary(op), [x]) => op.infer(x)?,
             (Op::Indexed(op, n), [x]) => op.infer(*n, x)?,
             (Op::Binary(op), [x, y]) => op.infer(x, y)?,
+            (Op::Part(op), [x]) => op.infer(x)?,
+            (Op::Complex, [re, im]) => crate::ops::complex::infer(re, im)?,
             (Op::Compare(op), [x, y]) => op.infer(x, y)?,
             (Op::Test(op), [x]) => op.infer(x)?,
             (Op::Ternary(op), [x, y, z]) => op.infer(x, y, z)?,
-            (Op::Convert(dtype), [x]) => x.with_dtype(*dtype),
+            (Op::Convert(dtype), [x]) => {
+                if x.dtype.is_complex() && !dtype.is_complex() && !dtype.is_bool() {
+                    type_error!(
+                        "expected a complex dtype to convert {} to, found {dtype}; take real(x), imag(x) or abs(x)",
+                        x.dtype
+                    );
+                }
+                x.with_dtype(*dtype)
+            }
             (Op::Array(op), tensors) => op.infer(tensors)?,
             (Op::Region(region), tensors) => return region.infer(tensors),
             (Op::Call(callee), tensors) => {
@@ -238,7 +263,7 @@ impl Op {
     pub fn bound(&self) -> Bound {
         match self {
             Op::Indexed(op, n) => op.bound(*n),
-            Op::Full(value, _) if value.to_f64().is_finite() => Bound::Finite,
+            Op::Full(value, _) if value.is_finite() => Bound::Finite,
             Op::Full(..) | Op::Constant(_) => Bound::Open,
             Op::Call(_) | Op::Region(_) => Bound::Open,
             Op::Input => Bound::Finite,
@@ -290,6 +315,12 @@ impl From<Unary> for Op {
 impl From<Binary> for Op {
     fn from(op: Binary) -> Op {
         Op::Binary(op)
+    }
+}
+
+impl From<Part> for Op {
+    fn from(op: Part) -> Op {
+        Op::Part(op)
     }
 }
 

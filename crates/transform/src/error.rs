@@ -23,7 +23,7 @@ pub enum TransformError {
         graph: String,
     },
     /// An input of a dtype that has no derivative was chosen.
-    #[error("input `{name}` of `{graph}` is {found}: expected f64 or f32 to differentiate")]
+    #[error("input `{name}` of `{graph}` is {found}: expected a float or a complex dtype to differentiate")]
     NotFloat {
         /// The name of the graph.
         graph: String,
@@ -43,11 +43,21 @@ pub enum TransformError {
         found: String,
     },
     /// An output of a dtype that has no derivative was asked to have one.
-    #[error("`{graph}` gives {found}: expected outputs of type f64 or f32 to differentiate")]
+    #[error("`{graph}` gives {found}: expected outputs of a float or a complex dtype to differentiate")]
     OutputNotFloat {
         /// The name of the graph.
         graph: String,
         /// The types of its outputs.
+        found: String,
+    },
+    /// A Jacobian or Hessian was asked for of complex variables.
+    #[error(
+        "`{graph}` has a variable of type {found}: Jacobians and Hessians are of real variables; take jvp or vjp, or the real and imaginary parts"
+    )]
+    NotReal {
+        /// The name of the graph.
+        graph: String,
+        /// The type of the first complex input or output.
         found: String,
     },
     /// A graph that should be transposed is not linear at this operation.

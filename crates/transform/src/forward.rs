@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use cotangent_array::Scalar;
+use cotangent_graph::ops::complex::{abs_jvp, complex_jvp};
 use cotangent_graph::ops::{Binary, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
 
@@ -12,15 +14,16 @@ use crate::regions;
 ///
 /// `wrt` chooses the inputs that vary. Inputs of the result: those of `graph`, then a tangent
 /// `t_NAME` of the same type for every chosen input. Outputs: those of `graph`, then the tangents
-/// of its float outputs.
+/// of its float and complex outputs. Of complex variables this is the differential over the real numbers:
+/// f'(z) t where f is holomorphic.
 ///
 /// # Errors
-/// A choice that does not fit the inputs, or that names an input that is not a float.
+/// A choice that does not fit the inputs, or that names an input that is neither a float nor complex.
 pub fn jvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
     let (mut b, forward) = Forward::start(graph, wrt, "jvp", false)?;
     let mut outputs = forward.values(graph);
     for (o, value) in graph.outputs().iter().zip(forward.values(graph)) {
-        if is_float(&b.tensor(value)) {
+        if is_inexact(&b.tensor(value)) {
             let tangent = forward.tangents[o.index()];
             outputs.push(tangent.unwrap_or_else(|| b.like(value, 0.0)));
         }
@@ -154,7 +157,7 @@ impl Forward {
         }
         let out = b.push(e.op.clone(), &args);
         self.to[v.index()] = out;
-        if tangents.iter().any(Option::is_some) && is_float(&b.tensor(out)) {
+        if tangents.iter().any(Option::is_some) && is_inexact(&b.tensor(out)) {
             self.tangents[v.index()] = tangent(b, &e.op, &args, out, &tangents);
         }
         Ok(())
@@ -170,6 +173,11 @@ fn tangent(
     tangents: &[Option<Var>],
 ) -> Option<Var> {
     match (op, args, tangents) {
+        (Op::Unary(Unary::Abs), [z], [Some(t)]) if b.dtype(*z).is_complex() => {
+            Some(abs_jvp(b, *z, out, *t))
+        }
+        (Op::Part(op), [z], [Some(t)]) => Some(op.jvp(b, *z, *t)),
+        (Op::Complex, [re, im], [tre, tim]) => complex_jvp(b, [*re, *im], [*tre, *tim]),
         (Op::Unary(op), [x], [Some(t)]) => {
             let partial = op.partial(b, *x, out);
             scale(b, *t, partial)
@@ -229,7 +237,7 @@ fn tangent(
 
 /// The tangent times the partial, nothing for the partials 0, 1 and -1.
 pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> {
-    match b.graph().splat(partial).map(|s| s.to_f64()) {
+    match b.graph().splat(partial).and_then(Scalar::as_real) {
         Some(0.0) => return None,
         Some(1.0) => return Some(tangent),
         Some(-1.0) => return Some(b.unary(Unary::Neg, tangent)),
@@ -244,9 +252,9 @@ pub(crate) fn scale(b: &mut Builder, tangent: Var, partial: Var) -> Option<Var> 
 /// from opposite sides. What is a `zmul` already stays one. No product at all where the tangent is
 /// 1 everywhere, as the seed of a gradient is.
 pub(crate) fn product(b: &mut Builder, op: Binary, c: Var, factor: Var) -> Var {
-    let number = |v| b.graph().splat(v).map(|s| s.to_f64());
-    let is_plain = |v| number(v).is_some_and(|x| x != 0.0 && x.is_finite());
-    match number(c) {
+    let splat = |v| b.graph().splat(v);
+    let is_plain = |v| splat(v).is_some_and(|s| s.as_real() != Some(0.0) && s.is_finite());
+    match splat(c).and_then(Scalar::as_real) {
         Some(1.0) => factor,
         Some(-1.0) => b.unary(Unary::Neg, factor),
         // Beside a number that is neither 0 nor infinite the product needs no care.
@@ -264,11 +272,18 @@ pub(crate) fn sum(b: &mut Builder, x: Option<Var>, y: Option<Var>) -> Option<Var
     }
 }
 
+/// Whether variables of this type may vary: floats and complex numbers.
+pub(crate) fn is_inexact(ty: &TensorType) -> bool {
+    ty.dtype.is_inexact()
+}
+
+/// Whether this is a real type that may vary.
 pub(crate) fn is_float(ty: &TensorType) -> bool {
     ty.dtype.is_float()
 }
 
-/// Fails unless the choice names each input once and only floats, and at least one.
+/// Fails unless the choice names each input once and only floats and complex numbers, and at least
+/// one.
 pub(crate) fn check_choice(graph: &Graph, wrt: &[bool]) -> Result<(), TransformError> {
     if wrt.len() != graph.inputs().len() {
         return Err(TransformError::InputCount {
@@ -288,7 +303,7 @@ pub(crate) fn check_choice(graph: &Graph, wrt: &[bool]) -> Result<(), TransformE
         .zip(wrt)
         .filter(|(_, chosen)| **chosen)
     {
-        if !graph.ty(*v).tensor().is_some_and(is_float) {
+        if !graph.ty(*v).tensor().is_some_and(is_inexact) {
             return Err(TransformError::NotFloat {
                 graph: graph.name().to_owned(),
                 name: name.to_string(),

@@ -25,10 +25,18 @@ pub enum Mode {
 /// array of the output's shape followed by the input's shape.
 ///
 /// # Errors
-/// Outputs or chosen inputs that are not floats, or a choice that does not fit.
+/// Outputs or chosen inputs that are not real floats, or a choice that does not fit.
 pub fn jacobian(graph: &Graph, wrt: &[bool], mode: Mode) -> Result<Graph, TransformError> {
     check_choice(graph, wrt)?;
-    if graph.outputs().is_empty() || !graph.output_types().iter().all(is_float) {
+    let (inputs, outputs) = (graph.input_types(), graph.output_types());
+    let chosen = inputs.iter().zip(wrt).filter(|(_, w)| **w).map(|(t, _)| t);
+    if let Some(complex) = chosen.chain(&outputs).find(|t| t.dtype.is_complex()) {
+        return Err(TransformError::NotReal {
+            graph: graph.name().to_owned(),
+            found: complex.to_string(),
+        });
+    }
+    if outputs.is_empty() || !outputs.iter().all(is_float) {
         let found: Vec<String> = graph.output_types().iter().map(|t| t.to_string()).collect();
         return Err(TransformError::OutputNotFloat {
             graph: graph.name().to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Part, Ternary, Unary};
 use cotangent_graph::{Builder, Graph, Op, Var};
 
 use crate::TransformError;
@@ -28,7 +28,7 @@ pub struct Linearized {
 /// residuals; sums, products, selections and broadcasts of what is kept are computed again.
 ///
 /// # Errors
-/// A choice that does not fit the inputs, or that names an input that is not a float.
+/// A choice that does not fit the inputs, or that names an input that is neither a float nor complex.
 pub fn linearize(graph: &Graph, wrt: &[bool]) -> Result<Linearized, TransformError> {
     let finite = vec![true; wrt.len()];
     linearize_call(graph, wrt, &finite, &finite)
@@ -154,7 +154,8 @@ fn is_cheap(op: &Op) -> bool {
                 | Binary::Or
         ),
         Op::Ternary(Ternary::Select | Ternary::Clamp) => true,
-        Op::Compare(_) | Op::Test(_) | Op::Convert(_) => true,
+        Op::Compare(_) | Op::Test(_) | Op::Convert(_) | Op::Complex => true,
+        Op::Part(op) => *op != Part::Angle,
         Op::Array(op) => matches!(op, ArrayOp::Broadcast(_) | ArrayOp::Reshape(_)),
         _ => false,
     }

@@ -3,19 +3,23 @@
 use cotangent_graph::{Graph, Var};
 
 use crate::TransformError;
-use crate::forward::{Forward, is_float};
+use crate::forward::{Forward, is_float, is_inexact};
 use crate::linearize::dependents;
 use crate::transpose::pull_back;
 
 /// The vector-Jacobian product: the cotangents of the chosen inputs from those of the outputs.
 ///
-/// Inputs of the result: those of `graph`, then a cotangent `ct_outK` for its K-th output, floats
-/// only. Outputs: a cotangent for each chosen input, in order. Nothing is computed for the others.
+/// Inputs of the result: those of `graph`, then a cotangent `ct_outK` for its K-th output, floats and
+/// complex numbers only. Outputs: a cotangent for each chosen input, in order. Nothing is computed for the
+/// others.
+///
+/// Cotangents u and tangents t of complex variables pair as the real number Re(sum(u * t)), without
+/// conjugation; under this pairing vjp is the transpose of jvp. See [`cotangent_graph::ops::complex`].
 ///
 /// # Errors
-/// A choice that does not fit the inputs, or that names an input that is not a float.
+/// A choice that does not fit the inputs, or that names an input that is neither a float nor complex.
 pub fn vjp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
-    if !graph.output_types().iter().any(is_float) {
+    if !graph.output_types().iter().any(is_inexact) {
         return Err(TransformError::OutputNotFloat {
             graph: graph.name().to_owned(),
             found: types(graph),
@@ -26,7 +30,9 @@ pub fn vjp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
 
 /// The gradient of a scalar cost with respect to the chosen inputs.
 ///
-/// Inputs of the result: those of `graph`. Outputs: a gradient for each chosen input, in order.
+/// Inputs of the result: those of `graph`. Outputs: a gradient for each chosen input, in order. The
+/// gradient of a real cost L with respect to a complex input x + iy is dL/dx - i dL/dy, as in JAX; its
+/// conjugate is the direction of steepest ascent, and what PyTorch calls the gradient.
 ///
 /// # Errors
 /// When `graph` gives anything but one float scalar, or the choice does not fit.
@@ -54,7 +60,7 @@ pub fn value_and_grad(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformErr
 /// Where the cotangents of the outputs come from.
 #[derive(Clone, Copy, PartialEq)]
 enum Seed {
-    /// An input for each float output.
+    /// An input for each float or complex output.
     Inputs,
     /// The number one for the first output, zero for the others.
     One,
@@ -76,7 +82,7 @@ fn reverse(
         .collect();
     let mut seeds = Vec::new();
     for (k, (o, value)) in graph.outputs().iter().zip(&values).enumerate() {
-        if !is_float(&b.tensor(*value)) {
+        if !is_inexact(&b.tensor(*value)) {
             continue;
         }
         let cotangent = match seed {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use cotangent_graph::ops::{Binary, Operand, Ternary, Unary};
+use cotangent_graph::ops::complex::complex_transpose;
+use cotangent_graph::ops::{Binary, Operand, Part, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
@@ -172,8 +173,21 @@ impl PullBack<'_> {
                 let right = y.is_linear().then(|| b.select(*c, zero, cotangent));
                 Some(vec![None, left, right])
             }
-            (Op::Convert(_), [Operand::Linear(x)]) if x.dtype.is_float() => {
+            (Op::Convert(_), [Operand::Linear(x)]) if x.dtype.is_inexact() => {
+                // A real number became the real part.
+                let cotangent = match x.dtype.is_complex() {
+                    true => cotangent,
+                    false => b.part(Part::Real, cotangent),
+                };
                 Some(vec![Some(b.convert(x.dtype, cotangent))])
+            }
+            (Op::Part(op), [_]) => op.transpose(b, cotangent).map(|c| vec![Some(c)]),
+            (Op::Complex, [re, im]) => {
+                let parts = complex_transpose(b, cotangent);
+                Some(vec![
+                    re.is_linear().then_some(parts[0]),
+                    im.is_linear().then_some(parts[1]),
+                ])
             }
             (Op::Array(op), operands) => op.transpose(b, operands, cotangent),
             (Op::Get(index), _) => {

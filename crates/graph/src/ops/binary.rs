@@ -1,7 +1,9 @@
 //! Pointwise operations of two operands of one dtype and shape: the table.
 
+use cotangent_array::Complex64;
+
 use super::{Bound, Compare, Kinds, Row, Unary, unary::check_kind};
-use crate::{Builder, TensorType, TypeError, Var, math, type_error};
+use crate::{Builder, TensorType, TypeError, Var, complex, math, type_error};
 
 /// A partial derivative as a graph expression of the operands and the result.
 type Partial = fn(&mut Builder, Var, Var, Var) -> Var;
@@ -13,6 +15,7 @@ macro_rules! binary_ops {
             kinds: $kinds:ident, bound: $bound:ident, cost: $cost:literal,
             $(float: $float:expr,)?
             $(int: $int:expr,)?
+            $(complex: $complex:expr,)?
             d: $text:literal = $dx:expr, $dy:expr;
             on: $lo:literal .. $hi:literal, $lo2:literal .. $hi2:literal,
             $(at: $at:literal,)?
@@ -71,6 +74,19 @@ macro_rules! binary_ops {
                 }
             }
 
+            /// The meaning on complex numbers, for rows that take them; a c64 is computed in c128 and
+            /// rounded.
+            pub fn complex(self) -> Option<fn(Complex64, Complex64) -> Complex64> {
+                match self {
+                    $(Binary::$V => {
+                        #[allow(unused_mut, unused_assignments)]
+                        let mut f: Option<fn(Complex64, Complex64) -> Complex64> = None;
+                        $(f = Some($complex);)?
+                        f
+                    })+
+                }
+            }
+
             /// The partial derivative to operand 0 or 1 as a graph expression.
             pub fn partial(self, operand: usize, b: &mut Builder, x: Var, y: Var, out: Var) -> Var {
                 match self {
@@ -87,38 +103,43 @@ macro_rules! binary_ops {
 binary_ops! {
     /// Sum; integers wrap.
     Add = "add" {
-        kinds: Number, bound: Operands, cost: 1,
+        kinds: Numeric, bound: Operands, cost: 1,
         float: |x, y| x + y, int: i64::wrapping_add,
+        complex: |x, y| x + y,
         d: "1, 1" = |b, x, _, _| b.like(x, 1.0), |b, x, _, _| b.like(x, 1.0);
         on: -3.0..3.0, -3.0..3.0,
     }
     /// Difference; integers wrap.
     Sub = "sub" {
-        kinds: Number, bound: Operands, cost: 1,
+        kinds: Numeric, bound: Operands, cost: 1,
         float: |x, y| x - y, int: i64::wrapping_sub,
+        complex: |x, y| x - y,
         d: "1, -1" = |b, x, _, _| b.like(x, 1.0), |b, x, _, _| b.like(x, -1.0);
         on: -3.0..3.0, -3.0..3.0,
     }
     /// Product; integers wrap.
     Mul = "mul" {
-        kinds: Number, bound: Operands, cost: 1,
+        kinds: Numeric, bound: Operands, cost: 1,
         float: |x, y| x * y, int: i64::wrapping_mul,
+        complex: complex::mul,
         d: "y, x" = |_, _, y, _| y, |_, x, _, _| x;
         on: -3.0..3.0, -3.0..3.0,
         at: "a zero tangent or cotangent stays 0 beside an infinite factor.",
     }
     /// The strong zero: the product, and 0 where one operand is 0 and the other infinite or NaN.
     Zmul = "zmul" {
-        kinds: Number, bound: Open, cost: 2,
+        kinds: Numeric, bound: Open, cost: 2,
         float: math::strong_product, int: i64::wrapping_mul,
+        complex: complex::strong_product,
         d: "zmul(tx, y) + zmul(x, ty)" = |_, _, y, _| y, |_, x, _, _| x;
         on: -3.0..3.0, -3.0..3.0,
         at: "a zero tangent or cotangent stays 0, and so does a zero operand beside an infinite one.",
     }
     /// Quotient. Integers divide toward minus infinity; x / 0 is 0 and MIN / -1 wraps to MIN.
     Div = "div" {
-        kinds: Number, bound: Open, cost: 4,
+        kinds: Numeric, bound: Open, cost: 4,
         float: |x, y| x / y, int: math::floor_div,
+        complex: complex::div,
         d: "1 / y, -out / y" =
             |b, x, y, _| { let one = b.like(x, 1.0); b.div(one, y) },
             |b, _, y, z| { let q = b.div(z, y); b.unary(Unary::Neg, q) };
@@ -141,8 +162,9 @@ binary_ops! {
     }
     /// x to the power y; NaN for x < 0 unless y is whole. Integers wrap; a negative y gives 0 there, except for bases 1 and -1.
     Pow = "pow" {
-        kinds: Number, bound: Open, cost: 50,
+        kinds: Numeric, bound: Open, cost: 50,
         float: f64::powf, int: math::int_pow,
+        complex: complex::pow,
         d: "y * pow(x, y - 1), out * log(x)" =
             |b, x, y, _| {
                 let one = b.like(x, 1.0);

@@ -1,13 +1,14 @@
 //! Pointwise operations that give a bool: comparisons of two operands and tests of one.
 
-use cotangent_array::DType;
+use cotangent_array::{Complex64, DType};
 
 use super::{Bound, Kinds, Row, binary::same_type, unary::check_kind};
-use crate::{TensorType, TypeError};
+use crate::{TensorType, TypeError, type_error};
 
 macro_rules! compare_ops {
     ($(#[doc = $doc:literal] $V:ident = $name:literal { $op:tt })+) => {
         /// A comparison of two operands of one dtype and shape; false beside NaN, but for `ne`.
+        /// Complex numbers have no order: they are equal or not.
         #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
         pub enum Compare { $(#[doc = $doc] $V),+ }
 
@@ -39,6 +40,15 @@ macro_rules! compare_ops {
             #[inline(always)]
             pub fn float(self, x: f64, y: f64) -> bool {
                 match self { $(Compare::$V => x $op y),+ }
+            }
+
+            /// The meaning on complex numbers, which are only equal or not; false for an order.
+            pub fn complex(self, x: Complex64, y: Complex64) -> bool {
+                match self {
+                    Compare::Eq => x == y,
+                    Compare::Ne => x != y,
+                    _ => false,
+                }
             }
 
             /// The meaning on integers, and on bools as 0 and 1.
@@ -74,6 +84,12 @@ impl Compare {
     /// The type of the result: a bool of the operands' shape.
     pub fn infer(self, x: &TensorType, y: &TensorType) -> Result<TensorType, TypeError> {
         same_type(x, y)?;
+        if x.dtype.is_complex() && !matches!(self, Compare::Eq | Compare::Ne) {
+            type_error!(
+                "expected a dtype with an order, found {}; compare real(x), imag(x) or abs(x)",
+                x.dtype
+            );
+        }
         Ok(x.with_dtype(DType::Bool))
     }
 }
@@ -97,7 +113,7 @@ macro_rules! test_ops {
                             doc: $doc.trim_ascii(),
                             derivative: "none: the result is a bool",
                             convention: "",
-                            kinds: Kinds::Number,
+                            kinds: Kinds::Numeric,
                             bound: Bound::Finite,
                             samples: &[(-3.0, 3.0)],
                             kinks: &[],
@@ -112,6 +128,17 @@ macro_rules! test_ops {
             #[inline(always)]
             pub fn float(self, x: f64) -> bool {
                 match self { $(Test::$V => { let f: fn(f64) -> bool = $f; f(x) })+ }
+            }
+
+            /// The meaning on complex numbers: finite when both parts are, infinite when one part is
+            /// (beside NaN too), NaN when one part is.
+            #[inline(always)]
+            pub fn complex(self, z: Complex64) -> bool {
+                match self {
+                    Test::IsFinite => z.re.is_finite() && z.im.is_finite(),
+                    Test::IsNan => z.re.is_nan() || z.im.is_nan(),
+                    Test::IsInf => z.re.is_infinite() || z.im.is_infinite(),
+                }
             }
 
             /// The answer for every integer.

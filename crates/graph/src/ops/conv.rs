@@ -1,11 +1,11 @@
 //! Convolution over any number of spatial axes.
 
-use cotangent_array::{Array, Shape};
+use cotangent_array::{Array, Complex64, Shape};
 
 use super::axes::*;
 use super::values::*;
 use super::{Kinds, Operand, Reverse, Rule};
-use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, op_struct, type_error};
+use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, complex, op_struct, type_error};
 
 op_struct! {
     /// Convolution as neural networks have it (cross-correlation) of an input [N, C, spatial...]
@@ -48,7 +48,7 @@ impl Rule for Conv {
                 kernel.dtype
             );
         }
-        check_dtype(x, Kinds::Number)?;
+        check_dtype(x, Kinds::Numeric)?;
         if x.rank() < 2 || kernel.rank() != x.rank() {
             type_error!(
                 "expected an input [N, C, spatial...] and a kernel [O, C / groups, spatial...] of one rank, found {x} and {kernel}"
@@ -97,6 +97,13 @@ impl Rule for Conv {
                 let add =
                     |sum: f64, i: Option<usize>, j: usize| sum + i.map_or(0.0, |i| v[i]) * w[j];
                 Values::Float(self.sums(x, kernel, out, 0.0, add)?)
+            }
+            (Values::Complex(v), Values::Complex(w)) => {
+                let zero = Complex64::new(0.0, 0.0);
+                let add = |sum, i: Option<usize>, j: usize| {
+                    sum + complex::mul(i.map_or(zero, |i| v[i]), w[j])
+                };
+                Values::Complex(self.sums(x, kernel, out, zero, add)?)
             }
             (Values::Int(v), Values::Int(w)) => {
                 let add = |sum: i64, i: Option<usize>, j: usize| {

@@ -6,6 +6,7 @@ use super::axes::*;
 use super::rule::tangent_times;
 use super::values::*;
 use super::{Kinds, Operand, Pad, Rule, binary::same_type};
+use crate::complex;
 use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, op_struct, type_error};
 
 op_struct! {
@@ -37,6 +38,11 @@ impl Rule for CumSum {
             Values::Float(v) => walk(out, self.axis, self.reverse, |before, here| {
                 if let Some(before) = before {
                     v[here] += v[before];
+                }
+            }),
+            Values::Complex(v) => walk(out, self.axis, self.reverse, |before, here| {
+                if let Some(before) = before {
+                    v[here] = v[here] + v[before];
                 }
             }),
             Values::Int(v) => walk(out, self.axis, self.reverse, |before, here| {
@@ -118,6 +124,11 @@ impl Rule for CumProd {
             Values::Float(v) => walk(out, self.axis, self.reverse, |before, here| {
                 if let Some(before) = before {
                     v[here] *= v[before];
+                }
+            }),
+            Values::Complex(v) => walk(out, self.axis, self.reverse, |before, here| {
+                if let Some(before) = before {
+                    v[here] = complex::mul(v[here], v[before]);
                 }
             }),
             Values::Int(v) => walk(out, self.axis, self.reverse, |before, here| {
@@ -205,6 +216,13 @@ impl Rule for Recurrence {
                 walk(out, self.axis, self.reverse, |before, here| {
                     if let Some(before) = before {
                         h[here] += a[here] * h[before];
+                    }
+                });
+            }
+            (Values::Complex(a), Values::Complex(h)) => {
+                walk(out, self.axis, self.reverse, |before, here| {
+                    if let Some(before) = before {
+                        h[here] = h[here] + complex::mul(a[here], h[before]);
                     }
                 });
             }
@@ -313,7 +331,7 @@ fn running(args: &[&TensorType], axis: usize) -> Result<TensorType, TypeError> {
     let [x] = args else {
         type_error!("expected 1 operand, found {}", args.len())
     };
-    check_dtype(x, Kinds::Number)?;
+    check_dtype(x, Kinds::Numeric)?;
     check_axis(x, axis)?;
     Ok((*x).clone())
 }

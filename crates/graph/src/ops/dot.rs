@@ -1,18 +1,18 @@
 //! Products of arrays summed over pairs of axes: every product of vectors and matrices.
 
-use cotangent_array::{Array, Indices, Shape};
+use cotangent_array::{Array, Complex64, Indices, Shape};
 
 use super::axes::*;
 use super::values::*;
 use super::{Kinds, Operand, Rule};
-use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, op_struct, type_error};
+use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, complex, op_struct, type_error};
 
 op_struct! {
     /// The products of two arrays, summed over pairs of axes (a tensor contraction).
     /// The result has the batch axes, then the axes of the first operand that are left (its free
     /// axes), then those of the second. Matrix times matrix is `contract=([1], [0])`, the outer
     /// product `contract=([], [])`. Floats are added in f64 in row-major order of the contracted
-    /// axes and rounded once; integers wrap.
+    /// axes and rounded once; integers wrap; complex operands are not conjugated.
     Dot = "dot" {
         /// Axes of the first and of the second operand that are summed over, in pairs of one size.
         contract: (Vec<usize>, Vec<usize>),
@@ -40,7 +40,7 @@ impl Rule for Dot {
                 y.dtype
             );
         }
-        check_dtype(x, Kinds::Number)?;
+        check_dtype(x, Kinds::Numeric)?;
         check_pairs("contract", x, y, &self.contract)?;
         check_pairs("batch", x, y, &self.batch)?;
         check_once("first", &self.contract.0, &self.batch.0)?;
@@ -59,6 +59,11 @@ impl Rule for Dot {
         let products = match (Values::of(x), Values::of(y)) {
             (Values::Float(v), Values::Float(w)) => {
                 Values::Float(self.products(x, y, out, 0.0, |sum, i, j| sum + v[i] * w[j])?)
+            }
+            (Values::Complex(v), Values::Complex(w)) => {
+                let zero = Complex64::new(0.0, 0.0);
+                let add = |sum, i: usize, j: usize| sum + complex::mul(v[i], w[j]);
+                Values::Complex(self.products(x, y, out, zero, add)?)
             }
             (Values::Int(v), Values::Int(w)) => {
                 let add = |sum: i64, i: usize, j: usize| sum.wrapping_add(v[i].wrapping_mul(w[j]));

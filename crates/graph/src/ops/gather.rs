@@ -1,7 +1,7 @@
 //! `gather` and `scatter_add`: elements at positions that are computed, each the other's
 //! transpose.
 
-use cotangent_array::{Array, Scalar, Shape};
+use cotangent_array::{Array, Complex64, Scalar, Shape};
 
 use super::axes::{filled, missing, repeated};
 use super::moves::{leading, repeat_all};
@@ -166,6 +166,15 @@ impl Rule for ScatterAdd {
                     }
                 }
                 Values::Float(sums)
+            }
+            Values::Complex(updates) => {
+                let mut sums = filled(out, Complex64::new(0.0, 0.0))?;
+                for (place, update) in places.zip(updates) {
+                    if let Some(sum) = sums.get_mut(place) {
+                        *sum += update;
+                    }
+                }
+                Values::Complex(sums)
             }
             Values::Int(updates) => {
                 let mut sums = filled(out, 0_i64)?;

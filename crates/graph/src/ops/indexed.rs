@@ -1,7 +1,9 @@
 //! Pointwise operations of one operand and a whole-number attribute `n`.
 
+use cotangent_array::Complex64;
+
 use super::{Bound, Kinds, Row, unary::check_kind};
-use crate::{Builder, TensorType, TypeError, Var, math, type_error};
+use crate::{Builder, TensorType, TypeError, Var, complex, math, type_error};
 
 /// A pointwise operation of one operand and a whole-number attribute `n`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,7 +19,7 @@ const POWI: Row = Row {
     doc: "The operand to the whole power `n`, by repeated squaring; integers wrap and take n >= 0.",
     derivative: "n * powi(x, n=n - 1)",
     convention: "0 for n = 0, at 0 too; for n < 0 a zero tangent or cotangent stays 0 at 0.",
-    kinds: Kinds::Number,
+    kinds: Kinds::Numeric,
     bound: Bound::Operands,
     samples: &[(0.3, 2.0)],
     kinks: &[0.0],
@@ -67,6 +69,14 @@ impl Indexed {
         match self {
             Indexed::Powi => math::powi(x, n),
             Indexed::Polygamma => math::polygamma(n, x),
+        }
+    }
+
+    /// The meaning on complex numbers; NaN for rows that do not take them.
+    pub fn complex(self, n: i64, z: Complex64) -> Complex64 {
+        match self {
+            Indexed::Powi => complex::powi(z, n),
+            Indexed::Polygamma => Complex64::new(f64::NAN, f64::NAN),
         }
     }
 

@@ -3,7 +3,7 @@
 use cotangent_array::{Array, DType, Indices, Shape};
 
 use super::axes::{filled, repeated};
-use super::{Operand, Rule, Values};
+use super::{Kinds, Operand, Rule, Values};
 use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, type_error};
 
 crate::op_struct! {
@@ -31,8 +31,8 @@ impl Rule for Iota {
         if !args.is_empty() {
             type_error!("expected 0 operands, found {}", args.len());
         }
-        if self.dtype.is_bool() {
-            type_error!("expected a float or an integer dtype, found bool");
+        if !Kinds::Number.contains(self.dtype) {
+            type_error!("expected a float or an integer dtype, found {}", self.dtype);
         }
         if self.axis >= self.shape.rank() {
             type_error!(

@@ -2,7 +2,7 @@
 
 mod extreme;
 
-use cotangent_array::{Array, Indices, Shape};
+use cotangent_array::{Array, Complex64, Indices, Shape};
 
 pub use self::extreme::{ArgMax, ArgMin, Max, Min};
 
@@ -10,7 +10,7 @@ use super::axes::*;
 use super::rule::tangent_times;
 use super::values::*;
 use super::{Compare, CumProd, Kinds, Operand, Recurrence, Rule, cumulative::shift};
-use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, math, op_struct};
+use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, complex, math, op_struct};
 
 op_struct! {
     /// The sum of the elements along the axes, which vanish; 0 over no elements.
@@ -30,13 +30,17 @@ impl Rule for Sum {
     }
 
     fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
-        reduced(args, &self.axes, Kinds::Number)
+        reduced(args, &self.axes, Kinds::Numeric)
     }
 
     fn eval(&self, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {
         let [x] = args else { return Err(missing(out)) };
         let sums = match Values::of(x) {
             Values::Float(v) => Values::Float(fold(&v, x, &self.axes, out, 0.0, |s, x| s + x)?),
+            Values::Complex(v) => {
+                let zero = Complex64::new(0.0, 0.0);
+                Values::Complex(fold(&v, x, &self.axes, out, zero, |s, x| s + x)?)
+            }
             Values::Int(v) => Values::Int(fold(&v, x, &self.axes, out, 0, i64::wrapping_add)?),
         };
         Ok(sums.into_array(out)?)
@@ -97,13 +101,17 @@ impl Rule for Prod {
     }
 
     fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
-        reduced(args, &self.axes, Kinds::Number)
+        reduced(args, &self.axes, Kinds::Numeric)
     }
 
     fn eval(&self, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {
         let [x] = args else { return Err(missing(out)) };
         let products = match Values::of(x) {
             Values::Float(v) => Values::Float(fold(&v, x, &self.axes, out, 1.0, |p, x| p * x)?),
+            Values::Complex(v) => {
+                let one = Complex64::new(1.0, 0.0);
+                Values::Complex(fold(&v, x, &self.axes, out, one, complex::mul)?)
+            }
             Values::Int(v) => Values::Int(fold(&v, x, &self.axes, out, 1, i64::wrapping_mul)?),
         };
         Ok(products.into_array(out)?)

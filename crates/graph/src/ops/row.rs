@@ -7,8 +7,14 @@ use cotangent_array::DType;
 pub enum Kinds {
     /// f64 and f32.
     Float,
-    /// Floats and integers.
+    /// Floats and complex numbers.
+    Inexact,
+    /// Floats and integers: the dtypes with an order.
     Number,
+    /// Floats, complex numbers and integers.
+    Numeric,
+    /// Complex numbers.
+    Complex,
     /// Integers and bool.
     Bits,
     /// Every dtype.
@@ -20,7 +26,10 @@ impl Kinds {
     pub fn contains(self, dtype: DType) -> bool {
         match self {
             Kinds::Float => dtype.is_float(),
+            Kinds::Inexact => dtype.is_inexact(),
             Kinds::Number => dtype.is_float() || dtype.is_int(),
+            Kinds::Numeric => dtype.is_inexact() || dtype.is_int(),
+            Kinds::Complex => dtype.is_complex(),
             Kinds::Bits => dtype.is_int() || dtype.is_bool(),
             Kinds::Any => true,
         }
@@ -30,7 +39,10 @@ impl Kinds {
     pub fn words(self) -> &'static str {
         match self {
             Kinds::Float => "f64 or f32",
+            Kinds::Inexact => "a float or a complex dtype",
             Kinds::Number => "a float or an integer dtype",
+            Kinds::Numeric => "a float, a complex or an integer dtype",
+            Kinds::Complex => "c128 or c64",
             Kinds::Bits => "an integer dtype or bool",
             Kinds::Any => "any dtype",
         }

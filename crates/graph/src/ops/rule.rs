@@ -155,6 +155,7 @@ closed_set! {
     Sum, Prod, Max, Min, Norm, ArgMax, ArgMin, Any, All,
     CumSum, CumProd, Recurrence,
     Dot, Conv, WindowSum, WindowMax, WindowArgMax,
+    Fft, Rfft, Irfft,
 }
 
 /// A tangent times a known factor: a plain product where both are known to be finite, the strong

@@ -1,9 +1,9 @@
 //! Pointwise operations of one operand: the table.
 
-use cotangent_array::DType;
+use cotangent_array::{Complex64, DType};
 
 use super::{Bound, Kinds, Row};
-use crate::{Builder, TensorType, TypeError, Var, math, type_error};
+use crate::{Builder, TensorType, TypeError, Var, complex, math, type_error};
 
 /// The partial derivative as a graph expression of the operand and the result.
 type Partial = fn(&mut Builder, Var, Var) -> Var;
@@ -15,6 +15,7 @@ macro_rules! unary_ops {
             kinds: $kinds:ident, bound: $bound:ident, cost: $cost:literal,
             float: $float:expr,
             $(int: $int:expr,)?
+            $(complex: $complex:expr,)?
             d: $text:literal = $d:expr,
             on: $lo:literal .. $hi:literal,
             $(kinks: [$($kink:expr),*],)?
@@ -67,7 +68,21 @@ macro_rules! unary_ops {
                 }
             }
 
-            /// The partial derivative as a graph expression of the operand and the result.
+            /// The meaning on complex numbers, for rows that take them; a c64 is computed in c128 and
+            /// rounded. `abs` has none here, because its result is real.
+            pub fn complex(self) -> Option<fn(Complex64) -> Complex64> {
+                match self {
+                    $(Unary::$V => {
+                        #[allow(unused_mut, unused_assignments)]
+                        let mut f: Option<fn(Complex64) -> Complex64> = None;
+                        $(f = Some($complex);)?
+                        f
+                    })+
+                }
+            }
+
+            /// The partial derivative as a graph expression of the operand and the result. On complex
+            /// numbers it is the complex derivative; `abs` has a rule of its own there.
             pub fn partial(self, b: &mut Builder, x: Var, out: Var) -> Var {
                 match self { $(Unary::$V => { let d: Partial = $d; d(b, x, out) })+ }
             }
@@ -81,8 +96,9 @@ const TWO_OVER_SQRT_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI;
 unary_ops! {
     /// The operand with the opposite sign; integers wrap.
     Neg = "neg" {
-        kinds: Number, bound: Operands, cost: 1,
+        kinds: Numeric, bound: Operands, cost: 1,
         float: |x| -x, int: i64::wrapping_neg,
+        complex: |z| -z,
         d: "-1" = |b, x, _| b.like(x, -1.0),
         on: -3.0..3.0,
     }
@@ -90,6 +106,7 @@ unary_ops! {
     StopGradient = "stop_gradient" {
         kinds: Any, bound: Operands, cost: 0,
         float: |x| x, int: |x| x,
+        complex: |z| z,
         d: "0" = |b, x, _| b.like(x, 0.0),
         on: -3.0..3.0,
         at: "0 everywhere, by definition.",
@@ -101,11 +118,11 @@ unary_ops! {
         d: "0" = |b, x, _| b.like(x, 0.0),
         on: 0.0..1.0,
     }
-    /// Absolute value; the smallest integer wraps to itself.
+    /// Absolute value; the smallest integer wraps to itself. Of a complex number the real distance from 0.
     Abs = "abs" {
-        kinds: Number, bound: Operands, cost: 1,
+        kinds: Numeric, bound: Operands, cost: 1,
         float: f64::abs, int: i64::wrapping_abs,
-        d: "sign(x)" = |b, x, _| b.unary(Unary::Sign, x),
+        d: "sign(x); on complex numbers real(t * conj(x) / out)" = |b, x, _| b.unary(Unary::Sign, x),
         on: -3.0..3.0, kinks: [0.0],
         at: "0 at 0.",
     }
@@ -151,16 +168,18 @@ unary_ops! {
     }
     /// Square root; NaN below 0.
     Sqrt = "sqrt" {
-        kinds: Float, bound: Operands, cost: 4,
+        kinds: Inexact, bound: Operands, cost: 4,
         float: f64::sqrt,
+        complex: complex::sqrt,
         d: "0.5 / out" = |b, x, y| { let h = b.like(x, 0.5); b.div(h, y) },
         on: 0.1..4.0, kinks: [0.0],
         at: "inf at 0; a zero tangent or cotangent stays 0 there.",
     }
     /// Reciprocal of the square root; inf at 0, NaN below 0.
     Rsqrt = "rsqrt" {
-        kinds: Float, bound: Open, cost: 5,
+        kinds: Inexact, bound: Open, cost: 5,
         float: |x| 1.0 / x.sqrt(),
+        complex: complex::rsqrt,
         d: "-0.5 * out / x" = |b, x, y| {
             let h = b.like(x, -0.5);
             let q = b.div(y, x);
@@ -183,53 +202,60 @@ unary_ops! {
     }
     /// e to the power of the operand.
     Exp = "exp" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: f64::exp,
+        complex: complex::exp,
         d: "out" = |_, _, y| y,
         on: -3.0..3.0,
     }
     /// 2 to the power of the operand.
     Exp2 = "exp2" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: f64::exp2,
+        complex: complex::exp2,
         d: "ln(2) * out" = |b, x, y| { let l = b.like(x, std::f64::consts::LN_2); b.mul(l, y) },
         on: -3.0..3.0,
     }
     /// exp(x) - 1 without losing digits near 0.
     Expm1 = "expm1" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: libm::expm1,
+        complex: complex::expm1,
         d: "exp(x)" = |b, x, _| b.unary(Unary::Exp, x),
         on: -3.0..3.0,
     }
     /// Natural logarithm; -inf at 0, NaN below.
     Log = "log" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: f64::ln,
+        complex: complex::log,
         d: "1 / x" = |b, x, _| { let one = b.like(x, 1.0); b.div(one, x) },
         on: 0.1..4.0, kinks: [0.0],
         at: "inf at 0; a zero tangent or cotangent stays 0 there.",
     }
     /// Logarithm to base 2.
     Log2 = "log2" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: f64::log2,
+        complex: complex::log2,
         d: "1 / (ln(2) * x)" = |b, x, _| { let l = b.like(x, std::f64::consts::LOG2_E); b.div(l, x) },
         on: 0.1..4.0, kinks: [0.0],
         at: "inf at 0; a zero tangent or cotangent stays 0 there.",
     }
     /// Logarithm to base 10.
     Log10 = "log10" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: f64::log10,
+        complex: complex::log10,
         d: "1 / (ln(10) * x)" = |b, x, _| { let l = b.like(x, std::f64::consts::LOG10_E); b.div(l, x) },
         on: 0.1..4.0, kinks: [0.0],
         at: "inf at 0; a zero tangent or cotangent stays 0 there.",
     }
     /// log(1 + x) without losing digits near 0.
     Log1p = "log1p" {
-        kinds: Float, bound: Open, cost: 20,
+        kinds: Inexact, bound: Open, cost: 20,
         float: libm::log1p,
+        complex: complex::log1p,
         d: "1 / (1 + x)" = |b, x, _| {
             let one = b.like(x, 1.0);
             let s = b.add(one, x);
@@ -240,22 +266,25 @@ unary_ops! {
     }
     /// Sine of an angle in radians.
     Sin = "sin" {
-        kinds: Float, bound: Finite, cost: 20,
+        kinds: Inexact, bound: Finite, cost: 20,
         float: f64::sin,
+        complex: complex::sin,
         d: "cos(x)" = |b, x, _| b.unary(Unary::Cos, x),
         on: -3.0..3.0,
     }
     /// Cosine of an angle in radians.
     Cos = "cos" {
-        kinds: Float, bound: Finite, cost: 20,
+        kinds: Inexact, bound: Finite, cost: 20,
         float: f64::cos,
+        complex: complex::cos,
         d: "-sin(x)" = |b, x, _| { let s = b.unary(Unary::Sin, x); b.unary(Unary::Neg, s) },
         on: -3.0..3.0,
     }
     /// Tangent of an angle in radians.
     Tan = "tan" {
-        kinds: Float, bound: Open, cost: 25,
+        kinds: Inexact, bound: Open, cost: 25,
         float: f64::tan,
+        complex: complex::tan,
         d: "1 + out * out" = |b, x, y| {
             let one = b.like(x, 1.0);
             let s = b.mul(y, y);
@@ -265,16 +294,18 @@ unary_ops! {
     }
     /// Inverse sine, in [-pi/2, pi/2]; NaN outside [-1, 1].
     Asin = "asin" {
-        kinds: Float, bound: Operands, cost: 25,
+        kinds: Inexact, bound: Operands, cost: 25,
         float: f64::asin,
+        complex: complex::asin,
         d: "1 / sqrt((1 - x) * (1 + x))" = |b, x, _| one_over_root_one_minus_square(b, x),
         on: -0.9..0.9, kinks: [-1.0, 1.0],
         at: "inf at -1 and 1; a zero tangent or cotangent stays 0 there.",
     }
     /// Inverse cosine, in [0, pi]; NaN outside [-1, 1].
     Acos = "acos" {
-        kinds: Float, bound: Operands, cost: 25,
+        kinds: Inexact, bound: Operands, cost: 25,
         float: f64::acos,
+        complex: complex::acos,
         d: "-1 / sqrt((1 - x) * (1 + x))" = |b, x, _| {
             let p = one_over_root_one_minus_square(b, x);
             b.unary(Unary::Neg, p)
@@ -284,8 +315,9 @@ unary_ops! {
     }
     /// Inverse tangent, in (-pi/2, pi/2).
     Atan = "atan" {
-        kinds: Float, bound: Finite, cost: 25,
+        kinds: Inexact, bound: Finite, cost: 25,
         float: f64::atan,
+        complex: complex::atan,
         d: "1 / (1 + x * x)" = |b, x, _| {
             let one = b.like(x, 1.0);
             let s = b.mul(x, x);
@@ -296,22 +328,25 @@ unary_ops! {
     }
     /// Hyperbolic sine.
     Sinh = "sinh" {
-        kinds: Float, bound: Open, cost: 25,
+        kinds: Inexact, bound: Open, cost: 25,
         float: libm::sinh,
+        complex: complex::sinh,
         d: "cosh(x)" = |b, x, _| b.unary(Unary::Cosh, x),
         on: -3.0..3.0,
     }
     /// Hyperbolic cosine.
     Cosh = "cosh" {
-        kinds: Float, bound: Open, cost: 25,
+        kinds: Inexact, bound: Open, cost: 25,
         float: libm::cosh,
+        complex: complex::cosh,
         d: "sinh(x)" = |b, x, _| b.unary(Unary::Sinh, x),
         on: -3.0..3.0,
     }
     /// Hyperbolic tangent.
     Tanh = "tanh" {
-        kinds: Float, bound: Finite, cost: 20,
+        kinds: Inexact, bound: Finite, cost: 20,
         float: libm::tanh,
+        complex: complex::tanh,
         d: "1 - out * out" = |b, x, y| {
             let one = b.like(x, 1.0);
             let s = b.mul(y, y);
@@ -321,8 +356,9 @@ unary_ops! {
     }
     /// Inverse hyperbolic sine.
     Asinh = "asinh" {
-        kinds: Float, bound: Operands, cost: 30,
+        kinds: Inexact, bound: Operands, cost: 30,
         float: libm::asinh,
+        complex: complex::asinh,
         d: "1 / sqrt(1 + x * x)" = |b, x, _| {
             let one = b.like(x, 1.0);
             let s = b.mul(x, x);
@@ -333,8 +369,9 @@ unary_ops! {
     }
     /// Inverse hyperbolic cosine; NaN below 1.
     Acosh = "acosh" {
-        kinds: Float, bound: Operands, cost: 30,
+        kinds: Inexact, bound: Operands, cost: 30,
         float: libm::acosh,
+        complex: complex::acosh,
         d: "1 / sqrt((x - 1) * (x + 1))" = |b, x, _| {
             let one = b.like(x, 1.0);
             let (l, r) = (b.sub(x, one), b.add(x, one));
@@ -346,8 +383,9 @@ unary_ops! {
     }
     /// Inverse hyperbolic tangent; infinite at -1 and 1, NaN outside.
     Atanh = "atanh" {
-        kinds: Float, bound: Open, cost: 30,
+        kinds: Inexact, bound: Open, cost: 30,
         float: libm::atanh,
+        complex: complex::atanh,
         d: "1 / ((1 - x) * (1 + x))" = |b, x, _| {
             let one = b.like(x, 1.0);
             let (l, r) = (b.sub(one, x), b.add(one, x));
@@ -359,8 +397,9 @@ unary_ops! {
     }
     /// The logistic function 1 / (1 + exp(-x)), without overflow.
     Sigmoid = "sigmoid" {
-        kinds: Float, bound: Finite, cost: 22,
+        kinds: Inexact, bound: Finite, cost: 22,
         float: math::sigmoid,
+        complex: complex::sigmoid,
         d: "out * (1 - out)" = |b, x, y| {
             let one = b.like(x, 1.0);
             let r = b.sub(one, y);
@@ -411,6 +450,9 @@ impl Unary {
         check_kind(self.row(), x)?;
         if x.dtype.is_bool() && self.int().is_none() {
             type_error!("expected {}, found bool", self.row().kinds.words());
+        }
+        if self == Unary::Abs {
+            return Ok(x.with_dtype(x.dtype.real()));
         }
         Ok(x.clone())
     }

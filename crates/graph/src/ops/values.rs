@@ -1,16 +1,20 @@
-//! Arrays as plain numbers, for the reference evaluator: floats as f64, everything else as i64.
+//! Arrays as plain numbers, for the reference evaluator: floats as f64, complex numbers as c128,
+//! everything else as i64.
 
-use cotangent_array::{Array, ArrayError, DType, Scalar, Shape};
+use cotangent_array::{Array, ArrayError, Complex64, DType, Scalar, Shape};
 
 use crate::TensorType;
 
-/// The elements of an array in row-major order: floats as f64, integers and bools as i64.
+/// The elements of an array in row-major order: floats as f64, complex numbers as c128,
+/// integers and bools as i64.
 ///
 /// Results are rounded or wrapped to their dtype once, when they become an array again.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Values {
     /// The elements of an f64 or f32 array.
     Float(Vec<f64>),
+    /// The elements of a c128 or c64 array.
+    Complex(Vec<Complex64>),
     /// The elements of an integer or bool array.
     Int(Vec<i64>),
 }
@@ -20,6 +24,8 @@ impl Values {
     pub fn of(array: &Array) -> Values {
         if array.dtype().is_float() {
             Values::Float(array.scalars().map(Scalar::to_f64).collect())
+        } else if array.dtype().is_complex() {
+            Values::Complex(array.scalars().map(Scalar::to_complex).collect())
         } else {
             Values::Int(array.scalars().map(Scalar::to_i64).collect())
         }
@@ -37,6 +43,11 @@ impl Values {
                 shape,
                 v.into_iter().map(|x| Scalar::from_f64(dtype, x)),
             ),
+            Values::Complex(v) => Array::from_scalars(
+                dtype,
+                shape,
+                v.into_iter().map(|z| Scalar::from_complex(dtype, z)),
+            ),
             Values::Int(v) => {
                 Array::from_scalars(dtype, shape, v.into_iter().map(|x| wrap(dtype, x)))
             }
@@ -44,7 +55,7 @@ impl Values {
     }
 }
 
-/// The low bits of an integer in a dtype; floats take its value.
+/// The low bits of an integer in a dtype; floats and complex numbers take its value.
 pub fn wrap(dtype: DType, x: i64) -> Scalar {
     match dtype {
         DType::Bool => Scalar::Bool(x & 1 == 1),

@@ -1,6 +1,6 @@
 //! Sums and maxima over windows that slide along the last axes: pooling.
 
-use cotangent_array::{Array, DType, Indices, Scalar, Shape};
+use cotangent_array::{Array, Complex64, DType, Indices, Scalar, Shape};
 
 use super::axes::*;
 use super::values::*;
@@ -33,7 +33,7 @@ impl Rule for WindowSum {
     }
 
     fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
-        self.windows().infer(args)
+        self.windows().infer(args, Kinds::Numeric)
     }
 
     fn eval(&self, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {
@@ -42,6 +42,10 @@ impl Rule for WindowSum {
         let sums = match Values::of(x) {
             Values::Float(v) => {
                 Values::Float(w.each(x, out, 0.0, |_, at| at.fold(0.0, |sum, i| sum + v[i]))?)
+            }
+            Values::Complex(v) => {
+                let zero = Complex64::new(0.0, 0.0);
+                Values::Complex(w.each(x, out, zero, |_, at| at.fold(zero, |sum, i| sum + v[i]))?)
             }
             Values::Int(v) => Values::Int(w.each(x, out, 0, |_, at| {
                 at.fold(0, |sum: i64, i| sum.wrapping_add(v[i]))
@@ -169,7 +173,7 @@ impl Rule for WindowMax {
     }
 
     fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
-        self.windows().infer(args)
+        self.windows().infer(args, Kinds::Number)
     }
 
     fn eval(&self, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {
@@ -183,6 +187,7 @@ impl Rule for WindowMax {
                 let lowest = Scalar::from_f64(out.dtype, f64::NEG_INFINITY).to_i64();
                 Values::Int(w.each(x, out, 0, |_, at| at.map(|i| v[i]).fold(lowest, i64::max))?)
             }
+            Values::Complex(_) => return Err(missing(out)),
         };
         Ok(largest.into_array(out)?)
     }
@@ -290,7 +295,7 @@ impl Rule for WindowArgMax {
     }
 
     fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
-        Ok(self.windows().infer(args)?.with_dtype(DType::I64))
+        Ok(self.windows().infer(args, Kinds::Number)?.with_dtype(DType::I64))
     }
 
     fn eval(&self, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {
@@ -305,6 +310,7 @@ impl Rule for WindowArgMax {
             Values::Int(v) => w.each(x, out, 0, |base, at| {
                 first_best(base, at, |i, best| v[i] > v[best])
             })?,
+            Values::Complex(_) => return Err(missing(out)),
         };
         if places.contains(&NOWHERE) {
             return Err(EvalError::IndexOutOfRange {
@@ -414,11 +420,11 @@ impl Windows<'_> {
             })
     }
 
-    fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
+    fn infer(&self, args: &[&TensorType], kinds: Kinds) -> Result<TensorType, TypeError> {
         let [x] = args else {
             type_error!("expected 1 operand, found {}", args.len())
         };
-        check_dtype(x, Kinds::Number)?;
+        check_dtype(x, kinds)?;
         let count = self.window.len();
         if count > x.rank() {
             type_error!(

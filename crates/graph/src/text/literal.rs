@@ -22,7 +22,9 @@ pub(super) fn literal_type(
     match op {
         Op::Unary(_) | Op::Indexed(..) | Op::Binary(_) => first().or_else(result),
         Op::Compare(_) => first(),
-        Op::Test(_) | Op::Convert(_) => None,
+        // Two literals are one complex literal, so one operand must be none.
+        Op::Complex => first(),
+        Op::Test(_) | Op::Convert(_) | Op::Part(_) => None,
         Op::Ternary(Ternary::Select) => {
             let arms = || others.iter().skip(1).flatten().next().cloned();
             if position > 0 {

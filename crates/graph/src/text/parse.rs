@@ -1,7 +1,7 @@
 //! Tokens to expressions. Precedence from loose to tight: `|`, `^`, `&`, comparisons, `+ -`,
 //! `* / % @`, unary `- !`, `**`, indexing.
 
-use cotangent_array::{DType, Scalar, Shape};
+use cotangent_array::{Complex64, DType, Scalar, Shape};
 
 use super::ast::{Annotation, Expr, ExprKind, Function, Let, Number, Subscript};
 use super::lex::{Kind, Lexer, Token};
@@ -360,6 +360,11 @@ impl<'a> Parser<'a> {
                 break;
             }
         }
+        if let ("complex", [re, im], true) = (&name[..], &args[..], attributes.is_empty())
+            && let Some(number) = complex_literal(re, im)
+        {
+            return Expr::new(at, ExprKind::Literal(number));
+        }
         Expr::new(
             at,
             ExprKind::Call {
@@ -430,7 +435,7 @@ impl<'a> Parser<'a> {
 
 /// Words that cannot name an input, a variable or a function.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(name, "fn" | "let" | "true" | "false" | "nan" | "inf") || name.parse::<DType>().is_ok()
+    matches!(name, "fn" | "let" | "true" | "false" | "nan" | "inf" | "complex") || name.parse::<DType>().is_ok()
 }
 
 fn literal(at: At, value: Scalar) -> Result<Expr, ParseError> {
@@ -443,6 +448,27 @@ fn literal(at: At, value: Scalar) -> Result<Expr, ParseError> {
     )
 }
 
+/// `complex(re, im)` of two literals is a literal; anything else is the operation.
+fn complex_literal(re: &Expr, im: &Expr) -> Option<Number> {
+    let (ExprKind::Literal(re), ExprKind::Literal(im)) = (&re.kind, &im.kind) else {
+        return None;
+    };
+    let part = |n: &Number| match n.value.dtype() {
+        dtype if dtype.is_float() || dtype.is_int() => Some(n.value.to_f64()),
+        _ => None,
+    };
+    let z = Complex64::new(part(re)?, part(im)?);
+    let narrow = |n: &Number| n.typed && n.value.dtype() == DType::F32;
+    let dtype = match narrow(re) || narrow(im) {
+        true => DType::C64,
+        false => DType::C128,
+    };
+    Some(Number {
+        value: Scalar::from_complex(dtype, z),
+        typed: re.typed || im.typed,
+    })
+}
+
 fn negated(e: &Expr) -> Option<Number> {
     let ExprKind::Literal(number) = &e.kind else {
         return None;
@@ -450,6 +476,8 @@ fn negated(e: &Expr) -> Option<Number> {
     let value = match number.value {
         Scalar::F64(x) => Scalar::F64(-x),
         Scalar::F32(x) => Scalar::F32(-x),
+        Scalar::C64(z) => Scalar::C64(-z),
+        Scalar::C128(z) => Scalar::C128(-z),
         Scalar::I64(x) => Scalar::I64(x.wrapping_neg()),
         Scalar::I32(x) => Scalar::I32(x.wrapping_neg()),
         _ => return None,
@@ -495,12 +523,14 @@ pub(super) fn fits(value: Scalar, dtype: DType) -> Option<Scalar> {
     match (value, dtype) {
         (Scalar::Bool(_), DType::Bool) => Some(value),
         (Scalar::Bool(_), _) | (_, DType::Bool) => None,
+        (value, dtype) if dtype.is_float() && value.dtype().is_complex() => None,
         (value, dtype) if dtype.is_float() => Some(match value {
             Scalar::F64(x) => Scalar::from_f64(dtype, x),
             Scalar::F32(x) => Scalar::from_f64(dtype, f64::from(x)),
             whole => Scalar::from_f64(dtype, whole.to_i64() as f64),
         }),
-        (value, _) if value.dtype().is_float() => None,
+        (value, dtype) if dtype.is_complex() => Some(value.convert(dtype)),
+        (value, _) if value.dtype().is_inexact() => None,
         (whole, dtype) => {
             let wrapped = crate::ops::wrap(dtype, whole.to_i64());
             (wrapped.to_i64() == whole.to_i64()).then_some(wrapped)

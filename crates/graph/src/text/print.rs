@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use cotangent_array::Array;
+use cotangent_array::{Array, Scalar};
 
 use super::literal::literal_type;
 use super::parse::is_reserved;
@@ -246,12 +246,12 @@ impl<'a> Printer<'a> {
         if let (Some(value), Some(ty)) = (e.op.splat(), e.ty.tensor())
             && here == Some(ty)
         {
-            return value.to_string();
+            return number(value);
         }
         if self.names[v.index()].is_empty() {
             let text = match &e.op {
-                Op::Full(value, shape) if shape.is_scalar() => format!("full({value})"),
-                Op::Full(value, shape) => format!("full({value}, shape={shape})"),
+                Op::Full(value, shape) if shape.is_scalar() => format!("full({})", number(*value)),
+                Op::Full(value, shape) => format!("full({}, shape={shape})", number(*value)),
                 Op::Constant(array) => format!("constant({})", nested(array)),
                 _ => String::new(),
             };
@@ -271,6 +271,15 @@ impl<'a> Printer<'a> {
                 return name;
             }
         }
+    }
+}
+
+/// A number as the parser takes it: a complex one as its two parts.
+fn number(value: Scalar) -> String {
+    match value {
+        Scalar::C64(z) => format!("complex({}, {})", Scalar::F32(z.re), Scalar::F32(z.im)),
+        Scalar::C128(z) => format!("complex({}, {})", Scalar::F64(z.re), Scalar::F64(z.im)),
+        real => real.to_string(),
     }
 }
 
@@ -295,7 +304,7 @@ fn nested(array: &Array) -> String {
             out.push_str(", ");
         }
         out.push_str(&"[".repeat(opening));
-        out.push_str(&element.to_string());
+        out.push_str(&number(element));
     }
     out.push_str(&"]".repeat(dims.len()));
     out

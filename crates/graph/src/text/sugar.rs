@@ -2,7 +2,7 @@
 
 use super::lower::Lowerer;
 use super::{At, ParseError};
-use crate::ops::{ArrayOp, Binary, Compare, Dot, Indexed, Region, Sum, Ternary, Test, Unary};
+use crate::ops::{ArrayOp, Binary, Compare, Dot, Indexed, Part, Region, Sum, Ternary, Test, Unary};
 use crate::{Op, Var};
 
 /// Names that are no operation but are written like one.
@@ -38,6 +38,12 @@ pub(super) fn pointwise(name: &str) -> Option<Op> {
             .find(|op| op.name() == name)
             .map(|op| Op::Binary(*op))
     };
+    let complex = || match name {
+        "complex" => Some(Op::Complex),
+        _ => (Part::ALL.iter())
+            .find(|op| op.name() == name)
+            .map(|op| Op::Part(*op)),
+    };
     let compare = || {
         Compare::ALL
             .iter()
@@ -58,6 +64,7 @@ pub(super) fn pointwise(name: &str) -> Option<Op> {
     };
     unary
         .or_else(binary)
+        .or_else(complex)
         .or_else(compare)
         .or_else(test)
         .or_else(ternary)
@@ -143,6 +150,8 @@ fn names() -> impl Iterator<Item = &'static str> {
         .map(|op| op.name())
         .chain(Indexed::ALL.iter().map(|op| op.name()))
         .chain(Binary::ALL.iter().map(|op| op.name()))
+        .chain(Part::ALL.iter().map(|op| op.name()))
+        .chain(["complex"])
         .chain(Compare::ALL.iter().map(|op| op.name()))
         .chain(Test::ALL.iter().map(|op| op.name()))
         .chain(Ternary::ALL.iter().map(|op| op.name()))

@@ -19,6 +19,12 @@ pub(super) fn attribute_value(e: &Expr) -> Result<AttributeValue, ParseError> {
             Scalar::Bool(b) => AttributeValue::Bool(b),
             Scalar::F64(x) => AttributeValue::Float(x),
             Scalar::F32(x) => AttributeValue::Float(f64::from(x)),
+            Scalar::C64(_) | Scalar::C128(_) => {
+                return Err(ParseError::new(
+                    e.at,
+                    "expected a real number for this attribute, found a complex one",
+                ));
+            }
             _ => AttributeValue::Int(number.value.to_i64()),
         },
         ExprKind::Name(name) => AttributeValue::Name(name.clone()),
@@ -97,6 +103,12 @@ pub(super) fn elements(e: &Expr) -> Result<(Shape, Vec<(Number, At)>), ParseErro
 
 /// The dtype of numbers that nothing else fixes.
 pub(super) fn common_dtype(numbers: &[(Number, At)]) -> DType {
+    if let Some((number, _)) = numbers
+        .iter()
+        .find(|(n, _)| n.value.dtype().is_complex())
+    {
+        return number.value.dtype();
+    }
     if let Some((number, _)) = numbers
         .iter()
         .find(|(n, _)| n.typed || n.value.dtype() == DType::F64)

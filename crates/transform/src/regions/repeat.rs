@@ -8,7 +8,7 @@ use cotangent_graph::{Builder, Callee, Equation, Graph, TensorType, Var};
 
 use super::{Carried, Moved, batched_body, emit, finite_tangents, linearize_loop, not_linear};
 use crate::TransformError;
-use crate::forward::{Forward, is_float};
+use crate::forward::{Forward, is_inexact};
 use crate::linearize::dependents;
 use crate::transpose::transpose_call;
 
@@ -218,10 +218,10 @@ pub(super) fn forward_back(
     split: bool,
 ) -> Result<Vec<Moved>, TransformError> {
     let shared = w.carry + w.moved;
-    // Every float operand gets a tangent: cotangents depend on all of them.
+    // Every float or complex operand gets a tangent: cotangents depend on all of them.
     let types: Vec<TensorType> = args.iter().map(|a| b.tensor(*a)).collect();
     let floats = |range: std::ops::Range<usize>| -> Vec<usize> {
-        range.filter(|i| is_float(&types[*i])).collect()
+        range.filter(|i| is_inexact(&types[*i])).collect()
     };
     let (state, moved, still) = (
         floats(0..w.carry),
@@ -247,7 +247,7 @@ pub(super) fn forward_back(
         let walked = Forward::walk(&mut l, body, &values, &moves, false)?;
         let mut outputs = walked.values(body);
         for (o, v) in body.outputs().iter().zip(outputs.clone()).take(kept) {
-            if is_float(&l.tensor(v)) {
+            if is_inexact(&l.tensor(v)) {
                 let tangent = walked.tangents[o.index()];
                 outputs.push(tangent.unwrap_or_else(|| l.like(v, 0.0)));
             }
@@ -284,7 +284,7 @@ pub(super) fn forward_back(
     }
     let pairs = results.into_iter().zip(&types[w.carry..shared]);
     Ok(pairs
-        .map(|(v, t)| (v, if is_float(t) { found.next() } else { None }))
+        .map(|(v, t)| (v, if is_inexact(t) { found.next() } else { None }))
         .collect())
 }
 

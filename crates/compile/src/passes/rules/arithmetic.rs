@@ -10,23 +10,23 @@ use super::{first, rules};
 rules! {
     /// Rules about operations of two operands.
     BINARY:
-    "x + -0 -> x, integer x + 0 -> x", "-0 is the neutral element of float addition; +0 turns -0 into +0" =>
-        |s| if binary(s, Binary::Add) { s.beside(s.scalar(-0.0)) } else { None };
+    "real x + -0 -> x, integer x + 0 -> x", "-0 is the neutral element of float addition; +0 turns -0 into +0" =>
+        |s| if real(s, Binary::Add) { s.beside(s.scalar(-0.0)) } else { None };
     "x - 0 -> x", "x - +0 keeps the sign of a zero" =>
         |s| if binary(s, Binary::Sub) && s.number(1) == Some(s.scalar(0.0)) { first(s) } else { None };
-    "-0 - x -> -x, integer 0 - x -> -x", "-0 - +0 is -0 and -0 - -0 is +0" =>
-        |s| if binary(s, Binary::Sub) && s.number(0) == Some(s.scalar(-0.0)) { negate(s, 1) } else { None };
+    "real -0 - x -> -x, integer 0 - x -> -x", "-0 - +0 is -0 and -0 - -0 is +0" =>
+        |s| if real(s, Binary::Sub) && s.number(0) == Some(s.scalar(-0.0)) { negate(s, 1) } else { None };
     "integer x - x -> 0", "integers have no NaN" =>
         |s| if binary(s, Binary::Sub) && s.dtype().is_int() && same(s) { s.everywhere(s.scalar(0.0)) } else { None };
     "x + -y -> x - y", "negation is exact" => |s| add_of_negated(s);
     "x - -y -> x + y", "negation is exact" => |s| sub_of_negated(s);
-    "x * 1 -> x", "exact" =>
-        |s| if binary(s, Binary::Mul) { s.beside(s.scalar(1.0)) } else { None };
-    "x * -1 -> -x", "exact; integers wrap alike" => |s| times_minus_one(s);
+    "real x * 1 -> x", "exact; the zero in the complex 1 makes NaN of an infinity" =>
+        |s| if real(s, Binary::Mul) { s.beside(s.scalar(1.0)) } else { None };
+    "real x * -1 -> -x", "exact; integers wrap alike" => |s| times_minus_one(s);
     "integer x * 0 -> 0", "integers have no infinity" => |s| integer_times_zero(s);
     "-x * -y -> x * y", "the signs cancel exactly" => |s| product_of_negated(s);
-    "x / 1 -> x", "exact" =>
-        |s| if binary(s, Binary::Div) && s.number(1) == Some(s.scalar(1.0)) { first(s) } else { None };
+    "real x / 1 -> x", "exact; complex ones as for products" =>
+        |s| if real(s, Binary::Div) && s.number(1) == Some(s.scalar(1.0)) { first(s) } else { None };
     "x / 2^k -> x * 2^-k", "both are the rounded value of one real number" => |s| divide_by_power_of_two(s);
     "zmul(c, x) -> c * x", "the strong zero only matters beside 0, infinities and NaN; integers have none" =>
         |s| strong_zero(s);
@@ -66,6 +66,10 @@ fn unary(s: &Site, op: Unary) -> bool {
 
 fn binary(s: &Site, op: Binary) -> bool {
     *s.op == Op::Binary(op)
+}
+
+fn real(s: &Site, op: Binary) -> bool {
+    binary(s, op) && !s.dtype().is_complex()
 }
 
 fn same(s: &Site) -> bool {
@@ -118,7 +122,7 @@ fn product_of_negated(s: &Site) -> Option<Better> {
 }
 
 fn times_minus_one(s: &Site) -> Option<Better> {
-    if !binary(s, Binary::Mul) || !(s.dtype().is_float() || s.dtype().is_signed()) {
+    if !real(s, Binary::Mul) || !s.dtype().is_signed() {
         return None;
     }
     match s.beside(s.scalar(-1.0))? {
@@ -166,8 +170,8 @@ fn strong_zero(s: &Site) -> Option<Better> {
     if s.dtype().is_int() {
         return Better::op(Binary::Mul, s.args);
     }
-    let number = s.number(0).or_else(|| s.number(1))?.to_f64();
-    if number != 0.0 && number.is_finite() {
+    let number = s.number(0).or_else(|| s.number(1))?;
+    if number.as_real() != Some(0.0) && number.is_finite() {
         return Better::op(Binary::Mul, s.args);
     }
     // A product with 0 still has a sign.
@@ -239,7 +243,7 @@ fn constant_power(s: &Site) -> Option<Better> {
     if !binary(s, Binary::Pow) {
         return None;
     }
-    let (x, n) = (s.args[0], s.number(1)?.to_f64());
+    let (x, n) = (s.args[0], s.number(1)?.as_real()?);
     match n {
         0.0 => s.everywhere(s.scalar(1.0)),
         1.0 => first(s),

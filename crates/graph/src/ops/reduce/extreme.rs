@@ -47,6 +47,7 @@ macro_rules! extremes {
                         Values::Float(fold(&v, x, &self.axes, out, $start, $float)?)
                     }
                     Values::Int(v) => Values::Int(fold(&v, x, &self.axes, out, $int_start, $int)?),
+                    Values::Complex(_) => return Err(missing(out)),
                 };
                 Ok(extremes.into_array(out)?)
             }
@@ -144,6 +145,7 @@ macro_rules! places {
                         first_best(&v, x, self.axis, out, wins)?
                     }
                     Values::Int(v) => first_best(&v, x, self.axis, out, |x, best| x $wins best)?,
+                    Values::Complex(_) => return Err(missing(out)),
                 };
                 Ok(Values::Int(places).into_array(out)?)
             }
