@@ -45,6 +45,6 @@ pub use array::Array;
 pub use dtype::DType;
 pub use element::Element;
 pub use error::ArrayError;
-pub use num_complex::{Complex32, Complex64};
+pub use num_complex::{Complex, Complex32, Complex64};
 pub use scalar::Scalar;
 pub use shape::{Indices, Shape};

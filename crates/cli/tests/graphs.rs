@@ -338,7 +338,7 @@ fn derive_says_what_is_wrong() {
     derive(&["--mode", "grad"]).fails(1, "expected one scalar");
     derive(&["--mode", "jvp", "--wrt", "z"])
         .fails(1, "`v` has no input `z`; its inputs are x: f64[2], i: i64");
-    derive(&["--mode", "jvp", "--wrt", "i"]).fails(1, "expected f64 or f32 to differentiate");
+    derive(&["--mode", "jvp", "--wrt", "i"]).fails(1, "expected a float or a complex dtype to differentiate");
     derive(&["--mode", "speed"]).fails(2, "speed");
     derive(&[]).fails(2, "--mode");
     derive(&["--mode", "vmap"]).fails(2, "--size");

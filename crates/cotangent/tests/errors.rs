@@ -16,7 +16,7 @@ const WRONG: &[(&str, Body)] = &[
     ("div: expected a number of dtype f64, found true (operands: f64[2, 3])", |x| x / true),
     ("and: expected an integer dtype or bool, found f64 (operands: f64[2, 3], f64[2, 3])", |x| x & x),
     ("not: expected an integer dtype or bool, found f64 (operands: f64[2, 3])", |x| !x),
-    ("sin: expected f64 or f32, found i64 (operands: i64[2, 3])", |x| x.convert(DType::I64).sin()),
+    ("sin: expected a float or a complex dtype, found i64 (operands: i64[2, 3])", |x| x.convert(DType::I64).sin()),
     ("eq: expected operands of one dtype, found f64 and bool (operands: f64[2, 3], bool[2, 3])", |x| x.equal(x.is_nan())),
     ("select: expected a bool condition, found f64 (operands: f64[2, 3], f64[2, 3], f64[2, 3])", |x| x.select(x, x)),
     ("select: expected operands of one dtype, found f64 and i64 (operands: f64[2, 3], i64[2, 3])", |x| x.is_nan().select(x, x.convert(DType::I64))),

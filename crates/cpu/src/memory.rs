@@ -10,6 +10,8 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
+use cotangent_array::Complex;
+
 use crate::RunError;
 
 /// Elements whose bits may be anything that some element type wrote: element types themselves, and
@@ -21,6 +23,7 @@ macro_rules! cells {
 }
 
 cells!(bool u8 u32 u64 i32 i64 f32 f64);
+impl<T: Cell> Cell for Complex<T> {}
 
 /// Zeroed memory aligned to 64 bytes.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! What kernels need of the element types, and the choice of one from a dtype.
 
-use cotangent_array::Element;
+use cotangent_array::{Complex32, Complex64, Element};
+
+use cotangent_graph::complex;
 
 use crate::memory::Cell;
 
@@ -12,6 +14,8 @@ use crate::memory::Cell;
 pub(crate) trait Number: Element + Cell {
     /// Whether this is f32 or f64.
     const FLOAT: bool;
+    /// Whether the crate `gemm` multiplies matrices of it.
+    const PACKED: bool;
     type Sum: Copy + Send + Sync + PartialEq + 'static;
     const ZERO: Self::Sum;
     const ONE: Self::Sum;
@@ -24,22 +28,39 @@ pub(crate) trait Number: Element + Cell {
     const NOTHING: Self;
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
+    /// Whether this is NaN, in one part if there are two.
+    fn is_nan(self) -> bool;
+}
 
+/// A number with an order: all but complex ones.
+pub(crate) trait Ordered: Number {
     /// The value that every other is larger or smaller than.
     const LOWEST: Self;
     const HIGHEST: Self;
     /// The larger and the smaller of two; NaN if either is, 0 above -0.
     fn larger(self, other: Self) -> Self;
     fn smaller(self, other: Self) -> Self;
-    fn is_nan(self) -> bool;
     /// Order without NaN.
     fn above(self, other: Self) -> bool;
 }
 
 /// A float.
-pub(crate) trait Float: Number<Sum = f64> {
+pub(crate) trait Float: Ordered<Sum = f64> {
+    /// The complex numbers with parts of this type.
+    type Pair: Pair<Part = Self>;
     fn of(x: f64) -> Self;
     fn to(self) -> f64;
+}
+
+/// A complex number, as the reference evaluator computes with it: in f64, the result rounded.
+pub(crate) trait Pair: Number<Sum = Complex64> {
+    /// The type of the real and of the imaginary part.
+    type Part: Float<Pair = Self>;
+    fn of(z: Complex64) -> Self;
+    fn to(self) -> Complex64;
+    /// From the parts themselves.
+    fn join(re: Self::Part, im: Self::Part) -> Self;
+    fn parts(self) -> (Self::Part, Self::Part);
 }
 
 /// An integer or a bool, as the reference evaluator computes with it: widened to i64, the result
@@ -50,9 +71,10 @@ pub(crate) trait Bits: Element + Cell {
 }
 
 macro_rules! float {
-    ($T:ident) => {
+    ($T:ident $C:ident) => {
         impl Number for $T {
             const FLOAT: bool = true;
+            const PACKED: bool = true;
             type Sum = f64;
             const ZERO: f64 = 0.0;
             const ONE: f64 = 1.0;
@@ -81,6 +103,13 @@ macro_rules! float {
             fn times(self, other: $T) -> $T {
                 self * other
             }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+        }
+
+        impl Ordered for $T {
             const LOWEST: $T = $T::NEG_INFINITY;
             const HIGHEST: $T = $T::INFINITY;
             // Without branches, so that loops over it become vector instructions.
@@ -103,16 +132,13 @@ macro_rules! float {
                 }
             }
             #[inline(always)]
-            fn is_nan(self) -> bool {
-                self != self
-            }
-            #[inline(always)]
             fn above(self, other: $T) -> bool {
                 self > other
             }
         }
 
         impl Float for $T {
+            type Pair = $C;
             #[inline(always)]
             fn of(x: f64) -> $T {
                 x as $T
@@ -129,6 +155,7 @@ macro_rules! integer {
     ($T:ident) => {
         impl Number for $T {
             const FLOAT: bool = false;
+            const PACKED: bool = false;
             type Sum = i64;
             const ZERO: i64 = 0;
             const ONE: i64 = 1;
@@ -157,6 +184,13 @@ macro_rules! integer {
             fn times(self, other: $T) -> $T {
                 self.wrapping_mul(other)
             }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                false
+            }
+        }
+
+        impl Ordered for $T {
             const LOWEST: $T = $T::MIN;
             const HIGHEST: $T = $T::MAX;
             #[inline(always)]
@@ -166,10 +200,6 @@ macro_rules! integer {
             #[inline(always)]
             fn smaller(self, other: $T) -> $T {
                 self.min(other)
-            }
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                false
             }
             #[inline(always)]
             fn above(self, other: $T) -> bool {
@@ -190,8 +220,80 @@ macro_rules! integer {
     };
 }
 
-float!(f64);
-float!(f32);
+macro_rules! pair {
+    ($C:ident $T:ident) => {
+        impl Number for $C {
+            const FLOAT: bool = false;
+            const PACKED: bool = true;
+            type Sum = Complex64;
+            const ZERO: Complex64 = Complex64 { re: 0.0, im: 0.0 };
+            const ONE: Complex64 = Complex64 { re: 1.0, im: 0.0 };
+            #[inline(always)]
+            fn widen(self) -> Complex64 {
+                Pair::to(self)
+            }
+            #[inline(always)]
+            fn narrow(z: Complex64) -> $C {
+                Pair::of(z)
+            }
+            #[inline(always)]
+            fn add(x: Complex64, y: Complex64) -> Complex64 {
+                x + y
+            }
+            #[inline(always)]
+            fn mul(x: Complex64, y: Complex64) -> Complex64 {
+                complex::mul(x, y)
+            }
+            const NOTHING: $C = $C { re: 0.0, im: 0.0 };
+            #[inline(always)]
+            fn plus(self, other: $C) -> $C {
+                self + other
+            }
+            #[inline(always)]
+            fn times(self, other: $C) -> $C {
+                $C {
+                    re: self.re * other.re - self.im * other.im,
+                    im: self.re * other.im + self.im * other.re,
+                }
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+        }
+
+        impl Pair for $C {
+            type Part = $T;
+            #[inline(always)]
+            fn of(z: Complex64) -> $C {
+                $C {
+                    re: z.re as $T,
+                    im: z.im as $T,
+                }
+            }
+            #[inline(always)]
+            fn to(self) -> Complex64 {
+                Complex64 {
+                    re: self.re as f64,
+                    im: self.im as f64,
+                }
+            }
+            #[inline(always)]
+            fn join(re: $T, im: $T) -> $C {
+                $C { re, im }
+            }
+            #[inline(always)]
+            fn parts(self) -> ($T, $T) {
+                (self.re, self.im)
+            }
+        }
+    };
+}
+
+float!(f64 Complex64);
+float!(f32 Complex32);
+pair!(Complex64 f64);
+pair!(Complex32 f32);
 integer!(u8);
 integer!(u32);
 integer!(i32);
@@ -208,13 +310,22 @@ impl Bits for bool {
     }
 }
 
-/// Runs `$body` with `$T` naming the element type of a dtype: any of them, numbers, floats,
-/// integers and bools, or unsigned integers of the dtype's size for kernels that only move bits.
+/// Runs `$body` with `$T` naming the element type of a dtype: any of them, numbers with an order,
+/// these and complex ones (`numeric`), floats, complex ones (`pair`), integers and bools, or a type of the
+/// dtype's size and alignment for kernels that only move bits.
 /// A dtype outside the family gives `$other`.
 macro_rules! by_dtype {
     (any $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         crate::number::by_dtype!(@ $dtype, $T => $body, $other;
-            Bool bool, U8 u8, U32 u32, I32 i32, I64 i64, F32 f32, F64 f64)
+            Bool bool, U8 u8, U32 u32, I32 i32, I64 i64, F32 f32, F64 f64,
+            C64 Complex32, C128 Complex64)
+    };
+    (numeric $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other;
+            U8 u8, U32 u32, I32 i32, I64 i64, F32 f32, F64 f64, C64 Complex32, C128 Complex64)
+    };
+    (pair $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
+        crate::number::by_dtype!(@ $dtype, $T => $body, $other; C64 Complex32, C128 Complex64)
     };
     (number $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         crate::number::by_dtype!(@ $dtype, $T => $body, $other;
@@ -229,11 +340,14 @@ macro_rules! by_dtype {
     };
     (size $dtype:expr, $T:ident => $body:expr, else $other:expr) => {
         crate::number::by_dtype!(@ $dtype, $T => $body, $other;
-            Bool u8, U8 u8, U32 u32, I32 u32, I64 u64, F32 u32, F64 u64)
+            Bool u8, U8 u8, U32 u32, I32 u32, I64 u64, F32 u32, F64 u64,
+            C64 Complex32, C128 Complex64)
     };
     (@ $dtype:expr, $T:ident => $body:expr, $other:expr; $($D:ident $E:ident),+) => {
         match $dtype {
             $(cotangent_array::DType::$D => {
+                #[allow(unused_imports)]
+                use cotangent_array::{Complex32, Complex64};
                 type $T = $E;
                 $body
             })+

@@ -176,8 +176,8 @@ impl Program {
 /// The kernels of one plan; the plans that it calls have cores of their own.
 pub(crate) struct Core {
     plan: Arc<Plan>,
-    /// Numbers that stand everywhere, each in the first bytes of a place of 8.
-    numbers: Vec<u64>,
+    /// Numbers that stand everywhere, each in the first bytes of a place of 16.
+    numbers: Vec<[u64; 2]>,
     steps: Vec<Run>,
     /// The number of addresses that a run needs, called plans included.
     depth: usize,
@@ -400,7 +400,7 @@ impl Core {
                 });
                 Slot {
                     base: NUMBERS,
-                    offset: at * size_of::<u64>(),
+                    offset: at * size_of::<[u64; 2]>(),
                     len: 1,
                 }
             }
@@ -413,8 +413,8 @@ impl Core {
 }
 
 /// A number as it stands in memory, in the first bytes.
-fn bits(value: Scalar) -> u64 {
-    let mut bytes = [0; 8];
+fn bits(value: Scalar) -> [u64; 2] {
+    let mut bytes = [0; 16];
     let mut put = |source: &[u8]| bytes[..source.len()].copy_from_slice(source);
     match value {
         Scalar::Bool(x) => put(&[u8::from(x)]),
@@ -424,6 +424,9 @@ fn bits(value: Scalar) -> u64 {
         Scalar::I64(x) => put(&x.to_ne_bytes()),
         Scalar::F32(x) => put(&x.to_ne_bytes()),
         Scalar::F64(x) => put(&x.to_ne_bytes()),
+        Scalar::C64(z) => put(&[z.re.to_ne_bytes(), z.im.to_ne_bytes()].concat()),
+        Scalar::C128(z) => put(&[z.re.to_ne_bytes(), z.im.to_ne_bytes()].concat()),
     }
-    u64::from_ne_bytes(bytes)
+    let (halves, _) = bytes.as_chunks::<8>();
+    [0, 1].map(|i| halves.get(i).map_or(0, |half| u64::from_ne_bytes(*half)))
 }

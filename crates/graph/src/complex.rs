@@ -407,7 +407,7 @@ mod tests {
                 let step = f(complex(x, 1e-200)).im / 1e-200;
                 let off = (step - slope).abs();
                 assert!(off <= 1e-7 * (1.0 + slope.abs()), "{name} at {x}: {step} and {slope}");
-                for y in [-0.7, 0.1, 1.3] {
+                for y in [-0.7, 0.1, 0.9] {
                     let along = (f(complex(x + h, y)) - f(complex(x - h, y))) / (2.0 * h);
                     let across = (f(complex(x, y + h)) - f(complex(x, y - h))) / (2.0 * h);
                     close(name, across, turned(along), 1e-7);

@@ -6,12 +6,16 @@ use cotangent_array::Complex64;
 use crate::complex;
 
 /// X_k = sum over j of x_j e^(-2 pi i j k / n) in place; with `inverse` the sign of the exponent is
-/// plus. Nothing is scaled.
+/// plus. Nothing is scaled. Beside an infinity or a NaN every X_k is NaN, so that the order of
+/// additions does not show.
 ///
 /// A length n = p m with the smallest prime factor p is p transforms of length m (J. W. Cooley and
 /// J. W. Tukey, An Algorithm for the Machine Calculation of Complex Fourier Series, 1965).
 pub fn transform(x: &mut [Complex64], inverse: bool) {
     let n = x.len();
+    if !x.iter().all(|z| z.is_finite()) {
+        return x.fill(Complex64::new(f64::NAN, f64::NAN));
+    }
     let roots: Vec<Complex64> = (0..n)
         .map(|k| {
             let root = root(k, n);
@@ -90,6 +94,9 @@ mod tests {
             }
         }
         transform(&mut [], false);
+        let mut infinite = [Complex64::new(0.0, f64::INFINITY), Complex64::new(1.0, 0.0)];
+        transform(&mut infinite, false);
+        assert!(infinite.iter().all(|z| z.re.is_nan() && z.im.is_nan()));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
     let plan = Layout::new(op, &x.ty, &kernel.ty, &site.out.ty);
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
-    by_dtype!(number dtype, T => Some(run2(x.slot, kernel.slot, site.out.slot, scratch, move |x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]| {
+    by_dtype!(numeric dtype, T => Some(run2(x.slot, kernel.slot, site.out.slot, scratch, move |x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]| {
         if T::FLOAT {
             plan.by_matrices(x, kernel, out, scratch);
         } else {

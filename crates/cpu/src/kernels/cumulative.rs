@@ -8,11 +8,11 @@ use crate::number::{Number, by_dtype};
 const COLUMNS: usize = 256;
 
 pub(super) fn cumsum(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
-    by_dtype!(number site.out.ty.dtype, T => running::<T>(axis, reverse, site, |sum, x| T::add(x, sum)), else None)
+    by_dtype!(numeric site.out.ty.dtype, T => running::<T>(axis, reverse, site, |sum, x| T::add(x, sum)), else None)
 }
 
 pub(super) fn cumprod(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
-    by_dtype!(number site.out.ty.dtype, T => running::<T>(axis, reverse, site, |product, x| T::mul(x, product)), else None)
+    by_dtype!(numeric site.out.ty.dtype, T => running::<T>(axis, reverse, site, |product, x| T::mul(x, product)), else None)
 }
 
 fn running<T: Number>(
@@ -51,7 +51,7 @@ pub(super) fn recurrence(axis: usize, reverse: bool, site: &Site<'_>) -> Option<
     let [a, b] = site.args else { return None };
     let shape = Columns::new(around(&a.ty, axis), reverse);
     let (a, b, out) = (a.slot, b.slot, site.out.slot);
-    by_dtype!(number site.out.ty.dtype, T => Some(run2(a, b, out, site.scratch, move |a: &[T], b: &[T], out: &mut [T], _: &mut [u8]| {
+    by_dtype!(numeric site.out.ty.dtype, T => Some(run2(a, b, out, site.scratch, move |a: &[T], b: &[T], out: &mut [T], _: &mut [u8]| {
         shape.each(|first, at, width, state: &mut [<T as Number>::Sum]| {
             let columns = a[at..at + width].iter().zip(&b[at..at + width]);
             for (state, ((a, b), out)) in state.iter_mut().zip(columns.zip(&mut out[at..at + width])) {
@@ -62,7 +62,7 @@ pub(super) fn recurrence(axis: usize, reverse: bool, site: &Site<'_>) -> Option<
                 };
                 *out = T::narrow(*state);
             }
-        }, T::ZERO);
+        }, <T as Number>::ZERO);
         Ok(())
     })), else None)
 }

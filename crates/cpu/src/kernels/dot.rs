@@ -24,7 +24,7 @@ pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
     let product = Product::new(op, &x.ty.shape, &y.ty.shape);
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
-    by_dtype!(number dtype, T => Some(run2(x.slot, y.slot, site.out.slot, scratch, move |x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]| {
+    by_dtype!(numeric dtype, T => Some(run2(x.slot, y.slot, site.out.slot, scratch, move |x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]| {
         product.run(x, y, out, scratch);
         Ok(())
     })), else None)

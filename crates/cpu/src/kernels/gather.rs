@@ -6,15 +6,16 @@ use super::{Arg, Site, out_of_range, resized};
 use crate::RunError;
 use crate::memory::{Cell, Frame, Run, Slot};
 use crate::number::{Bits, Number, by_dtype};
-use cotangent_array::DType;
+use cotangent_array::{Complex32, DType};
 use cotangent_graph::TensorType;
 
-/// The sums of floats shorter than f64 are kept in f64 until all updates are in.
+/// The sums of floats shorter than f64, and of complex numbers of such, are kept in f64 until all
+/// updates are in.
 pub(super) fn scratch(updates: &TensorType, out: &TensorType) -> usize {
-    if updates.dtype == DType::F32 {
-        out.shape.elements().saturating_mul(8)
-    } else {
-        0
+    match updates.dtype {
+        DType::F32 => out.shape.elements().saturating_mul(8),
+        DType::C64 => out.shape.elements().saturating_mul(16),
+        _ => 0,
     }
 }
 
@@ -50,28 +51,45 @@ pub(super) fn scatter_add(axis: usize, batch: usize, site: &Site<'_>) -> Option<
     let (updates, indices) = site.args.split_first()?;
     let picks = Picks::new(&site.out.ty, indices, axis, batch)?;
     let (updates, out) = (updates.slot, site.out.slot);
-    if site.out.ty.dtype == DType::F32 {
-        let sums = resized(site.scratch, 8);
-        return Some(Box::new(move |frame| {
-            // SAFETY: as above; the working memory overlaps nothing else.
-            let (updates, out, sums) = unsafe {
-                (
-                    frame.read::<f32>(updates),
-                    frame.write::<f32>(out),
-                    frame.write::<f64>(sums),
-                )
-            };
-            picks.check(frame)?;
-            scattered(&picks, frame, updates, sums, 0.0, |sum, x| {
-                *sum += f64::from(x)
-            });
-            for (out, sum) in out.iter_mut().zip(sums) {
-                *out = *sum as f32;
-            }
-            Ok(())
-        }));
+    match site.out.ty.dtype {
+        DType::F32 => Some(widened::<f32>(picks, updates, out, resized(site.scratch, 8))),
+        DType::C64 => Some(widened::<Complex32>(
+            picks,
+            updates,
+            out,
+            resized(site.scratch, 16),
+        )),
+        dtype => plain(dtype, picks, updates, out),
     }
-    by_dtype!(number site.out.ty.dtype, T => Some(Box::new(move |frame: &mut Frame<'_>| {
+}
+
+/// Updates are added in a wider type, and the sums rounded once.
+fn widened<T: Number>(picks: Picks, updates: Slot, out: Slot, sums: Slot) -> Run
+where
+    T::Sum: Cell,
+{
+    Box::new(move |frame| {
+        // SAFETY: as above; the working memory overlaps nothing else.
+        let (updates, out, sums) = unsafe {
+            (
+                frame.read::<T>(updates),
+                frame.write::<T>(out),
+                frame.write::<T::Sum>(sums),
+            )
+        };
+        picks.check(frame)?;
+        scattered(&picks, frame, updates, sums, T::ZERO, |sum, x: T| {
+            *sum = T::add(*sum, x.widen());
+        });
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = T::narrow(*sum);
+        }
+        Ok(())
+    })
+}
+
+fn plain(dtype: DType, picks: Picks, updates: Slot, out: Slot) -> Option<Run> {
+    by_dtype!(numeric dtype, T => Some(Box::new(move |frame: &mut Frame<'_>| {
         // SAFETY: as above.
         let (updates, out) = unsafe { (frame.read::<T>(updates), frame.write::<T>(out)) };
         picks.check(frame)?;

@@ -60,7 +60,7 @@ pub(super) fn multiply<T: Number>(
     if m == 1 {
         return times_vector(n, k, b.transposed(), a, &mut out[..n]);
     }
-    if T::FLOAT
+    if T::PACKED
         && m.saturating_mul(n).saturating_mul(k) > SMALL
         && packed([m, n, k], a, b, out, step)
     {
@@ -173,7 +173,8 @@ fn packed<T: Number>(
     let (a_row, a_column) = (a.row as isize, a.column as isize);
     let (b_row, b_column) = (b.row as isize, b.column as isize);
     // SAFETY: all three matrices are inside their slices, which was just checked; rows of the result
-    // do not overlap; `T` is f32 or f64, as the callers see to.
+    // do not overlap; `T` is one of the types that `gemm`
+    // knows, as `PACKED` says.
     unsafe {
         gemm::gemm(
             m,

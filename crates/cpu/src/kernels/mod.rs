@@ -3,6 +3,7 @@
 mod conv;
 mod cumulative;
 mod dot;
+mod fft;
 mod gather;
 mod matrix;
 mod moves;
@@ -47,6 +48,9 @@ pub(crate) fn scratch(op: &Op, args: &[&TensorType], out: &TensorType) -> usize 
         (Op::Array(ArrayOp::Dot(op)), [x, y]) => dot::scratch(op, x, y),
         (Op::Array(ArrayOp::Conv(op)), [x, kernel]) => conv::scratch(op, x, kernel, out),
         (Op::Array(ArrayOp::ScatterAdd(_)), [x, ..]) => gather::scratch(x, out),
+        (Op::Array(op @ (ArrayOp::Fft(_) | ArrayOp::Rfft(_) | ArrayOp::Irfft(_))), [x]) => {
+            fft::scratch(op, x)
+        }
         _ => 0,
     }
 }
@@ -57,6 +61,8 @@ pub(crate) fn choose(op: &Op, site: &Site<'_>) -> Option<Run> {
         Op::Unary(op) => pointwise::unary(*op, site),
         Op::Indexed(op, n) => pointwise::indexed(*op, *n, site),
         Op::Binary(op) => pointwise::binary(*op, site),
+        Op::Part(op) => pointwise::part(*op, site),
+        Op::Complex => pointwise::complex(site),
         Op::Compare(op) => pointwise::compare(*op, site),
         Op::Test(op) => pointwise::test(*op, site),
         Op::Ternary(op) => pointwise::ternary(*op, site),
@@ -104,6 +110,7 @@ fn array(op: &ArrayOp, site: &Site<'_>) -> Option<Run> {
         A::WindowSum(op) => window::sum(&window::Windows::of_sum(op), site),
         A::WindowMax(op) => window::max(&window::Windows::of_max(op), site),
         A::WindowArgMax(op) => window::argmax(&window::Windows::of_argmax(op), site),
+        A::Fft(_) | A::Rfft(_) | A::Irfft(_) => fft::kernel(op, site),
     }
 }
 

@@ -5,11 +5,12 @@
 //! narrows what it can prove equal (+ - * / sqrt, comparisons) back to f32.
 
 use cotangent_array::Element;
-use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
+use cotangent_graph::complex;
+use cotangent_graph::ops::{Binary, Compare, Indexed, Part, Ternary, Test, Unary};
 
 use super::Site;
 use crate::memory::{BLOCK, Cell, Feed, Frame, Run, Sink, Slot};
-use crate::number::{Bits, Float, Number, by_dtype};
+use crate::number::{Bits, Float, Ordered, Pair, by_dtype};
 
 type Loop1<A, U> = fn(&[A], &mut [U]);
 type Loop2<A, B, U> = fn(&[A], &[B], &mut [U]);
@@ -44,7 +45,8 @@ macro_rules! compare_rows {
 }
 
 pub(super) fn unary(op: Unary, site: &Site<'_>) -> Option<Run> {
-    let dtype = site.out.ty.dtype;
+    let dtype = site.args.first()?.ty.dtype;
+    by_dtype!(pair dtype, T => return unary_pair::<T>(op, site), else {});
     by_dtype!(float dtype, T => return run1(site, unary_float::<T>(op)), else {});
     op.int()?;
     by_dtype!(bits dtype, T => run1(site, unary_bits::<T>(op)), else None)
@@ -52,6 +54,47 @@ pub(super) fn unary(op: Unary, site: &Site<'_>) -> Option<Run> {
 
 fn unary_float<T: Float>(op: Unary) -> Loop1<T, T> {
     unary_rows!(op, ROW => |x, out| map(x, out, |x| T::of(ROW.float(x.to()))))
+}
+
+/// The rows' meanings on complex numbers are long, so a call of each costs nothing to speak of.
+fn unary_pair<T: Pair>(op: Unary, site: &Site<'_>) -> Option<Run> {
+    if op == Unary::Abs {
+        return run1(site, |x: &[T], out: &mut [T::Part]| {
+            map(x, out, |z| T::Part::of(complex::abs(z.to())))
+        });
+    }
+    let f = op.complex()?;
+    run1(site, move |x: &[T], out: &mut [T]| map(x, out, |z| T::of(f(z.to()))))
+}
+
+pub(super) fn part(op: Part, site: &Site<'_>) -> Option<Run> {
+    by_dtype!(pair site.args.first()?.ty.dtype, T => part_of::<T>(op, site), else None)
+}
+
+fn part_of<T: Pair>(op: Part, site: &Site<'_>) -> Option<Run> {
+    match op {
+        Part::Conj => run1(site, |x: &[T], out: &mut [T]| {
+            map(x, out, |z| {
+                let (re, im) = z.parts();
+                T::join(re, T::Part::of(-im.to()))
+            })
+        }),
+        Part::Real => run1(site, |x: &[T], out: &mut [T::Part]| map(x, out, |z| z.parts().0)),
+        Part::Imag => run1(site, |x: &[T], out: &mut [T::Part]| map(x, out, |z| z.parts().1)),
+        Part::Angle => run1(site, |x: &[T], out: &mut [T::Part]| {
+            map(x, out, |z| T::Part::of(complex::angle(z.to())))
+        }),
+    }
+}
+
+pub(super) fn complex(site: &Site<'_>) -> Option<Run> {
+    by_dtype!(float site.args.first()?.ty.dtype, T => complex_of::<T>(site), else None)
+}
+
+fn complex_of<T: Float>(site: &Site<'_>) -> Option<Run> {
+    run2(site, |re: &[T], im: &[T], out: &mut [T::Pair]| {
+        map2(re, im, out, T::Pair::join);
+    })
 }
 
 fn unary_bits<T: Bits>(op: Unary) -> Loop1<T, T> {
@@ -62,6 +105,7 @@ fn unary_bits<T: Bits>(op: Unary) -> Loop1<T, T> {
 
 pub(super) fn indexed(op: Indexed, n: i64, site: &Site<'_>) -> Option<Run> {
     let dtype = site.out.ty.dtype;
+    by_dtype!(pair dtype, T => return run1(site, move |x: &[T], out: &mut [T]| map(x, out, |z| Pair::of(op.complex(n, Pair::to(z))))), else {});
     by_dtype!(float dtype, T => return match op {
         Indexed::Powi => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(Indexed::Powi.float(n, x.to())))),
         Indexed::Polygamma => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(Indexed::Polygamma.float(n, x.to())))),
@@ -71,6 +115,7 @@ pub(super) fn indexed(op: Indexed, n: i64, site: &Site<'_>) -> Option<Run> {
 
 pub(super) fn binary(op: Binary, site: &Site<'_>) -> Option<Run> {
     let dtype = site.out.ty.dtype;
+    by_dtype!(pair dtype, T => return binary_pair::<T>(op, site), else {});
     by_dtype!(float dtype, T => return run2(site, binary_float::<T>(op)), else {});
     by_dtype!(number dtype, T => if let Some(f) = binary_number::<T>(op) { return run2(site, f) }, else {});
     op.int()?;
@@ -86,8 +131,20 @@ fn binary_float<T: Float>(op: Binary) -> Loop2<T, T, T> {
     }
 }
 
+fn binary_pair<T: Pair>(op: Binary, site: &Site<'_>) -> Option<Run> {
+    match op {
+        Binary::Add => run2(site, |x: &[T], y: &[T], out: &mut [T]| map2(x, y, out, T::plus)),
+        _ => {
+            let f = op.complex()?;
+            run2(site, move |x: &[T], y: &[T], out: &mut [T]| {
+                map2(x, y, out, |x, y| T::of(f(x.to(), y.to())))
+            })
+        }
+    }
+}
+
 /// Rows that are the same in the type itself as in the wider one.
-fn binary_number<T: Number>(op: Binary) -> Option<Loop2<T, T, T>> {
+fn binary_number<T: Ordered>(op: Binary) -> Option<Loop2<T, T, T>> {
     Some(match op {
         Binary::Add => |x, y, out| map2(x, y, out, T::plus),
         Binary::Mul => |x, y, out| map2(x, y, out, T::times),
@@ -115,6 +172,9 @@ fn binary_bits<T: Bits>(op: Binary) -> Loop2<T, T, T> {
 
 pub(super) fn compare(op: Compare, site: &Site<'_>) -> Option<Run> {
     let dtype = site.args.first()?.ty.dtype;
+    by_dtype!(pair dtype, T => return run2(site, move |x: &[T], y: &[T], out: &mut [bool]| {
+        map2(x, y, out, |x, y| op.complex(Pair::to(x), Pair::to(y)))
+    }), else {});
     by_dtype!(float dtype, T => return run2(site, compare_float::<T>(op)), else {});
     by_dtype!(bits dtype, T => run2(site, compare_bits::<T>(op)), else None)
 }
@@ -129,6 +189,9 @@ fn compare_bits<T: Bits>(op: Compare) -> Loop2<T, T, bool> {
 
 pub(super) fn test(op: Test, site: &Site<'_>) -> Option<Run> {
     let dtype = site.args.first()?.ty.dtype;
+    by_dtype!(pair dtype, T => return run1(site, move |x: &[T], out: &mut [bool]| {
+        map(x, out, |z| op.complex(Pair::to(z)))
+    }), else {});
     by_dtype!(float dtype, T => return run1(site, test_float::<T>(op)), else {});
     by_dtype!(bits dtype, T => run1(site, move |x: &[T], out: &mut [bool]| map(x, out, |_| op.int())), else None)
 }
@@ -152,7 +215,7 @@ fn select<T: Cell>(condition: &[bool], x: &[T], y: &[T], out: &mut [T]) {
     }
 }
 
-fn clamp<T: Number>(x: &[T], low: &[T], high: &[T], out: &mut [T]) {
+fn clamp<T: Ordered>(x: &[T], low: &[T], high: &[T], out: &mut [T]) {
     for (out, (x, (low, high))) in out.iter_mut().zip(x.iter().zip(low.iter().zip(high))) {
         *out = x.larger(*low).smaller(*high);
     }
@@ -205,7 +268,10 @@ fn run1<A: Cell, U: Cell>(
     }))
 }
 
-fn run2<A: Cell, B: Cell, U: Cell>(site: &Site<'_>, f: Loop2<A, B, U>) -> Option<Run> {
+fn run2<A: Cell, B: Cell, U: Cell>(
+    site: &Site<'_>,
+    f: impl Fn(&[A], &[B], &mut [U]) + Send + Sync + 'static,
+) -> Option<Run> {
     let [x, y] = site.args else { return None };
     let (x, y, out, in_place) = (x.slot, y.slot, site.out.slot, site.in_place);
     Some(Box::new(move |frame| {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::Site;
 use crate::memory::{Cell, Run, run1};
-use crate::number::{Float, Number, by_dtype};
+use crate::number::{Float, Number, Ordered, by_dtype};
 
 /// How elements are joined.
 pub(super) trait Fold: Send + Sync + 'static {
@@ -58,8 +58,8 @@ macro_rules! folds {
 folds! {
     Sum<T: Number> T => T::Sum => T { T::ZERO, |x| x.widen(), |a, b| T::add(a, b), |r| T::narrow(r) }
     Product<T: Number> T => T::Sum => T { T::ONE, |x| x.widen(), |a, b| T::mul(a, b), |r| T::narrow(r) }
-    Largest<T: Number> T => T => T { T::LOWEST, |x| x, |a, b| a.larger(b), |r| r }
-    Smallest<T: Number> T => T => T { T::HIGHEST, |x| x, |a, b| a.smaller(b), |r| r }
+    Largest<T: Ordered> T => T => T { T::LOWEST, |x| x, |a, b| a.larger(b), |r| r }
+    Smallest<T: Ordered> T => T => T { T::HIGHEST, |x| x, |a, b| a.smaller(b), |r| r }
     /// The root of the sum of squares, without scaling.
     Length<T: Float> T => f64 => T { 0.0, |x| x.to() * x.to(), |a, b| a + b, |r| T::of(r.sqrt()) }
     Either<T: Logic> T => bool => bool { false, |x| x.truth(), |a, b| a | b, |r| r }
@@ -85,11 +85,11 @@ const ROWS: usize = 64;
 const COLUMNS: usize = 256;
 
 pub(super) fn sum(axes: &[usize], site: &Site<'_>) -> Option<Run> {
-    by_dtype!(number site.out.ty.dtype, T => fold::<Sum<T>>(axes, site), else None)
+    by_dtype!(numeric site.out.ty.dtype, T => fold::<Sum<T>>(axes, site), else None)
 }
 
 pub(super) fn prod(axes: &[usize], site: &Site<'_>) -> Option<Run> {
-    by_dtype!(number site.out.ty.dtype, T => fold::<Product<T>>(axes, site), else None)
+    by_dtype!(numeric site.out.ty.dtype, T => fold::<Product<T>>(axes, site), else None)
 }
 
 pub(super) fn max(axes: &[usize], site: &Site<'_>) -> Option<Run> {

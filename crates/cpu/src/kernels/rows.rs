@@ -2,7 +2,7 @@
 
 use super::{Site, around};
 use crate::memory::{Run, run1};
-use crate::number::{Number, by_dtype};
+use crate::number::{Ordered, by_dtype};
 
 pub(super) fn argmax(axis: usize, site: &Site<'_>) -> Option<Run> {
     let x = site.args.first()?;
@@ -16,7 +16,7 @@ pub(super) fn argmin(axis: usize, site: &Site<'_>) -> Option<Run> {
 
 /// The first element that no other beats; a NaN beats every number.
 #[inline(always)]
-fn extreme<T: Number>(
+fn extreme<T: Ordered>(
     axis: usize,
     site: &Site<'_>,
     wins: impl Fn(T, T) -> bool + Send + Sync + 'static,

@@ -9,7 +9,7 @@ use cotangent_graph::ops::{WindowArgMax, WindowMax, WindowSum};
 use super::spatial::{Axis, Space};
 use super::{Site, out_of_range};
 use crate::memory::{Run, run1};
-use crate::number::{Number, by_dtype};
+use crate::number::{Number, Ordered, by_dtype};
 
 /// Results that are computed side by side.
 const COLUMNS: usize = 256;
@@ -76,8 +76,8 @@ impl<'a> Windows<'a> {
 pub(super) fn sum(windows: &Windows<'_>, site: &Site<'_>) -> Option<Run> {
     let space = windows.space(site)?;
     let [x] = site.args else { return None };
-    by_dtype!(number x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
-        slide(&space, x, out, T::ZERO, |sum, x, at| T::add(sum, x[at].widen()), T::narrow);
+    by_dtype!(numeric x.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
+        slide(&space, x, out, <T as Number>::ZERO, |sum, x, at| T::add(sum, x[at].widen()), T::narrow);
         Ok(())
     })), else None)
 }

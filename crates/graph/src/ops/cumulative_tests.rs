@@ -197,7 +197,7 @@ fn errors_say_what_was_expected() {
     let bools = TensorType::new(DType::Bool, [3]);
     assert_eq!(
         error(op, &[bools]),
-        "expected a float or an integer dtype, found bool"
+        "expected a float, a complex or an integer dtype, found bool"
     );
     let op = Recurrence {
         axis: 0,

@@ -15,6 +15,7 @@ op_struct! {
     /// The discrete Fourier transform of complex numbers along axes, one after the other:
     /// X_k = sum over j of x_j exp(-2 pi i j k / n) for an axis of length n. With `inverse` the sign
     /// of the exponent is plus. Neither is scaled, so that one after the other multiplies by n.
+    /// A line with an infinity or a NaN in it gives NaN everywhere.
     Fft = "fft" {
         /// The axes to transform, increasing.
         axes: Vec<usize>,
@@ -239,7 +240,10 @@ impl Rule for Irfft {
                 .places(first)
                 .filter_map(|i| values.get(i).copied())
                 .collect();
-            let mut line = whole(&half, self.n);
+            let mut line = match half.iter().all(|z| z.is_finite()) {
+                true => whole(&half, self.n),
+                false => vec![Complex64::new(f64::NAN, f64::NAN); self.n],
+            };
             fourier::transform(&mut line, true);
             for (i, z) in to.places(start).zip(line) {
                 results[i] = z.re;

@@ -291,7 +291,7 @@ fn errors_say_what_was_expected() {
     let bools = TensorType::new(DType::Bool, [2]);
     assert_eq!(
         error(Sum { axes: vec![0] }, std::slice::from_ref(&bools)),
-        "expected a float or an integer dtype, found bool"
+        "expected a float, a complex or an integer dtype, found bool"
     );
     assert_eq!(
         error(Norm { axes: vec![0] }, &[TensorType::new(DType::I64, [2])]),
