@@ -120,7 +120,9 @@ pub mod tree;
 pub use cotangent_array::npz;
 #[cfg(feature = "safetensors")]
 pub use cotangent_array::safetensors;
-pub use cotangent_array::{Array, ArrayError, DType, Element, Scalar, Shape, npy};
+pub use cotangent_array::{
+    Array, ArrayError, Complex32, Complex64, DType, Element, Scalar, Shape, npy,
+};
 pub use cotangent_compile::CompileError;
 pub use cotangent_cpu::RunError;
 pub use cotangent_derive::Tree;

@@ -60,6 +60,16 @@ pub enum TransformError {
         /// The type of the first complex input or output.
         found: String,
     },
+    /// A graph that should run on complex numbers has an operation that does not.
+    #[error("{}`{op}` does not become complex: {why}", At(*location))]
+    NotComplex {
+        /// The operation.
+        op: String,
+        /// What stands in the way.
+        why: &'static str,
+        /// Where it was written.
+        location: Option<Location>,
+    },
     /// A graph that should be transposed is not linear at this operation.
     #[error("{}`{op}` is not linear in the inputs that are to be transposed", At(*location))]
     NotLinear {

@@ -13,6 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod complexify;
 mod error;
 mod forward;
 mod jacobian;
@@ -22,6 +23,7 @@ mod reverse;
 mod transpose;
 mod vmap;
 
+pub use complexify::{complex_step, complexify};
 pub use error::TransformError;
 pub use forward::jvp;
 pub use jacobian::{Mode, hessian, hvp, jacobian};

@@ -170,11 +170,16 @@ fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
     finish(graph(), structure, &traced)
 }
 
-/// The float leaves of one argument.
+/// The float and complex leaves of one argument.
 fn chosen(signature: &Signature, range: std::ops::Range<usize>, graph: &Graph) -> Vec<bool> {
-    let is_float = |i: usize| signature.types.get(i).is_some_and(|t| t.dtype.is_float());
+    let varies = |i: usize| {
+        signature
+            .types
+            .get(i)
+            .is_some_and(|t| t.dtype.is_inexact())
+    };
     (0..graph.inputs().len())
-        .map(|i| range.contains(&i) && is_float(i))
+        .map(|i| range.contains(&i) && varies(i))
         .collect()
 }
 

@@ -3,7 +3,9 @@
 mod activation;
 mod attention;
 mod axes;
+mod complex;
 mod create;
+mod fft;
 mod gather;
 mod index;
 mod layer;
@@ -19,6 +21,7 @@ mod shape;
 
 pub use axes::{Axes, AxisIndex, AxisSet, Integers, Keep, keep};
 pub use create::meshgrid;
+pub use fft::{FftNorm, fftfreq, istft, rfftfreq};
 pub use gather::{Indices, scatter_add};
 pub use index::{Index, IndexPart, NewAxis, Part, Rest, Step, range, step};
 pub use layer::{ConvOptions, Padding, PoolOptions};

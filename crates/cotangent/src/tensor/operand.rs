@@ -4,15 +4,16 @@ use cotangent_graph::Op;
 use cotangent_graph::ops::{Broadcast, Reshape};
 
 use super::{Tensor, fail, push};
-use crate::{Array, DType, Scalar, Shape};
+use crate::{Array, Complex32, Complex64, DType, Scalar, Shape};
 
 /// What may stand beside a tensor in an operation: a tensor, an array, or a Rust number.
 ///
 /// A number takes the tensor's dtype. It must be one of that dtype: a fraction beside an integer
-/// tensor, `300` beside a u8 tensor and `true` beside numbers are errors.
+/// tensor, `300` beside a u8 tensor, a complex number beside a real tensor and `true` beside numbers are
+/// errors.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot stand beside a tensor",
-    note = "tensors, arrays and numbers of type bool, u8, u32, i32, i64, f32, f64 can"
+    note = "tensors, arrays and numbers of type bool, u8, u32, i32, i64, f32, f64, Complex32, Complex64 can"
 )]
 pub trait Operand {
     /// The tensor, or the number that waits for a dtype.
@@ -74,13 +75,16 @@ macro_rules! numbers {
     )*};
 }
 
-numbers!(bool u8 u32 i32 i64 f32 f64);
+numbers!(bool u8 u32 i32 i64 f32 f64 Complex32 Complex64);
 
 /// A number in a tensor's dtype; what is wrong with it, where it is not one of that dtype.
 pub(crate) fn scalar_as(dtype: DType, value: Scalar) -> Result<Scalar, String> {
     let found = value.dtype();
     if dtype.is_bool() != found.is_bool() {
         return Err(format!("expected a number of dtype {dtype}, found {value}"));
+    }
+    if found.is_complex() && !dtype.is_complex() {
+        return Err(format!("expected a real number for {dtype}, found {value}"));
     }
     if dtype.is_int() {
         let exact = if found.is_float() {
@@ -99,7 +103,9 @@ pub(crate) fn scalar_as(dtype: DType, value: Scalar) -> Result<Scalar, String> {
     }
     // The shortest text of an f32 is what its writer meant, in f64 too.
     Ok(match (value, dtype) {
-        (Scalar::F32(x), DType::F64) => Scalar::F64(x.to_string().parse().unwrap_or(f64::from(x))),
+        (Scalar::F32(x), DType::F64 | DType::C128) => {
+            Scalar::from_f64(dtype, x.to_string().parse().unwrap_or(f64::from(x)))
+        }
         _ => value.convert(dtype),
     })
 }

@@ -25,7 +25,7 @@ macro_rules! unary_methods {
 unary_methods! {
     /// The value itself, through which no derivative passes.
     stop_gradient StopGradient;
-    /// Absolute value; its derivative at 0 is 0.
+    /// Absolute value, a real number for complex ones too; its derivative at 0 is 0.
     abs Abs;
     /// -1, 0 or 1 by the sign.
     sign Sign;

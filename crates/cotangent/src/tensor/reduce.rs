@@ -38,10 +38,10 @@ reductions! {
 
 /// Means and norms.
 impl Tensor {
-    /// The mean over axes of a float tensor; NaN over no elements.
+    /// The mean over axes of a float or complex tensor; NaN over no elements.
     #[track_caller]
     pub fn mean(&self, axes: impl Axes) -> Tensor {
-        if let Err(failed) = self.expect_float("mean") {
+        if let Err(failed) = self.expect_inexact("mean") {
             return failed;
         }
         match self.resolve("mean", axes) {
@@ -91,7 +91,8 @@ impl Tensor {
         }
     }
 
-    /// The Euclidean norm over axes, without overflow. Its derivative at 0 is 0.
+    /// The Euclidean norm over axes, without overflow; of complex numbers that of their absolute values.
+    /// Its derivative at 0 is 0.
     ///
     /// ```
     /// use cotangent::{Tensor, grad};
@@ -104,6 +105,7 @@ impl Tensor {
     #[track_caller]
     pub fn norm(&self, axes: impl Axes) -> Tensor {
         match self.resolve("norm", axes) {
+            Ok(set) if self.dtype().is_complex() => self.abs().norm_set(&set),
             Ok(set) => self.norm_set(&set),
             Err(failed) => failed,
         }
