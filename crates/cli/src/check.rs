@@ -6,14 +6,14 @@ mod widen;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use cotangent_array::{Array, DType, Scalar};
+use cotangent_array::{Array, Complex64, DType, Scalar};
 use cotangent_graph::{Graph, eval};
 
 use crate::failure::{Failure, failed, usage};
 use crate::files;
 use crate::graphs::{Source, type_of};
 use crate::run::read_npz;
-use numeric::{Random, close};
+use numeric::{Random, close, parts};
 
 /// Verifies every function of a file and checks its derivatives numerically, one line a check.
 ///
@@ -107,9 +107,9 @@ fn function(
     let wrt: Vec<bool> = graph
         .input_types()
         .iter()
-        .map(|ty| ty.dtype.is_float())
+        .map(|ty| ty.dtype.is_inexact())
         .collect();
-    let differentiable = graph.output_types().iter().any(|ty| ty.dtype.is_float());
+    let differentiable = graph.output_types().iter().any(|ty| ty.dtype.is_inexact());
     if !differentiable || !wrt.contains(&true) {
         return report(
             "derivatives",
@@ -149,6 +149,10 @@ fn point(
                         let values = (0..ty.shape.elements()).map(|_| match ty.dtype {
                             DType::Bool => Scalar::Bool(random.below(2) == 1),
                             dtype if dtype.is_float() => Scalar::F64(random.between(low, high)),
+                            dtype if dtype.is_complex() => Scalar::C128(Complex64::new(
+                                random.between(low, high),
+                                random.between(-0.5, 0.5),
+                            )),
                             _ => Scalar::I64(random.below(largest + 1) as i64),
                         });
                         let values = values.map(|value| value.convert(ty.dtype));
@@ -169,7 +173,7 @@ fn point(
 }
 
 fn is_finite(array: &Array) -> bool {
-    !array.dtype().is_float() || array.to_f64s().iter().all(|x| x.is_finite())
+    !array.dtype().is_inexact() || array.scalars().all(Scalar::is_finite)
 }
 
 /// The compiled program gives what the reference evaluator gives.
@@ -184,18 +188,18 @@ fn program(graph: &Graph, inputs: &[Array]) -> Outcome {
     };
     let mut largest: f64 = 0.0;
     for (found, expected) in found.iter().zip(&expected) {
-        if !expected.dtype().is_float() {
+        if !expected.dtype().is_inexact() {
             if found != expected {
                 return Outcome::Wrong(format!("expected {expected:?}, found {found:?}"));
             }
             continue;
         }
-        let limit = if expected.dtype() == DType::F32 {
+        let limit = if expected.dtype().real() == DType::F32 {
             1e-5
         } else {
             1e-12
         };
-        match close(&found.to_f64s(), &expected.to_f64s(), limit) {
+        match close(&parts(found), &parts(expected), limit) {
             Ok(error) => largest = largest.max(error),
             Err(error) => return Outcome::Wrong(format!("relative error {error:.1e}")),
         }

@@ -85,13 +85,13 @@ fn excerpt(text: &str, line: usize, column: usize) -> String {
     format!("{margin} |\n{number} | {shown}\n{margin} | {gap}^")
 }
 
-/// Which inputs are chosen: those named in `--wrt`, or all floats.
+/// Which inputs are chosen: those named in `--wrt`, or all floats and complex numbers.
 pub fn chosen(graph: &Graph, wrt: &[String]) -> Result<Vec<bool>, Failure> {
     if wrt.is_empty() {
         return Ok(graph
             .input_types()
             .iter()
-            .map(|ty| ty.dtype.is_float())
+            .map(|ty| ty.dtype.is_inexact())
             .collect());
     }
     named(graph, wrt)

@@ -314,10 +314,10 @@ fn step(equation: &Equation, op: &Op, operands: &[&Array], var: Var) -> Result<A
 
 /// The first element that is not finite, and where it stands.
 fn not_finite(array: &Array) -> Option<(Vec<usize>, String)> {
-    if !array.dtype().is_float() {
+    if !array.dtype().is_inexact() {
         return None;
     }
-    let flat = array.scalars().position(|x| !x.to_f64().is_finite())?;
+    let flat = array.scalars().position(|x| !x.is_finite())?;
     let mut rest = flat;
     let index = array.shape().strides().into_iter().map(|stride| {
         let at = rest / stride.max(1);

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cotangent_graph::Graph;
-use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Region, Row, Ternary, Test, Unary};
+use cotangent_graph::ops::{
+    ArrayOp, Binary, Compare, Indexed, Part, Region, Row, Ternary, Test, Unary,
+};
 
 use crate::failure::{Failure, failed};
 use crate::files;
@@ -136,6 +138,12 @@ fn ops() -> String {
         (
             "Pointwise, of two operands",
             Binary::ALL.iter().map(|op| op.row()).collect(),
+        ),
+        (
+            "Complex numbers and their parts",
+            (Part::ALL.iter().map(|op| op.row()))
+                .chain([Part::complex_row()])
+                .collect(),
         ),
         (
             "Comparisons",

@@ -136,6 +136,9 @@ fn number(word: &str, dtype: DType) -> Result<Scalar, String> {
         DType::I32 => word.parse().ok().map(Scalar::I32),
         DType::U32 => word.parse().ok().map(Scalar::U32),
         DType::U8 => word.parse().ok().map(Scalar::U8),
+        // As Python writes them: 1.5, 2j, 1.5-2j.
+        DType::C128 => word.parse().ok().map(Scalar::C128),
+        DType::C64 => word.parse().ok().map(Scalar::C64),
         _ => None,
     };
     found.ok_or_else(|| format!("expected a value of type {dtype}, found `{}`", brief(word)))

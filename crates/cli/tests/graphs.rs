@@ -338,7 +338,8 @@ fn derive_says_what_is_wrong() {
     derive(&["--mode", "grad"]).fails(1, "expected one scalar");
     derive(&["--mode", "jvp", "--wrt", "z"])
         .fails(1, "`v` has no input `z`; its inputs are x: f64[2], i: i64");
-    derive(&["--mode", "jvp", "--wrt", "i"]).fails(1, "expected a float or a complex dtype to differentiate");
+    derive(&["--mode", "jvp", "--wrt", "i"])
+        .fails(1, "expected a float or a complex dtype to differentiate");
     derive(&["--mode", "speed"]).fails(2, "speed");
     derive(&[]).fails(2, "--mode");
     derive(&["--mode", "vmap"]).fails(2, "--size");
@@ -411,7 +412,9 @@ fn show_what_becomes_of_a_function() {
 
 #[test]
 fn show_lists_every_operation() {
-    use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Region, Ternary, Test, Unary};
+    use cotangent_graph::ops::{
+        ArrayOp, Binary, Compare, Indexed, Part, Region, Ternary, Test, Unary,
+    };
     let folder = Folder::new("ops");
     let ran = folder.run(&["show", "--ops"]);
     let listed: Vec<&str> = ran
@@ -424,6 +427,8 @@ fn show_lists_every_operation() {
     names.extend(Unary::ALL.iter().map(|op| op.row().name));
     names.extend(Indexed::ALL.iter().map(|op| op.row().name));
     names.extend(Binary::ALL.iter().map(|op| op.row().name));
+    names.extend(Part::ALL.iter().map(|op| op.row().name));
+    names.push("complex");
     names.extend(Compare::ALL.iter().map(|op| op.row().name));
     names.extend(Test::ALL.iter().map(|op| op.row().name));
     names.extend(Ternary::ALL.iter().map(|op| op.row().name));

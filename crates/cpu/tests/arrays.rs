@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use common::{Numbers, near, run, same_bits, single, ty};
 use cotangent_array::{Array, DType, Scalar, Shape};
 use cotangent_graph::ops::*;
-use cotangent_graph::{Op, TensorType};
+use cotangent_graph::{Op, TensorType, eval};
 
 const NUMBERS: &[DType] = &[
     DType::U8,
@@ -17,6 +17,17 @@ const NUMBERS: &[DType] = &[
     DType::I64,
     DType::F32,
     DType::F64,
+];
+/// These and complex numbers.
+const NUMERIC: &[DType] = &[
+    DType::U8,
+    DType::U32,
+    DType::I32,
+    DType::I64,
+    DType::F32,
+    DType::F64,
+    DType::C64,
+    DType::C128,
 ];
 const FLOATS: &[DType] = &[DType::F32, DType::F64];
 
@@ -46,7 +57,7 @@ fn close(op: impl Into<Op>, dtypes: &[DType], shapes: &[&[usize]]) {
             .iter()
             .map(|t| numbers.array(t, Numbers::plain))
             .collect();
-        if dtype.is_float() {
+        if dtype.is_inexact() {
             near(&graph, &inputs);
         } else {
             same_bits(&graph, &inputs);
@@ -314,7 +325,7 @@ fn scatter_add() {
         })
     };
     for index in INTEGERS {
-        for dtype in NUMBERS {
+        for dtype in NUMERIC {
             indexed(&op(&[8], 0, 0), *dtype, &[50], &[&[50]], *index, &[8]);
             indexed(
                 &op(&[8, 3], 0, 0),
@@ -374,7 +385,7 @@ fn sum() {
             Sum {
                 axes: axes.to_vec(),
             },
-            NUMBERS,
+            NUMERIC,
             &[shape],
         );
     }
@@ -386,7 +397,7 @@ fn prod() {
             Prod {
                 axes: axes.to_vec(),
             },
-            NUMBERS,
+            NUMERIC,
             &[shape],
         );
     }
@@ -515,7 +526,7 @@ fn cumsum() {
                     axis: *axis,
                     reverse,
                 },
-                NUMBERS,
+                NUMERIC,
                 &[shape],
             );
         }
@@ -530,7 +541,7 @@ fn cumprod() {
                     axis: *axis,
                     reverse,
                 },
-                NUMBERS,
+                NUMERIC,
                 &[shape],
             );
         }
@@ -545,7 +556,7 @@ fn recurrence() {
                     axis: *axis,
                     reverse,
                 },
-                NUMBERS,
+                NUMERIC,
                 &[shape, shape],
             );
         }
@@ -590,7 +601,7 @@ fn dot() {
         ((&[2], &[1]), (&[0], &[0]), &[0, 4, 5], &[0, 5, 2]),
     ];
     for (contract, batch, x, y) in cases {
-        close(op(*contract, *batch), NUMBERS, &[x, y]);
+        close(op(*contract, *batch), NUMERIC, &[x, y]);
     }
 }
 
@@ -760,7 +771,7 @@ fn conv() {
             input_dilation: case.input_dilation.to_vec(),
             groups: case.groups,
         };
-        close(op, NUMBERS, &[case.x, case.kernel]);
+        close(op, NUMERIC, &[case.x, case.kernel]);
     }
 }
 
@@ -798,7 +809,7 @@ fn window_sum() {
             padding: padding.to_vec(),
             dilation: dilation.to_vec(),
         };
-        exact(op, NUMBERS, &[x]);
+        exact(op, NUMERIC, &[x]);
     }
 }
 
@@ -834,6 +845,87 @@ fn window_argmax() {
     }
 }
 
+/// Fourier transforms against the reference, relative to the largest entry of the result.
+fn transformed(op: impl Into<Op>, dtype: DType, shape: &[usize]) {
+    let x = ty(dtype, shape);
+    let graph = single(op, &[x.clone()]).unwrap();
+    let mut numbers = Numbers::new(7);
+    let inputs = [numbers.array(&x, Numbers::plain)];
+    let (found, expected) = (run(&graph, &inputs), eval(&graph, &inputs).unwrap());
+    let size = |a: &Array| (a.scalars()).fold(0.0, |m: f64, s| m.max(s.to_complex().norm()));
+    let limit = match dtype.real() {
+        DType::F32 => 1e-6,
+        _ => 1e-14,
+    } * (1.0 + size(&expected[0]));
+    assert_eq!(found[0].dtype(), expected[0].dtype());
+    assert_eq!(found[0].shape(), expected[0].shape());
+    for (f, e) in found[0].scalars().zip(expected[0].scalars()) {
+        let off = (f.to_complex() - e.to_complex()).norm();
+        assert!(off <= limit, "expected {e}, found {f}\n{graph}");
+    }
+    // A line with an infinity in it is NaN, and no other.
+    if let Some(infinite) = inputs[0].at(0) {
+        let infinite = Scalar::from_f64(infinite.dtype(), f64::INFINITY);
+        let wild = std::iter::once(infinite).chain(inputs[0].scalars().skip(1));
+        let wild = [Array::from_scalars(dtype, shape, wild).unwrap()];
+        let (found, expected) = (run(&graph, &wild), eval(&graph, &wild).unwrap());
+        for (f, e) in found[0].scalars().zip(expected[0].scalars()) {
+            assert_eq!(f.to_complex().is_nan(), e.to_complex().is_nan());
+        }
+    }
+}
+
+const TRANSFORMED: &[(&[usize], usize)] = &[
+    (&[1], 0),
+    (&[2], 0),
+    (&[7], 0),
+    (&[64], 0),
+    (&[1000], 0),
+    (&[3, 12], 1),
+    (&[12, 3], 0),
+    (&[2, 5, 3], 1),
+    (&[0, 4], 1),
+    (&[2, 101], 1),
+];
+
+fn fft() {
+    for (shape, axis) in TRANSFORMED {
+        for dtype in [DType::C64, DType::C128] {
+            for inverse in [false, true] {
+                let axes = vec![*axis];
+                transformed(Fft { axes, inverse }, dtype, shape);
+            }
+        }
+    }
+    let (axes, inverse) = (vec![0, 2], false);
+    transformed(Fft { axes, inverse }, DType::C128, &[4, 3, 6]);
+    let (axes, inverse) = (vec![], true);
+    transformed(Fft { axes, inverse }, DType::C128, &[2]);
+    let (axes, inverse) = (vec![0, 1], true);
+    transformed(Fft { axes, inverse }, DType::C64, &[0, 2]);
+}
+
+fn rfft() {
+    for (shape, axis) in TRANSFORMED {
+        for dtype in FLOATS {
+            transformed(Rfft { axis: *axis }, *dtype, shape);
+        }
+    }
+}
+
+fn irfft() {
+    for (shape, axis) in TRANSFORMED {
+        for dtype in [DType::C64, DType::C128] {
+            let m = shape[*axis];
+            for n in [2 * m - 1, 2 * m - 2] {
+                if n > 0 {
+                    transformed(Irfft { axis: *axis, n }, dtype, shape);
+                }
+            }
+        }
+    }
+}
+
 macro_rules! covered {
     ($($name:ident)+) => {
         const COVERED: &[&str] = &[$(stringify!($name)),+];
@@ -850,7 +942,7 @@ macro_rules! covered {
 covered! {
     iota random_bits reshape transpose broadcast reverse slice pad concat gather scatter_add
     sum prod max min norm argmax argmin any all cumsum cumprod recurrence dot conv
-    window_sum window_max window_argmax
+    window_sum window_max window_argmax fft rfft irfft
 }
 
 #[test]

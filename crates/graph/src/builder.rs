@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Part, Region, Reshape, Rule, Slice, Sum, Ternary, Test,
-    Transpose, Unary,
+    Binary, Bound, Broadcast, Compare, Indexed, Part, Region, Reshape, Rule, Slice, Sum, Ternary,
+    Test, Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
 
@@ -148,7 +148,8 @@ impl Builder {
                 // A quotient by a finite constant that is not 0 stays finite.
                 Op::Binary(Binary::Div) => {
                     let by = args.get(1).and_then(|a| self.graph.splat(*a));
-                    by.is_some_and(|s| s.as_real() != Some(0.0)) && args.iter().all(|a| self.is_finite(*a))
+                    by.is_some_and(|s| s.as_real() != Some(0.0))
+                        && args.iter().all(|a| self.is_finite(*a))
                 }
                 _ => false,
             },

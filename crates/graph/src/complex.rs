@@ -155,14 +155,22 @@ fn log_abs(z: Complex64) -> f64 {
 /// The logarithm to base 2.
 pub fn log2(z: Complex64) -> Complex64 {
     let l = log(z);
-    let re = if z.im == 0.0 { z.re.abs().log2() } else { l.re * LOG2_E };
+    let re = if z.im == 0.0 {
+        z.re.abs().log2()
+    } else {
+        l.re * LOG2_E
+    };
     complex(re, l.im * LOG2_E)
 }
 
 /// The logarithm to base 10.
 pub fn log10(z: Complex64) -> Complex64 {
     let l = log(z);
-    let re = if z.im == 0.0 { z.re.abs().log10() } else { l.re * LOG10_E };
+    let re = if z.im == 0.0 {
+        z.re.abs().log10()
+    } else {
+        l.re * LOG10_E
+    };
     complex(re, l.im * LOG10_E)
 }
 
@@ -203,10 +211,7 @@ pub fn sinh(z: Complex64) -> Complex64 {
     if z.re == 0.0 {
         return complex(z.re, z.im.sin());
     }
-    complex(
-        libm::sinh(z.re) * z.im.cos(),
-        libm::cosh(z.re) * z.im.sin(),
-    )
+    complex(libm::sinh(z.re) * z.im.cos(), libm::cosh(z.re) * z.im.sin())
 }
 
 /// cosh(x + iy) = cosh x cos y + i sinh x sin y
@@ -217,10 +222,7 @@ pub fn cosh(z: Complex64) -> Complex64 {
     if z.re == 0.0 {
         return complex(z.im.cos(), z.re * z.im.sin());
     }
-    complex(
-        libm::cosh(z.re) * z.im.cos(),
-        libm::sinh(z.re) * z.im.sin(),
-    )
+    complex(libm::cosh(z.re) * z.im.cos(), libm::sinh(z.re) * z.im.sin())
 }
 
 /// sinh(z) / cosh(z), without overflow (Kahan, procedure CTANH).
@@ -287,7 +289,10 @@ pub fn atanh(z: Complex64) -> Complex64 {
     let (x, y) = (z.re.abs(), z.im);
     let near = (1.0 - x) * (1.0 - x) + y * y;
     let re = (0.25 * libm::log1p(4.0 * x / near)).copysign(z.re);
-    complex(re, 0.5 * libm::atan2(2.0 * y, (1.0 - x) * (1.0 + x) - y * y))
+    complex(
+        re,
+        0.5 * libm::atan2(2.0 * y, (1.0 - x) * (1.0 + x) - y * y),
+    )
 }
 
 /// 1 / (1 + exp(-z)) without overflow.
@@ -319,7 +324,10 @@ pub fn pow(x: Complex64, y: Complex64) -> Complex64 {
     if y.im != 0.0 {
         size *= (-y.im * turn).exp();
     }
-    polar(size, y.re * turn + if y.im == 0.0 { 0.0 } else { y.im * log_abs(x) })
+    polar(
+        size,
+        y.re * turn + if y.im == 0.0 { 0.0 } else { y.im * log_abs(x) },
+    )
 }
 
 /// Whole powers by repeated squaring; a negative power is the reciprocal of the positive one.
@@ -375,7 +383,12 @@ mod tests {
         ("acosh", acosh, libm::acosh, (1.2, 4.0)),
         ("atanh", atanh, libm::atanh, (-0.9, 0.9)),
         ("sigmoid", sigmoid, math::sigmoid, (-3.0, 3.0)),
-        ("pow", |z| pow(z, complex(1.7, 0.0)), |x| x.powf(1.7), (0.2, 4.0)),
+        (
+            "pow",
+            |z| pow(z, complex(1.7, 0.0)),
+            |x| x.powf(1.7),
+            (0.2, 4.0),
+        ),
         ("powi", |z| powi(z, -3), |x| math::powi(x, -3), (0.2, 4.0)),
     ];
 
@@ -406,7 +419,10 @@ mod tests {
                 let slope = (real(x + h) - real(x - h)) / (2.0 * h);
                 let step = f(complex(x, 1e-200)).im / 1e-200;
                 let off = (step - slope).abs();
-                assert!(off <= 1e-7 * (1.0 + slope.abs()), "{name} at {x}: {step} and {slope}");
+                assert!(
+                    off <= 1e-7 * (1.0 + slope.abs()),
+                    "{name} at {x}: {step} and {slope}"
+                );
                 for y in [-0.7, 0.1, 0.9] {
                     let along = (f(complex(x + h, y)) - f(complex(x - h, y))) / (2.0 * h);
                     let across = (f(complex(x, y + h)) - f(complex(x, y - h))) / (2.0 * h);
@@ -443,10 +459,28 @@ mod tests {
         let root = sqrt(complex(-1e308, 1e308));
         close("sqrt", mul(root, root) / 1e308, complex(-1.0, 1.0), 1e-15);
         let root = sqrt(complex(1e-310, -1e-310));
-        close("sqrt", mul(root / 1e-155, root / 1e-155), complex(1.0, -1.0), 1e-10);
+        close(
+            "sqrt",
+            mul(root / 1e-155, root / 1e-155),
+            complex(1.0, -1.0),
+            1e-10,
+        );
         assert_eq!(tanh(complex(800.0, 0.3)), complex(1.0, 0.0));
-        close("log", log(complex(1e308, 1e308)), complex(709.196_208_642_166_1 + 0.346_573_590_279_972_6, std::f64::consts::FRAC_PI_4), 1e-15);
-        close("div", div(complex(1e300, 1e300), complex(1e300, 1e300)), complex(1.0, 0.0), 1e-15);
+        close(
+            "log",
+            log(complex(1e308, 1e308)),
+            complex(
+                709.196_208_642_166_1 + 0.346_573_590_279_972_6,
+                std::f64::consts::FRAC_PI_4,
+            ),
+            1e-15,
+        );
+        close(
+            "div",
+            div(complex(1e300, 1e300), complex(1e300, 1e300)),
+            complex(1.0, 0.0),
+            1e-15,
+        );
         let zero = complex(0.0, 0.0);
         assert_eq!(strong_product(zero, complex(f64::INFINITY, f64::NAN)), zero);
         assert_eq!(div(complex(1.0, 2.0), zero).re, f64::INFINITY);

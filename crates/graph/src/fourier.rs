@@ -89,7 +89,10 @@ mod tests {
                         let turn = if inverse { turn } else { -turn };
                         sum += x * Complex64::new(turn.cos(), turn.sin());
                     }
-                    assert!(complex::abs(found - sum) < 1e-12, "{n}, {k}: {found} and {sum}");
+                    assert!(
+                        complex::abs(found - sum) < 1e-12,
+                        "{n}, {k}: {found} and {sum}"
+                    );
                 }
             }
         }

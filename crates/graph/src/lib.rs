@@ -14,11 +14,11 @@
 //! ```
 
 mod builder;
+pub mod complex;
 mod error;
 mod eval;
-mod graph;
-pub mod complex;
 pub mod fourier;
+mod graph;
 pub mod math;
 pub mod op;
 pub mod ops;

@@ -1,19 +1,43 @@
 //! Small helpers on arrays that the checks share.
 
-use cotangent_array::{Array, DType, Scalar, Shape};
+use cotangent_array::{Array, Complex64, DType, Scalar, Shape};
 
 use crate::rng::Rng;
 
 /// Whether every element is a finite number.
 pub fn is_finite(a: &Array) -> bool {
-    a.scalars().all(|s| s.to_f64().is_finite())
+    a.scalars().all(Scalar::is_finite)
 }
 
 /// The smallest and the largest magnitude; (inf, 0) of nothing.
 pub fn extent(a: &Array) -> (f64, f64) {
     a.scalars()
-        .map(|s| s.to_f64().abs())
+        .map(|s| s.to_complex().norm())
         .fold((f64::INFINITY, 0.0), |(lo, hi), x| (lo.min(x), hi.max(x)))
+}
+
+/// The numbers of an array: of complex ones the real and the imaginary part, one after the other.
+pub fn parts(a: &Array) -> Vec<f64> {
+    match a.dtype().is_complex() {
+        true => (a.scalars().map(Scalar::to_complex))
+            .flat_map(|z| [z.re, z.im])
+            .collect(),
+        false => a.to_f64s(),
+    }
+}
+
+/// How many numbers an element has: two if it is complex.
+pub fn width(dtype: DType) -> usize {
+    1 + usize::from(dtype.is_complex())
+}
+
+/// f64 for f32, c128 for c64, any other dtype itself.
+pub fn widened(dtype: DType) -> DType {
+    match dtype {
+        DType::F32 => DType::F64,
+        DType::C64 => DType::C128,
+        other => other,
+    }
 }
 
 /// The smallest and the largest element; (inf, -inf) of nothing.
@@ -36,26 +60,33 @@ pub fn made(dtype: DType, shape: Shape, scalars: Vec<Scalar>) -> Array {
     Array::from_scalars(dtype, shape, scalars).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// A float array from f64 values, rounded to the dtype.
+/// A float or complex array from f64 values, rounded to the dtype; see [`parts`].
 pub fn floats(dtype: DType, shape: &Shape, values: &[f64]) -> Array {
-    made(
-        dtype,
-        shape.clone(),
-        values.iter().map(|x| Scalar::from_f64(dtype, *x)).collect(),
-    )
+    let scalars = match dtype.is_complex() {
+        true => (values.as_chunks::<2>().0.iter())
+            .map(|[re, im]| Scalar::from_complex(dtype, Complex64::new(*re, *im)))
+            .collect(),
+        false => values.iter().map(|x| Scalar::from_f64(dtype, *x)).collect(),
+    };
+    made(dtype, shape.clone(), scalars)
 }
 
-/// A float array with each finite element moved by up to `by`; other arrays as they are.
+/// An array with each of its numbers replaced.
+pub fn map_parts(a: &Array, f: impl FnMut(f64) -> f64) -> Array {
+    let values: Vec<f64> = parts(a).into_iter().map(f).collect();
+    floats(a.dtype(), a.shape(), &values)
+}
+
+/// A float or complex array with each finite number moved by up to `by`; other arrays as they are.
 pub fn jitter(a: &Array, by: f64, rng: &mut Rng) -> Array {
-    if !a.dtype().is_float() {
+    if !a.dtype().is_inexact() {
         return a.clone();
     }
-    map(a, |s| {
-        let x = s.to_f64();
+    map_parts(a, |x| {
         if x.is_finite() {
-            Scalar::from_f64(a.dtype(), x + rng.uniform(-by, by))
+            x + rng.uniform(-by, by)
         } else {
-            s
+            x
         }
     })
 }
@@ -67,9 +98,9 @@ pub fn shuffled(a: &Array, rng: &mut Rng) -> Array {
     made(a.dtype(), a.shape().clone(), scalars)
 }
 
-/// Numbers between -1 and 1 of a float type.
+/// Numbers between -1 and 1 of a float or complex type.
 pub fn direction(dtype: DType, shape: &Shape, rng: &mut Rng) -> Array {
-    let values: Vec<f64> = (0..shape.elements())
+    let values: Vec<f64> = (0..width(dtype) * shape.elements())
         .map(|_| rng.uniform(-1.0, 1.0))
         .collect();
     floats(dtype, shape, &values)
@@ -78,7 +109,7 @@ pub fn direction(dtype: DType, shape: &Shape, rng: &mut Rng) -> Array {
 /// The distance from |x| to the next larger number of the dtype.
 pub fn ulp(dtype: DType, x: f64) -> f64 {
     let x = x.abs();
-    match dtype {
+    match dtype.real() {
         DType::F32 => {
             let x = x as f32;
             if x.is_finite() {

@@ -163,7 +163,7 @@ impl Checker<'_> {
         let check = format!("program of {of}");
         // Between two runs on the same inputs another one, which must leave nothing behind.
         let other: Vec<Array> = (inputs.iter())
-            .map(|a| match a.dtype().is_float() {
+            .map(|a| match a.dtype().is_inexact() {
                 true => jitter(a, 0.5, &mut self.rng),
                 false => shuffled(a, &mut self.rng),
             })
@@ -261,7 +261,7 @@ impl Checker<'_> {
         for (a, (axis, ty)) in inputs.iter().zip(axes.iter().zip(batched.input_types())) {
             let own: Vec<Array> = (0..size)
                 .map(|k| match axis {
-                    Some(_) if k > 0 && a.dtype().is_float() => jitter(a, 0.05, &mut self.rng),
+                    Some(_) if k > 0 && a.dtype().is_inexact() => jitter(a, 0.05, &mut self.rng),
                     Some(_) if k > 0 => shuffled(a, &mut self.rng),
                     _ => a.clone(),
                 })
@@ -321,7 +321,7 @@ impl Checker<'_> {
         let floats = graph
             .output_types()
             .into_iter()
-            .filter(|t| t.dtype.is_float());
+            .filter(|t| t.dtype.is_inexact());
         floats
             .map(|t| direction(t.dtype, &t.shape, &mut self.rng))
             .collect()

@@ -211,14 +211,14 @@ fn option<'a>(words: &[&'a str], name: &str) -> Option<&'a str> {
         .find_map(|w| w.strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The inputs named by `wrt=`, or every float input.
+/// The inputs named by `wrt=`, or every float and complex input.
 fn wrt(graph: &Graph, words: &[&str]) -> Result<Vec<bool>, Trouble> {
     match option(words, "wrt") {
         Some(names) => chosen(graph, names),
         None => Ok(graph
             .input_types()
             .iter()
-            .map(|t| t.dtype.is_float())
+            .map(|t| t.dtype.is_inexact())
             .collect()),
     }
 }
@@ -276,6 +276,7 @@ fn scalar(dtype: DType, text: &str) -> Option<Scalar> {
         DType::Bool => Scalar::Bool(text.parse().ok()?),
         DType::F32 => Scalar::F32(text.parse().ok()?),
         DType::F64 => Scalar::F64(text.parse().ok()?),
+        DType::C64 | DType::C128 => Scalar::from_complex(dtype, text.parse().ok()?),
         other => Scalar::from_i64(other, text.parse().ok()?),
     })
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cotangent_array::{Array, DType, Scalar, Shape};
+use cotangent_array::{Array, Complex64, DType, Scalar, Shape};
 use cotangent_graph::ops::{Binary, Broadcast, Compare, Region, Reshape, Slice, Ternary, Unary};
 use cotangent_graph::{Builder, Callee, Graph, Op, TensorType, Var, eval, eval_op};
 
@@ -101,8 +101,17 @@ pub struct Generator {
 
 impl Generator {
     fn new(mut rng: Rng, smooth: bool) -> Generator {
-        use DType::{F32, F64};
-        let floats: [&'static [DType]; 4] = [&[F64], &[F64], &[F32], &[F64, F32]];
+        use DType::{C64, C128, F32, F64};
+        let floats: [&'static [DType]; 8] = [
+            &[F64],
+            &[F64],
+            &[F64],
+            &[F32],
+            &[F64, F32],
+            &[F64, C128],
+            &[F32, C64],
+            &[C128, F64, C64, F32],
+        ];
         let floats = rng.pick(&floats).unwrap_or(&[F64]);
         let most_inputs = rng.size(2, 5);
         Generator {
@@ -143,7 +152,7 @@ impl Generator {
             .collect();
         self.rng.shuffle(&mut ends);
         // A float first, so that there is something to differentiate.
-        ends.sort_by_key(|v| !self.b.dtype(*v).is_float());
+        ends.sort_by_key(|v| !self.b.dtype(*v).is_inexact());
         let most = self.rng.size(1, 4);
         ends.truncate(most);
         if ends.is_empty() || self.rng.chance(0.04) {
@@ -192,10 +201,10 @@ impl Generator {
         }
         let others: Vec<DType> = DType::ALL.iter().copied().filter(|d| allowed(*d)).collect();
         let others: Vec<DType> = match self.floats {
-            // Graphs of one float dtype stay so, but for conversions.
-            [one] if others.len() > 1 => others
+            // Graphs of some float dtypes stay so, but for conversions.
+            own if others.len() > 1 => others
                 .into_iter()
-                .filter(|d| !d.is_float() || d == one)
+                .filter(|d| !d.is_inexact() || own.contains(d))
                 .collect(),
             _ => others,
         };
@@ -289,7 +298,7 @@ impl Generator {
                 return v;
             }
         }
-        if dtype.is_float() && self.rng.chance(0.3) {
+        if dtype.is_inexact() && self.rng.chance(0.3) {
             let other = self.some(|t| t.dtype != dtype && t.shape == *shape);
             if let Some(v) = other.and_then(|v| self.push(Op::Convert(dtype), &[v])) {
                 return self.fit(v, -3.0, 3.0).unwrap_or(v);
@@ -408,10 +417,14 @@ impl Generator {
     }
 
     fn draw_value(&mut self, dtype: DType) -> Scalar {
+        if dtype.is_complex() {
+            let mut part = || self.draw_value(dtype.real()).to_f64();
+            return Scalar::from_complex(dtype, Complex64::new(part(), part()));
+        }
         if dtype.is_bool() {
             return Scalar::Bool(self.rng.chance(0.5));
         }
-        if dtype.is_float() {
+        if dtype.is_inexact() {
             const ROUND: &[f64] = &[0.5, 1.0, -1.0, 2.0, -0.25, 1.5, 3.0];
             const WILD: &[f64] = &[
                 0.0,
@@ -474,14 +487,17 @@ impl Generator {
     }
 
     fn takes(&self, value: &Array) -> bool {
-        !self.smooth || !value.dtype().is_float() || (is_finite(value) && extent(value).1 < 1e6)
+        !self.smooth || !value.dtype().is_inexact() || (is_finite(value) && extent(value).1 < 1e6)
     }
 
     /// In a smooth graph `x` with its values moved between `lo` and `hi`, unless they are there.
     pub fn fit(&mut self, x: Var, lo: f64, hi: f64) -> Option<Var> {
         let ty = self.ty(x);
-        if !self.smooth || !ty.dtype.is_float() || ty.shape.elements() == 0 {
+        if !self.smooth || !ty.dtype.is_inexact() || ty.shape.elements() == 0 {
             return Some(x);
+        }
+        if ty.dtype.is_complex() {
+            return self.fit_complex(x, lo, hi);
         }
         let (least, most) = crate::arrays::range(self.value(x));
         if least >= lo && most <= hi && self.rng.chance(0.9) {
@@ -517,6 +533,27 @@ impl Generator {
         }
         let middle = number(self, middle);
         self.push(Binary::Add, &[squashed, middle])
+    }
+
+    /// `x` moved into a disc around the middle of an interval, small enough that no pole or branch point of
+    /// an operation that is smooth on the interval lies in it.
+    fn fit_complex(&mut self, x: Var, lo: f64, hi: f64) -> Option<Var> {
+        let ty = self.ty(x);
+        let (middle, radius) = ((lo + hi) / 2.0, ((hi - lo) / 2.0).min(0.8));
+        let inside = |s: Scalar| (s.to_complex() - middle).norm() <= radius;
+        if self.value(x).scalars().all(inside) && self.rng.chance(0.9) {
+            return Some(x);
+        }
+        let number = |g: &mut Generator, x: f64| g.full(Scalar::from_f64(ty.dtype, x), &ty.shape);
+        let largest = extent(self.value(x)).1;
+        let by = (0.9 * radius / largest.max(1e-3)).log2().floor().exp2();
+        let by = number(self, by);
+        let scaled = self.push(Binary::Mul, &[x, by])?;
+        if middle == 0.0 {
+            return Some(scaled);
+        }
+        let middle = number(self, middle);
+        self.push(Binary::Add, &[scaled, middle])
     }
 
     /// Positions from 0 to before `n` of an integer dtype and this shape.

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cotangent_array::{DType, Scalar};
-use cotangent_graph::ops::{ArrayOp, Iota};
+use cotangent_array::DType;
+use cotangent_graph::ops::{ArrayOp, Iota, Part};
 use cotangent_graph::{Builder, Callee, Graph, GraphError, Op, TensorType, Var};
 
-/// The same graph with every f32 an f64, so that differences are not lost in rounding.
+use crate::arrays::widened as wide;
+
+/// The same graph with every f32 an f64 and every c64 a c128, so that differences are not lost in rounding.
 ///
 /// # Errors
 /// When an operation does not take the wider dtype.
@@ -18,7 +20,6 @@ pub fn widen(graph: &Graph) -> Result<Graph, GraphError> {
 type Widened = HashMap<*const Graph, Arc<Graph>>;
 
 fn widen_with(graph: &Graph, known: &mut Widened) -> Result<Graph, GraphError> {
-    let wide = |d: DType| if d == DType::F32 { DType::F64 } else { d };
     let mut b = Builder::new(graph.name());
     let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
     let names: HashMap<Var, &str> = graph.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
@@ -31,7 +32,7 @@ fn widen_with(graph: &Graph, known: &mut Widened) -> Result<Graph, GraphError> {
                 to.push(b.input(names.get(&v).copied().unwrap_or(""), ty));
                 continue;
             }
-            Op::Full(Scalar::F32(x), shape) => Op::Full(Scalar::F64((*x).into()), shape.clone()),
+            Op::Full(x, shape) => Op::Full(x.convert(wide(x.dtype())), shape.clone()),
             Op::Constant(a) => Op::Constant(a.convert(wide(a.dtype()))),
             Op::Convert(dtype) => Op::Convert(wide(*dtype)),
             Op::Array(ArrayOp::Iota(op)) => Iota {
@@ -82,7 +83,7 @@ pub fn operations(graph: &Graph) -> BTreeSet<String> {
     met
 }
 
-/// A scalar cost: the sum of all elements of all float outputs.
+/// A scalar cost: the sum of all elements of all float outputs, and of both parts of complex ones.
 ///
 /// # Errors
 /// When there is no float output.
@@ -96,9 +97,16 @@ pub fn scalar_cost(graph: &Graph) -> Result<Graph, GraphError> {
     let mut total = None;
     for o in outputs {
         let ty = b.tensor(o);
-        if ty.dtype.is_float() {
+        if ty.dtype.is_inexact() {
             let axes: Vec<usize> = (0..ty.rank()).collect();
             let part = b.sum(o, &axes);
+            let part = match ty.dtype.is_complex() {
+                true => {
+                    let (re, im) = (b.part(Part::Real, part), b.part(Part::Imag, part));
+                    b.add(re, im)
+                }
+                false => part,
+            };
             let part = b.convert(DType::F64, part);
             total = Some(match total {
                 Some(total) => b.add(total, part),

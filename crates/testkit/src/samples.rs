@@ -8,7 +8,7 @@ mod regions;
 
 use cotangent_array::{DType, Shape};
 use cotangent_graph::Op;
-use cotangent_graph::ops::{Binary, Compare, Indexed, Kinds, Row, Ternary, Test, Unary};
+use cotangent_graph::ops::{Binary, Compare, Indexed, Kinds, Part, Row, Ternary, Test, Unary};
 use cotangent_graph::{TensorType, Var};
 
 use crate::random::Generator;
@@ -23,6 +23,10 @@ pub enum Kind {
     Indexed(Indexed),
     /// A row of the binary table.
     Binary(Binary),
+    /// A part of complex numbers.
+    Part(Part),
+    /// Complex numbers from parts.
+    Complex,
     /// A comparison.
     Compare(Compare),
     /// A test.
@@ -42,13 +46,15 @@ pub type Sampler = fn(&mut Generator) -> Option<Var>;
 
 /// One kind of operation out of all, each as likely as the others.
 pub fn draw(rng: &mut Rng) -> Kind {
-    let lists: [usize; 6] = [
+    let lists: [usize; 8] = [
         Unary::ALL.len(),
         Indexed::ALL.len(),
         Binary::ALL.len(),
         Compare::ALL.len(),
         Test::ALL.len(),
         Ternary::ALL.len(),
+        Part::ALL.len(),
+        2,
     ];
     let rows: usize = lists.iter().sum();
     // Conversions and calls carry whole families of cases, so they come more often.
@@ -82,6 +88,12 @@ pub fn draw(rng: &mut Rng) -> Kind {
     if let Some(i) = within(lists[5]) {
         return Kind::Ternary(Ternary::ALL[i]);
     }
+    if let Some(i) = within(lists[6]) {
+        return Kind::Part(Part::ALL[i]);
+    }
+    if within(lists[7]).is_some() {
+        return Kind::Complex;
+    }
     if within(conversions).is_some() {
         return Kind::Convert;
     }
@@ -107,7 +119,7 @@ impl Kind {
             Kind::Indexed(op) => {
                 let dtype = g.dtype(|d| op.row().kinds.contains(d))?;
                 let x = g.any(dtype, |_| true)?;
-                let least = if op == Indexed::Powi && dtype.is_float() {
+                let least = if op == Indexed::Powi && dtype.is_inexact() {
                     -3
                 } else {
                     0
@@ -129,8 +141,23 @@ impl Kind {
                 let y = range(g, y, op.row(), 1, total)?;
                 g.push(op, &[x, y])?;
             }
+            Kind::Part(op) => {
+                let dtype = g.dtype(DType::is_complex)?;
+                let x = g.any(dtype, |_| true)?;
+                g.push(op, &[x])?;
+            }
+            Kind::Complex => {
+                let dtype = g.dtype(DType::is_float)?;
+                let re = g.any(dtype, |_| true)?;
+                let shape = g.ty(re).shape;
+                let im = g.operand(dtype, &shape);
+                g.push(Op::Complex, &[re, im])?;
+            }
             Kind::Compare(op) => {
-                let dtype = g.dtype(|_| true)?;
+                let dtype = g.dtype(|d| {
+                    let t = TensorType::scalar(d);
+                    op.infer(&t, &t).is_ok()
+                })?;
                 let x = g.any(dtype, |_| true)?;
                 let shape = g.ty(x).shape;
                 let y = g.operand(dtype, &shape);
@@ -216,8 +243,10 @@ pub fn names() -> Vec<&'static str> {
         .iter()
         .chain(regions::SAMPLERS)
         .map(|(name, _)| *name);
+    let parts = Part::ALL.iter().map(|op| op.name()).chain(["complex"]);
     ["input", "full", "constant", "convert", "call", "get"]
         .into_iter()
+        .chain(parts)
         .chain(rows)
         .chain(arrays)
         .collect()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_array::{Array, DType, Scalar, Shape};
+use cotangent_array::{Array, Complex64, Scalar, Shape};
 use cotangent_graph::ops::{ArrayOp, Attributes, Binary, Compare, Region, Value};
 use cotangent_graph::{
     Builder, Callee, Equation, Evaluator, Graph, Op, TensorType, Type, Var, print,
@@ -312,10 +312,12 @@ impl Edit {
             Edit::Resize(from, to) => resized(case, *from, *to),
             Edit::Round(i, digits) => with_input(case, *i, |s| {
                 let by = 10.0_f64.powi(*digits);
-                Scalar::from_f64(s.dtype(), (s.to_f64() * by).round() / by)
+                let round = |x: f64| (x * by).round() / by;
+                let z = s.to_complex();
+                Scalar::from_complex(s.dtype(), Complex64::new(round(z.re), round(z.im)))
             }),
             Edit::Ones(i) => with_input(case, *i, |s| match s.dtype() {
-                DType::F32 | DType::F64 => Scalar::one(s.dtype()),
+                dtype if dtype.is_inexact() => Scalar::one(dtype),
                 other => Scalar::zero(other),
             }),
         }
@@ -579,6 +581,8 @@ fn resized_value(value: Value, from: usize, to: usize) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use cotangent_array::DType;
+
     use super::*;
     use cotangent_graph::parse;
 

@@ -1,10 +1,10 @@
 //! The reference evaluator with noise, with frozen values, and with a record of every decision.
 
 use cotangent_array::{Array, DType, Indices, Scalar};
-use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary, WindowArgMax};
+use cotangent_graph::ops::{ArrayOp, Binary, Part, Ternary, Unary, WindowArgMax};
 use cotangent_graph::{Callee, EvalError, Graph, Op, TensorType, Type, eval_op};
 
-use crate::arrays::{map, ulp};
+use crate::arrays::{map_parts, parts, ulp, width};
 use crate::rng::Rng;
 
 /// What is added to the results of operations that round.
@@ -135,14 +135,15 @@ impl<'a> Walk<'a> {
         } else {
             eval_op(op, args, ty)?
         };
-        if *op == Op::Unary(Unary::StopGradient) && ty.dtype.is_float() {
+        if *op == Op::Unary(Unary::StopGradient) && ty.dtype.is_inexact() {
             if let Some(frozen) = self.frozen.and_then(|f| f.get(self.stopped.len())) {
                 result = frozen.clone();
             }
             self.stopped.push(result.clone());
         }
         self.decide(op, args, &result)?;
-        let narrows = *op == Op::Convert(DType::F32) && args[0].dtype() == DType::F64;
+        let narrows = matches!(op, Op::Convert(DType::F32 | DType::C64))
+            && args[0].dtype().real() == DType::F64;
         if !is_exact(op) || narrows {
             result = self.disturbed(&result);
         }
@@ -150,24 +151,23 @@ impl<'a> Walk<'a> {
     }
 
     fn disturbed(&mut self, a: &Array) -> Array {
-        if self.noise == Noise::None || !a.dtype().is_float() {
+        if self.noise == Noise::None || !a.dtype().is_inexact() {
             return a.clone();
         }
         let dtype = a.dtype();
-        map(a, |s| {
-            let x = s.to_f64();
+        map_parts(a, |x| {
             if !x.is_finite() {
-                return s;
+                return x;
             }
             match self.noise {
-                Noise::None => s,
+                Noise::None => x,
                 Noise::Ulp => {
                     let by = ulp(dtype, x);
-                    Scalar::from_f64(dtype, if self.rng.chance(0.5) { x + by } else { x - by })
+                    if self.rng.chance(0.5) { x + by } else { x - by }
                 }
                 Noise::Relative(by) => {
                     let by = self.rng.uniform(-by, by);
-                    Scalar::from_f64(dtype, x + by * x.abs().max(1e-3))
+                    x + by * x.abs().max(1e-3)
                 }
             }
         })
@@ -189,11 +189,21 @@ impl<'a> Walk<'a> {
     }
 
     fn decide(&mut self, op: &Op, args: &[&Array], result: &Array) -> Result<(), EvalError> {
-        if !result.dtype().is_float() {
+        if !result.dtype().is_inexact() {
             result.scalars().for_each(|s| self.note(s.to_i64() as u64));
             return Ok(());
         }
         match (op, args) {
+            (Op::Unary(op), [z]) if z.dtype().is_complex() => self.cuts(*op, z),
+            (Op::Part(Part::Angle), [z]) => self.cuts(Unary::Log, z),
+            (Op::Binary(op), [x, y]) if x.dtype().is_complex() => match op {
+                Binary::Pow => self.cuts(Unary::Log, x),
+                Binary::Div => {
+                    (y.scalars().map(Scalar::to_complex)).for_each(|z| self.side(z.norm(), 0.0))
+                }
+                _ => {}
+            },
+            (Op::Indexed(..), [x]) if x.dtype().is_complex() => {}
             (Op::Unary(op), [x]) if x.dtype().is_float() => {
                 use Unary::{Ceil, Floor, Round, Sign, Trunc};
                 for kink in op.row().kinks {
@@ -257,6 +267,30 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// On which side of a branch cut complex numbers stand, near one.
+    fn cuts(&mut self, op: Unary, z: &Array) {
+        use Unary::*;
+        for z in z.scalars().map(Scalar::to_complex) {
+            let real = match op {
+                Sqrt | Rsqrt | Log | Log2 | Log10 => z.re <= 0.0,
+                Log1p => z.re <= -1.0,
+                Asin | Acos | Atanh => z.re.abs() >= 1.0,
+                Acosh => z.re <= 1.0,
+                Abs => {
+                    self.side(z.norm(), 0.0);
+                    false
+                }
+                _ => false,
+            };
+            if real {
+                self.side(z.im, 0.0);
+            }
+            if matches!(op, Atan | Asinh) && z.im.abs() >= 1.0 {
+                self.side(z.re, 0.0);
+            }
+        }
+    }
+
     /// Which elements are the extreme ones of their reduction.
     fn ties(&mut self, x: &Array, axes: &[usize], result: &Array) {
         let mut strides = vec![0; x.rank()];
@@ -297,7 +331,7 @@ pub fn is_exact(op: &Op) -> bool {
             use Binary::*;
             matches!(op, Maximum | Minimum | And | Or | Xor | Shl | Shr)
         }
-        Op::Indexed(..) => false,
+        Op::Indexed(..) | Op::Part(Part::Angle) => false,
         Op::Array(op) => {
             use ArrayOp::*;
             match op {
@@ -305,12 +339,16 @@ pub fn is_exact(op: &Op) -> bool {
                 | Slice(_) | Pad(_) | Concat(_) | Gather(_) | Max(_) | Min(_) | ArgMax(_)
                 | ArgMin(_) | Any(_) | All(_) | WindowMax(_) | WindowArgMax(_) => true,
                 ScatterAdd(_) | Sum(_) | Prod(_) | Norm(_) | CumSum(_) | CumProd(_)
-                | Recurrence(_) | Dot(_) | Conv(_) | WindowSum(_) => false,
+                | Recurrence(_) | Dot(_) | Conv(_) | WindowSum(_) | Fft(_) | Rfft(_) | Irfft(_) => {
+                    false
+                }
             }
         }
         Op::Input
         | Op::Full(..)
         | Op::Constant(_)
+        | Op::Part(_)
+        | Op::Complex
         | Op::Compare(_)
         | Op::Test(_)
         | Op::Ternary(_)
@@ -335,7 +373,7 @@ pub fn exact_outputs(graph: &Graph) -> Vec<bool> {
                 e.op.callees()
                     .any(|callee| exact_outputs(&callee.0).contains(&false))
             }
-            op => e.ty.tensor().is_some_and(|t| t.dtype.is_float()) && !is_exact(op),
+            op => e.ty.tensor().is_some_and(|t| t.dtype.is_inexact()) && !is_exact(op),
         };
         exact.push(!rounds && e.args.iter().all(|a| exact[a.index()]));
     }
@@ -347,7 +385,7 @@ pub fn exact_outputs(graph: &Graph) -> Vec<bool> {
 pub struct Spread {
     /// The outputs.
     pub base: Vec<Array>,
-    /// The largest deviation of each element of each output.
+    /// The largest deviation of each number of each output; a complex element has two.
     pub deviation: Vec<Vec<f64>>,
     /// Whether no decision changed under the noise.
     pub stable: bool,
@@ -381,7 +419,9 @@ impl Spread {
         let mut plain = Walk::plain();
         let base = plain.run(graph, inputs)?;
         let mut spread = Spread {
-            deviation: base.iter().map(|a| vec![0.0; a.len()]).collect(),
+            deviation: (base.iter())
+                .map(|a| vec![0.0; width(a.dtype()) * a.len()])
+                .collect(),
             base,
             stable: true,
             exact: exact_outputs(graph),
@@ -413,9 +453,9 @@ impl Spread {
         {
             for (d, (x, y)) in deviation
                 .iter_mut()
-                .zip(base.scalars().zip(noisy.scalars()))
+                .zip(parts(base).into_iter().zip(parts(noisy)))
             {
-                *d = d.max(distance(x.to_f64(), y.to_f64()));
+                *d = d.max(distance(x, y));
             }
         }
         walk.decisions == self.decisions
@@ -467,17 +507,27 @@ impl Spread {
                 ));
             }
             for (i, (a, b)) in x.scalars().zip(y.scalars()).enumerate() {
-                let same = if self.exact[k] || !x.dtype().is_float() {
+                // Both parts of a complex number come from both parts of others.
+                let of = width(x.dtype());
+                let deviation = self.deviation[k][of * i..of * (i + 1)]
+                    .iter()
+                    .fold(0.0_f64, |most, d| most.max(*d));
+                let same = if self.exact[k] || !x.dtype().is_inexact() {
                     a == b
                 } else {
-                    let tolerance = 8.0 * (self.deviation[k][i] + ulp(x.dtype(), a.to_f64()));
-                    distance(a.to_f64(), b.to_f64()) <= tolerance
+                    let (a, b) = (a.to_complex(), b.to_complex());
+                    let ulp = match a.norm() {
+                        size if size.is_finite() => ulp(x.dtype(), size),
+                        _ => ulp(x.dtype(), a.re),
+                    };
+                    let tolerance = 8.0 * (deviation + ulp);
+                    distance(a.re, b.re) <= tolerance && distance(a.im, b.im) <= tolerance
                 };
                 if !same {
                     let how = if self.exact[k] {
                         "exactly".to_owned()
                     } else {
-                        format!("within {:e}", 8.0 * self.deviation[k][i])
+                        format!("within {:e}", 8.0 * deviation)
                     };
                     return bad(format!(
                         "output {k}, element {i}: expected {a} {how}, found {b}"
@@ -508,7 +558,7 @@ pub fn is_stable(graph: &Graph, inputs: &[Array], rng: &mut Rng) -> bool {
     };
     outputs
         .iter()
-        .all(|a| !a.dtype().is_float() || crate::arrays::is_finite(a))
+        .all(|a| !a.dtype().is_inexact() || crate::arrays::is_finite(a))
         && (0..2).all(|_| {
             let mut walk = Walk::noisy(Noise::Relative(1e-6), rng.bits());
             walk.run(graph, inputs).is_ok() && walk.decisions == plain.decisions

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cotangent_array::DType;
-use cotangent_graph::ops::{
-    ArrayOp, Binary, Compare, Indexed, Max, Part, Sum, Ternary, Unary,
-};
+use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Max, Part, Sum, Ternary, Unary};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
@@ -103,7 +101,10 @@ impl Complexify {
             to[v.index()] = b.input(name, ty.with_dtype(dtype));
         }
         let live = graph.live();
-        for (v, e) in graph.iter().filter(|(v, e)| live[v.index()] && !e.op.is_input()) {
+        for (v, e) in graph
+            .iter()
+            .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+        {
             if e.ty.components().iter().any(|t| t.dtype.is_complex()) {
                 return Err(undefined(e, "the graph is not real"));
             }
@@ -120,7 +121,11 @@ impl Complexify {
             .iter()
             .map(|o| {
                 let z = to[o.index()];
-                if is_float(&b.tensor(z)) { lifted(&mut b, z) } else { z }
+                if is_float(&b.tensor(z)) {
+                    lifted(&mut b, z)
+                } else {
+                    z
+                }
             })
             .collect();
         Ok(b.finish(&outputs)?.without_dead_code())
@@ -339,7 +344,12 @@ fn extreme(
     let (chosen, count) = (b.select(wins, *z, zero), b.select(wins, one, zero));
     let sum = |b: &mut Builder, v| match axes {
         [] => v,
-        axes => b.push(Sum { axes: axes.to_vec() }, &[v]),
+        axes => b.push(
+            Sum {
+                axes: axes.to_vec(),
+            },
+            &[v],
+        ),
     };
     let (chosen, count) = (sum(b, chosen), sum(b, count));
     Ok(b.div(chosen, count))
@@ -358,14 +368,21 @@ mod tests {
         let graph = module.entry();
         let wrt = vec![true; graph.inputs().len()];
         let mut inputs: Vec<Array> = at.iter().map(|x| Array::from(*x)).collect();
-        inputs.extend(at.iter().enumerate().map(|(i, _)| Array::from(1.0 - 0.3 * i as f64)));
+        inputs.extend(
+            at.iter()
+                .enumerate()
+                .map(|(i, _)| Array::from(1.0 - 0.3 * i as f64)),
+        );
         let step = eval(&complex_step(graph, &wrt).unwrap(), &inputs).unwrap();
         let exact = eval(&jvp(graph, &wrt).unwrap(), &inputs).unwrap();
         assert_eq!(step.len(), exact.len());
         for (s, e) in step.iter().zip(&exact) {
             for (s, e) in s.to_f64s().into_iter().zip(e.to_f64s()) {
                 let off = (s - e).abs();
-                assert!(off <= 1e-14 * (1.0 + e.abs()), "{text} at {at:?}: {s} and {e}");
+                assert!(
+                    off <= 1e-14 * (1.0 + e.abs()),
+                    "{text} at {at:?}: {s} and {e}"
+                );
             }
         }
     }
@@ -428,13 +445,19 @@ mod tests {
 
     #[test]
     fn what_has_no_complex_meaning_is_named() {
-        for (body, name) in [("floor(x)", "floor"), ("erf(x)", "erf"), ("lgamma(x)", "lgamma")] {
+        for (body, name) in [
+            ("floor(x)", "floor"),
+            ("erf(x)", "erf"),
+            ("lgamma(x)", "lgamma"),
+        ] {
             let module = parse(&format!("fn f(x: f64) -> f64 {{ {body} }}")).unwrap();
             let error = complexify(module.entry()).unwrap_err().to_string();
             assert!(error.contains(&format!("`{name}`")), "{error}");
         }
         let module = parse("fn f(x: c128) -> f64 { real(x * x) }").unwrap();
-        let error = complex_step(module.entry(), &[true]).unwrap_err().to_string();
+        let error = complex_step(module.entry(), &[true])
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("is not real"), "{error}");
     }
 

@@ -23,7 +23,9 @@ pub enum TransformError {
         graph: String,
     },
     /// An input of a dtype that has no derivative was chosen.
-    #[error("input `{name}` of `{graph}` is {found}: expected a float or a complex dtype to differentiate")]
+    #[error(
+        "input `{name}` of `{graph}` is {found}: expected a float or a complex dtype to differentiate"
+    )]
     NotFloat {
         /// The name of the graph.
         graph: String,
@@ -43,7 +45,9 @@ pub enum TransformError {
         found: String,
     },
     /// An output of a dtype that has no derivative was asked to have one.
-    #[error("`{graph}` gives {found}: expected outputs of a float or a complex dtype to differentiate")]
+    #[error(
+        "`{graph}` gives {found}: expected outputs of a float or a complex dtype to differentiate"
+    )]
     OutputNotFloat {
         /// The name of the graph.
         graph: String,

@@ -1,6 +1,6 @@
 //! Derivatives against differences, and both modes against each other.
 
-use cotangent_array::{Array, ArrayError};
+use cotangent_array::{Array, ArrayError, Complex64, Scalar};
 use cotangent_graph::{Graph, eval};
 use cotangent_transform::{jvp, vjp};
 
@@ -54,7 +54,7 @@ pub fn derivatives(
     let floats = |arrays: &[Array]| -> Vec<Array> {
         arrays
             .iter()
-            .filter(|array| array.dtype().is_float())
+            .filter(|array| array.dtype().is_inexact())
             .cloned()
             .collect()
     };
@@ -100,13 +100,48 @@ fn verified(graph: Result<Graph, cotangent_transform::TransformError>) -> Result
 }
 
 fn flat(arrays: &[Array]) -> Vec<f64> {
-    arrays.iter().flat_map(Array::to_f64s).collect()
+    arrays.iter().flat_map(parts).collect()
+}
+
+/// The numbers of an array: of complex ones the real and the imaginary part, one after the other.
+pub fn parts(array: &Array) -> Vec<f64> {
+    match array.dtype().is_complex() {
+        true => (array.scalars().map(Scalar::to_complex))
+            .flat_map(|z| [z.re, z.im])
+            .collect(),
+        false => array.to_f64s(),
+    }
+}
+
+/// An array of the dtype and shape of another, f64 or c128, with these numbers.
+fn like(array: &Array, numbers: &[f64]) -> Result<Array, ArrayError> {
+    let shape = array.shape().clone();
+    match array.dtype().is_complex() {
+        true => {
+            let pairs = numbers.as_chunks::<2>().0.iter();
+            let values = pairs.map(|[re, im]| Complex64::new(*re, *im));
+            Array::new(shape, values.collect::<Vec<_>>())
+        }
+        false => Array::new(shape, numbers),
+    }
+}
+
+/// The cotangents with which real products give those of complex numbers: Re((a + ib)(c + id)) = ac - bd.
+fn paired(arrays: &[Array]) -> Vec<f64> {
+    let signed = |array: &Array| {
+        let complex = array.dtype().is_complex();
+        let numbers = parts(array).into_iter().enumerate();
+        numbers
+            .map(|(i, x)| if complex && i % 2 == 1 { -x } else { x })
+            .collect::<Vec<f64>>()
+    };
+    arrays.iter().flat_map(signed).collect()
 }
 
 /// The sums of products of both pairs are equal.
 fn equal_products(left: [&[Array]; 2], right: [&[Array]; 2]) -> Outcome {
     let product = |[a, b]: [&[Array]; 2]| {
-        let terms = flat(a)
+        let terms = paired(a)
             .into_iter()
             .zip(flat(b))
             .map(|(a, b)| if a == 0.0 { 0.0 } else { a * b });
@@ -192,12 +227,8 @@ fn differences(
 /// x + h * direction
 fn moved(x: &[Array], direction: &[Array], h: f64) -> Result<Vec<Array>, ArrayError> {
     let step = |(x, d): (&Array, &Array)| {
-        let values = x
-            .to_f64s()
-            .into_iter()
-            .zip(d.to_f64s())
-            .map(|(x, d)| x + h * d);
-        Array::new(x.shape().clone(), values.collect::<Vec<f64>>())
+        let values = parts(x).into_iter().zip(parts(d)).map(|(x, d)| x + h * d);
+        like(x, &values.collect::<Vec<f64>>())
     };
     x.iter().zip(direction).map(step).collect()
 }
@@ -259,8 +290,9 @@ impl Random {
     fn like(&mut self, arrays: &[Array]) -> Result<Vec<Array>, ArrayError> {
         let mut made = Vec::new();
         for array in arrays {
-            let values: Vec<f64> = (0..array.len()).map(|_| self.between(-1.0, 1.0)).collect();
-            made.push(Array::new(array.shape().clone(), values)?);
+            let count = parts(array).len();
+            let values: Vec<f64> = (0..count).map(|_| self.between(-1.0, 1.0)).collect();
+            made.push(like(array, &values)?);
         }
         Ok(made)
     }

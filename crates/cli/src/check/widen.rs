@@ -18,10 +18,10 @@ pub fn widen_array(array: &Array) -> Array {
 }
 
 fn wide(dtype: DType) -> DType {
-    if dtype == DType::F32 {
-        DType::F64
-    } else {
-        dtype
+    match dtype {
+        DType::F32 => DType::F64,
+        DType::C64 => DType::C128,
+        other => other,
     }
 }
 

@@ -55,9 +55,11 @@ where
 #[track_caller]
 pub fn jvp<M, F: IntoFunction<M>>(f: F, arguments: F::In, tangents: F::In) -> (F::Out, F::Out) {
     let build = |signature: &Signature| {
-        build_jvp(signature, &|s| {
-            trace_closure(&f.name(), &[], s, &|x| f.invoke(x)).map(Arc::new)
-        }, transform::jvp)
+        build_jvp(
+            signature,
+            &|s| trace_closure(&f.name(), &[], s, &|x| f.invoke(x)).map(Arc::new),
+            transform::jvp,
+        )
     };
     apply_once(&(arguments, tangents), &build)
 }
@@ -216,9 +218,10 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// ```
     pub fn complex_step(&self) -> Function<(I, I), (O, O)> {
         let inner = self.inner().clone();
-        Function::from_build(&format!("{}_complex_step", inner.name()), move |signature| {
-            build_jvp(signature, &|s| inner.traced(s), transform::complex_step)
-        })
+        Function::from_build(
+            &format!("{}_complex_step", inner.name()),
+            move |signature| build_jvp(signature, &|s| inner.traced(s), transform::complex_step),
+        )
     }
 
     /// The value and the cotangents of the arguments: takes the arguments and a cotangent for each

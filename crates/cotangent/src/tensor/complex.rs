@@ -102,10 +102,7 @@ impl Tensor {
             return failed;
         }
         let negative = self.less(0.0);
-        let angle = negative.select(
-            self.full_like(std::f64::consts::PI),
-            self.full_like(0.0),
-        );
+        let angle = negative.select(self.full_like(std::f64::consts::PI), self.full_like(0.0));
         self.is_nan().select(f64::NAN, angle)
     }
 

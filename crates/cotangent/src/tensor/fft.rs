@@ -209,7 +209,11 @@ impl Tensor {
     pub fn stft(&self, window: &Tensor, hop: usize) -> Tensor {
         let n = window.len();
         let Some(axis) = self.rank().checked_sub(1) else {
-            return fail("stft", &[self], "expected a signal of rank 1 or more, found a scalar");
+            return fail(
+                "stft",
+                &[self],
+                "expected a signal of rank 1 or more, found a scalar",
+            );
         };
         let length = self.dim(axis);
         if window.rank() != 1 || n == 0 || n > length || hop == 0 {
@@ -298,7 +302,13 @@ impl Tensor {
                     false => once.push(axis),
                 }
             }
-            x = push(Fft { axes: once, inverse }, &[&x]);
+            x = push(
+                Fft {
+                    axes: once,
+                    inverse,
+                },
+                &[&x],
+            );
             axes = rest;
         }
         x.scaled(scale)
@@ -330,7 +340,11 @@ impl Tensor {
         }
         let n = n.unwrap_or_else(|| self.dim(axis).saturating_sub(1) * 2);
         if n == 0 {
-            return fail(name, &[self], "expected a result of 1 or more entries, found 0");
+            return fail(
+                name,
+                &[self],
+                "expected a result of 1 or more entries, found 0",
+            );
         }
         match self.to_complex().with_entries(name, axis, Some(n / 2 + 1)) {
             Ok(x) => push(Irfft { axis, n }, &[&x]).scaled(norm.scale(inverse, n)),
@@ -436,7 +450,13 @@ impl Tensor {
 /// 0, 1, ..., (n - 1) / 2, -(n / 2), ..., -1 over n step.
 #[track_caller]
 pub fn fftfreq(n: usize, step: f64, dtype: DType) -> Tensor {
-    let signed = (0..n).map(|k| if k < n.div_ceil(2) { k as f64 } else { k as f64 - n as f64 });
+    let signed = (0..n).map(|k| {
+        if k < n.div_ceil(2) {
+            k as f64
+        } else {
+            k as f64 - n as f64
+        }
+    });
     frequencies(signed, n, step, dtype)
 }
 
@@ -447,18 +467,17 @@ pub fn rfftfreq(n: usize, step: f64, dtype: DType) -> Tensor {
 }
 
 #[track_caller]
-fn frequencies(
-    numbers: impl Iterator<Item = f64>,
-    n: usize,
-    step: f64,
-    dtype: DType,
-) -> Tensor {
+fn frequencies(numbers: impl Iterator<Item = f64>, n: usize, step: f64, dtype: DType) -> Tensor {
     let values: Vec<Scalar> = numbers
         .map(|k| Scalar::from_f64(dtype, k / (n as f64 * step)))
         .collect();
     match Array::from_scalars(dtype, [values.len()], values) {
         Ok(array) if dtype.is_float() => Tensor::from(array),
-        Ok(_) => fail("fftfreq", &[], format!("expected f64 or f32, found {dtype}")),
+        Ok(_) => fail(
+            "fftfreq",
+            &[],
+            format!("expected f64 or f32, found {dtype}"),
+        ),
         Err(e) => fail("fftfreq", &[], e.to_string()),
     }
 }

@@ -52,7 +52,12 @@ pub(super) fn scatter_add(axis: usize, batch: usize, site: &Site<'_>) -> Option<
     let picks = Picks::new(&site.out.ty, indices, axis, batch)?;
     let (updates, out) = (updates.slot, site.out.slot);
     match site.out.ty.dtype {
-        DType::F32 => Some(widened::<f32>(picks, updates, out, resized(site.scratch, 8))),
+        DType::F32 => Some(widened::<f32>(
+            picks,
+            updates,
+            out,
+            resized(site.scratch, 8),
+        )),
         DType::C64 => Some(widened::<Complex32>(
             picks,
             updates,

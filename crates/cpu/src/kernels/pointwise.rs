@@ -64,7 +64,9 @@ fn unary_pair<T: Pair>(op: Unary, site: &Site<'_>) -> Option<Run> {
         });
     }
     let f = op.complex()?;
-    run1(site, move |x: &[T], out: &mut [T]| map(x, out, |z| T::of(f(z.to()))))
+    run1(site, move |x: &[T], out: &mut [T]| {
+        map(x, out, |z| T::of(f(z.to())))
+    })
 }
 
 pub(super) fn part(op: Part, site: &Site<'_>) -> Option<Run> {
@@ -79,8 +81,12 @@ fn part_of<T: Pair>(op: Part, site: &Site<'_>) -> Option<Run> {
                 T::join(re, T::Part::of(-im.to()))
             })
         }),
-        Part::Real => run1(site, |x: &[T], out: &mut [T::Part]| map(x, out, |z| z.parts().0)),
-        Part::Imag => run1(site, |x: &[T], out: &mut [T::Part]| map(x, out, |z| z.parts().1)),
+        Part::Real => run1(site, |x: &[T], out: &mut [T::Part]| {
+            map(x, out, |z| z.parts().0)
+        }),
+        Part::Imag => run1(site, |x: &[T], out: &mut [T::Part]| {
+            map(x, out, |z| z.parts().1)
+        }),
         Part::Angle => run1(site, |x: &[T], out: &mut [T::Part]| {
             map(x, out, |z| T::Part::of(complex::angle(z.to())))
         }),
@@ -133,7 +139,9 @@ fn binary_float<T: Float>(op: Binary) -> Loop2<T, T, T> {
 
 fn binary_pair<T: Pair>(op: Binary, site: &Site<'_>) -> Option<Run> {
     match op {
-        Binary::Add => run2(site, |x: &[T], y: &[T], out: &mut [T]| map2(x, y, out, T::plus)),
+        Binary::Add => run2(site, |x: &[T], y: &[T], out: &mut [T]| {
+            map2(x, y, out, T::plus)
+        }),
         _ => {
             let f = op.complex()?;
             run2(site, move |x: &[T], y: &[T], out: &mut [T]| {

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use cotangent_array::{Array, DType, Scalar, Shape};
+use cotangent_array::{Array, Complex64, DType, Scalar, Shape};
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
 /// Shapes that every operation on any shape is tried with: rank 0, no elements, one element, odd
@@ -44,6 +44,10 @@ impl Numbers {
         match dtype {
             DType::Bool => Scalar::Bool(self.next() & 1 == 1),
             d if d.is_float() => Scalar::from_f64(d, self.within(-3.0, 3.0)),
+            d if d.is_complex() => {
+                let (re, im) = (self.within(-3.0, 3.0), self.within(-3.0, 3.0));
+                Scalar::from_complex(d, Complex64::new(re, im))
+            }
             d => Scalar::from_i64(d, self.next() as i64 % 50),
         }
     }
@@ -71,6 +75,10 @@ impl Numbers {
         ];
         if dtype.is_float() && self.next().is_multiple_of(3) {
             return Scalar::from_f64(dtype, SPECIAL[self.next() as usize % SPECIAL.len()]);
+        }
+        if dtype.is_complex() {
+            let mut part = || self.any(dtype.real()).to_f64();
+            return Scalar::from_complex(dtype, Complex64::new(part(), part()));
         }
         if dtype.is_int() && self.next().is_multiple_of(2) {
             return Scalar::from_i64(dtype, (self.next() as i64) >> (self.next() % 64));
@@ -147,7 +155,7 @@ pub fn near(graph: &Graph, inputs: &[Array]) {
         .map(|x| {
             let elements = x
                 .scalars()
-                .map(|s| Scalar::from_f64(x.dtype(), s.to_f64().abs()));
+                .map(|s| Scalar::from_f64(x.dtype(), s.to_complex().norm()));
             Array::from_scalars(x.dtype(), x.shape(), elements).unwrap()
         })
         .collect();
@@ -157,21 +165,21 @@ pub fn near(graph: &Graph, inputs: &[Array]) {
             (found.dtype(), found.shape()),
             (expected.dtype(), expected.shape())
         );
-        let epsilon = if found.dtype() == DType::F32 {
+        let epsilon = if found.dtype().real() == DType::F32 {
             f64::from(f32::EPSILON)
         } else {
             f64::EPSILON
         };
         let rows = found
-            .to_f64s()
-            .into_iter()
-            .zip(expected.to_f64s())
+            .scalars()
+            .map(Scalar::to_complex)
+            .zip(expected.scalars().map(Scalar::to_complex))
             .zip(size.to_f64s());
         for (i, ((found, expected), size)) in rows.enumerate() {
             let same = found == expected || (found.is_nan() && expected.is_nan());
             assert!(
-                same || (found - expected).abs() <= 32.0 * epsilon * size.abs(),
-                "element {i}: expected {expected:e}, found {found:e}\n{graph}"
+                same || (found - expected).norm() <= 32.0 * epsilon * size.abs(),
+                "element {i}: expected {expected}, found {found}\n{graph}"
             );
         }
     }

@@ -244,7 +244,10 @@ mod tests {
         let error = Part::Imag.infer(&x).unwrap_err().to_string();
         assert_eq!(error, "expected c128 or c64, found f32");
         let error = Compare::Lt.infer(&z, &z).unwrap_err().to_string();
-        assert!(error.starts_with("expected a dtype with an order"), "{error}");
+        assert!(
+            error.starts_with("expected a dtype with an order"),
+            "{error}"
+        );
         assert!(Binary::Maximum.infer(&z, &z).is_err());
     }
 }

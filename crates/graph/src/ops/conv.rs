@@ -5,7 +5,9 @@ use cotangent_array::{Array, Complex64, Shape};
 use super::axes::*;
 use super::values::*;
 use super::{Kinds, Operand, Reverse, Rule};
-use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, complex, op_struct, type_error};
+use crate::{
+    Arity, Builder, EvalError, TensorType, TypeError, Var, complex, op_struct, type_error,
+};
 
 op_struct! {
     /// Convolution as neural networks have it (cross-correlation) of an input [N, C, spatial...]

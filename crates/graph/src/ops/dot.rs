@@ -5,7 +5,9 @@ use cotangent_array::{Array, Complex64, Indices, Shape};
 use super::axes::*;
 use super::values::*;
 use super::{Kinds, Operand, Rule};
-use crate::{Arity, Builder, EvalError, TensorType, TypeError, Var, complex, op_struct, type_error};
+use crate::{
+    Arity, Builder, EvalError, TensorType, TypeError, Var, complex, op_struct, type_error,
+};
 
 op_struct! {
     /// The products of two arrays, summed over pairs of axes (a tensor contraction).

@@ -295,7 +295,10 @@ impl Rule for WindowArgMax {
     }
 
     fn infer(&self, args: &[&TensorType]) -> Result<TensorType, TypeError> {
-        Ok(self.windows().infer(args, Kinds::Number)?.with_dtype(DType::I64))
+        Ok(self
+            .windows()
+            .infer(args, Kinds::Number)?
+            .with_dtype(DType::I64))
     }
 
     fn eval(&self, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {

@@ -435,7 +435,10 @@ impl<'a> Parser<'a> {
 
 /// Words that cannot name an input, a variable or a function.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(name, "fn" | "let" | "true" | "false" | "nan" | "inf" | "complex") || name.parse::<DType>().is_ok()
+    matches!(
+        name,
+        "fn" | "let" | "true" | "false" | "nan" | "inf" | "complex"
+    ) || name.parse::<DType>().is_ok()
 }
 
 fn literal(at: At, value: Scalar) -> Result<Expr, ParseError> {

@@ -103,10 +103,7 @@ pub(super) fn elements(e: &Expr) -> Result<(Shape, Vec<(Number, At)>), ParseErro
 
 /// The dtype of numbers that nothing else fixes.
 pub(super) fn common_dtype(numbers: &[(Number, At)]) -> DType {
-    if let Some((number, _)) = numbers
-        .iter()
-        .find(|(n, _)| n.value.dtype().is_complex())
-    {
+    if let Some((number, _)) = numbers.iter().find(|(n, _)| n.value.dtype().is_complex()) {
         return number.value.dtype();
     }
     if let Some((number, _)) = numbers

@@ -1,11 +1,12 @@
 //! Derivatives of both modes and of higher order.
 
-use cotangent_array::{Array, DType};
+use cotangent_array::Array;
 use cotangent_graph::{Graph, eval};
 use cotangent_transform::{Mode, TransformError, hessian, hvp, jacobian};
 
 use super::vectors::{Quotients, inner};
 use super::{Checked, Checker, Named, Verdict, failed};
+use crate::arrays::{parts, widened};
 use crate::rewrite::{scalar_cost, widen};
 use crate::walk::{Spread, Walk};
 
@@ -14,20 +15,20 @@ pub(super) fn all(c: &mut Checker) -> Checked {
     let graph = &c.case.graph;
     let types = graph.input_types();
     let floats: Vec<usize> = (0..types.len())
-        .filter(|i| types[*i].dtype.is_float())
+        .filter(|i| types[*i].dtype.is_inexact())
         .collect();
     if floats.is_empty() {
         return Ok(());
     }
     let mut wrt: Vec<bool> = types
         .iter()
-        .map(|t| t.dtype.is_float() && c.rng.chance(0.8))
+        .map(|t| t.dtype.is_inexact() && c.rng.chance(0.8))
         .collect();
     if !wrt.contains(&true) {
         wrt[c.rng.pick(&floats).unwrap_or(0)] = true;
     }
     errors(c, graph, &wrt)?;
-    if !graph.output_types().iter().any(|t| t.dtype.is_float()) {
+    if !graph.output_types().iter().any(|t| t.dtype.is_inexact()) {
         return Ok(());
     }
     as_drawn(c, &wrt)?;
@@ -37,13 +38,7 @@ pub(super) fn all(c: &mut Checker) -> Checked {
     c.tally.smooth += 1;
     let wide = widen(graph).named("widen")?;
     let inputs: Vec<Array> = (c.case.inputs.iter())
-        .map(|a| {
-            if a.dtype() == DType::F32 {
-                a.convert(DType::F64)
-            } else {
-                a.clone()
-            }
-        })
+        .map(|a| a.convert(widened(a.dtype())))
         .collect();
     first_order(c, "", &wide, &inputs, &wrt)?;
     if c.rng.chance(0.5) {
@@ -55,7 +50,7 @@ pub(super) fn all(c: &mut Checker) -> Checked {
     if graph
         .equations()
         .iter()
-        .any(|e| e.ty.tensor().is_some_and(|t| t.dtype == DType::F32))
+        .any(|e| e.ty.tensor().is_some_and(|t| widened(t.dtype) != t.dtype))
     {
         narrow(c, &wide, &inputs, &wrt)?;
     }
@@ -65,6 +60,11 @@ pub(super) fn all(c: &mut Checker) -> Checked {
 /// Jacobians of both modes are one another, and a Hessian times a vector is the derivative of the
 /// gradient along it.
 fn whole(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) -> Checked {
+    // Jacobians are of real variables.
+    let mut types = graph.input_types().into_iter().chain(graph.output_types());
+    if types.any(|t| t.dtype.is_complex()) {
+        return Ok(());
+    }
     let chosen = graph
         .input_types()
         .into_iter()
@@ -79,7 +79,7 @@ fn whole(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) -> Chec
     if elements > 16 || results > 24 || graph.operation_count() > 60 {
         return Ok(());
     }
-    if graph.output_types().iter().all(|t| t.dtype.is_float()) {
+    if graph.output_types().iter().all(|t| t.dtype.is_inexact()) {
         let forward = jacobian(graph, wrt, Mode::Forward).named("jacobian, forward")?;
         let reverse = jacobian(graph, wrt, Mode::Reverse).named("jacobian, reverse")?;
         let spread = Spread::of(&forward, inputs, 16, &mut c.rng).named("evaluate jacobian")?;
@@ -144,7 +144,10 @@ fn narrow(c: &mut Checker, wide: &Graph, inputs: &[Array], wrt: &[bool]) -> Chec
     let mut spread = Spread::of(&forward, &at, 6, &mut c.rng).named("evaluate jvp")?;
     spread.round();
     let forward = (c.engine.jvp)(wide, wrt).named("jvp")?;
-    let tangents: Vec<Array> = tangents.iter().map(|t| t.convert(DType::F64)).collect();
+    let tangents: Vec<Array> = tangents
+        .iter()
+        .map(|t| t.convert(widened(t.dtype())))
+        .collect();
     let at = [inputs, &tangents].concat();
     let found = eval(&forward, &at).named("evaluate jvp")?;
     let found: Vec<Array> = found
@@ -169,7 +172,7 @@ fn errors(c: &mut Checker, graph: &Graph, wrt: &[bool]) -> Checked {
     ) {
         return failed("jvp with respect to nothing", "expected an error");
     }
-    let float_out = graph.output_types().iter().any(|t| t.dtype.is_float());
+    let float_out = graph.output_types().iter().any(|t| t.dtype.is_inexact());
     if !float_out
         && !matches!(
             (c.engine.vjp)(graph, wrt),
@@ -251,7 +254,7 @@ fn split(
         .into_iter();
     let mut found = values;
     for (ty, varies) in graph.output_types().into_iter().zip(&parts.varying) {
-        match (ty.dtype.is_float(), varies) {
+        match (ty.dtype.is_inexact(), varies) {
             (true, true) => found.extend(moved.next()),
             (true, false) => found.push(Array::zeros(ty.dtype, ty.shape).named("zeros")?),
             (false, true) => return failed("linearize", "an output that is no float varies"),
@@ -266,7 +269,7 @@ fn split(
     let transposed = (c.engine.transpose)(&parts.linear, &linear).named("transpose")?;
     c.sound("of transpose", &transposed)?;
     let varying: Vec<Array> = (graph.output_types().iter().zip(&parts.varying))
-        .filter(|(t, _)| t.dtype.is_float())
+        .filter(|(t, _)| t.dtype.is_inexact())
         .zip(cotangents)
         .filter(|((_, varies), _)| **varies)
         .map(|(_, ct)| ct.clone())
@@ -300,7 +303,8 @@ fn higher(c: &mut Checker, graph: &Graph, wrt: &[bool]) -> Checked {
         c.sound("of vjp of jvp of vjp", &third)?;
     }
     let elements: usize = graph.input_types().iter().map(|t| t.shape.elements()).sum();
-    if elements <= 12 {
+    let real = !graph.input_types().iter().any(|t| t.dtype.is_complex());
+    if elements <= 12 && real {
         let cost = scalar_cost(graph).named("scalar cost")?;
         let gradient = cotangent_transform::value_and_grad(&cost, wrt).named("value_and_grad")?;
         c.sound("of value_and_grad", &gradient)?;
@@ -347,7 +351,7 @@ fn first_order(
         let deviations = spread.deviation.get(skip..).unwrap_or_default();
         let terms = deviations.iter().zip(by).map(|(d, b)| {
             d.iter()
-                .zip(b.to_f64s())
+                .zip(parts(b))
                 .map(|(d, b)| d * b.abs())
                 .sum::<f64>()
         });
@@ -396,7 +400,7 @@ fn differences(
         let mut worst: Option<(f64, String)> = None;
         let mut close = true;
         for (k, (estimate, tangent)) in found {
-            let tangent = tangent.to_f64s();
+            let tangent = parts(tangent);
             let size = tangent.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
             let terms = estimate
                 .value
@@ -462,7 +466,7 @@ impl Noises {
         let floats = spread
             .base
             .iter()
-            .map(|a| a.dtype().is_float())
+            .map(|a| a.dtype().is_inexact())
             .collect::<Vec<bool>>();
         let (values, tangents) = spread.deviation.split_at(graph.outputs().len());
         let values = values.iter().zip(floats).filter(|(_, float)| *float);
@@ -528,7 +532,7 @@ fn second_order(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) 
             .zip(by)
             .map(|(d, b)| {
                 d.iter()
-                    .zip(b.to_f64s())
+                    .zip(parts(b))
                     .map(|(d, b)| d * b.abs())
                     .sum::<f64>()
             })

@@ -3,15 +3,18 @@
 use cotangent_array::Array;
 use cotangent_graph::Graph;
 
-use crate::arrays::floats;
+use crate::arrays::{floats, parts};
 use crate::walk::Walk;
 
-/// The inner product of lists of arrays, and the sum of the magnitudes of its terms.
+/// The inner product of lists of arrays, and the sum of the magnitudes of its terms. Complex numbers pair
+/// as the real part of their product, without conjugation.
 pub(super) fn inner(x: &[Array], y: &[Array]) -> (f64, f64) {
     let (mut sum, mut magnitude) = (0.0, 0.0);
     for (x, y) in x.iter().zip(y) {
-        for (x, y) in x.to_f64s().into_iter().zip(y.to_f64s()) {
-            sum += x * y;
+        let complex = x.dtype().is_complex();
+        for (i, (x, y)) in parts(x).into_iter().zip(parts(y)).enumerate() {
+            // Re((a + ib)(c + id)) = ac - bd
+            sum += if complex && i % 2 == 1 { -x * y } else { x * y };
             magnitude += (x * y).abs();
         }
     }
@@ -32,7 +35,7 @@ pub(super) struct Quotients<'a> {
 
 /// What differences say about one output.
 pub(super) struct Estimate {
-    /// The derivative of each element.
+    /// The derivative of each number; complex elements have two.
     pub(super) value: Vec<f64>,
     /// How far off it may be.
     pub(super) error: Vec<f64>,
@@ -53,7 +56,7 @@ impl<'a> Quotients<'a> {
             .iter()
             .map(|w| if *w { given.next() } else { None })
             .collect();
-        let size = outputs.iter().filter(|a| a.dtype().is_float());
+        let size = outputs.iter().filter(|a| a.dtype().is_inexact());
         let size = size.map(|a| crate::arrays::extent(a).1).collect();
         let (decisions, stopped) = (walk.decisions, walk.stopped);
         Some(Quotients {
@@ -108,10 +111,9 @@ impl<'a> Quotients<'a> {
         let moved: Vec<Array> = (self.inputs.iter().zip(&self.directions))
             .map(|(x, d)| match d {
                 Some(d) => {
-                    let moved: Vec<f64> = x
-                        .to_f64s()
+                    let moved: Vec<f64> = parts(x)
                         .iter()
-                        .zip(d.to_f64s())
+                        .zip(parts(d))
                         .map(|(x, d)| x + h * d)
                         .collect();
                     floats(x.dtype(), x.shape(), &moved)
@@ -127,8 +129,8 @@ impl<'a> Quotients<'a> {
         Some(
             outputs
                 .iter()
-                .filter(|a| a.dtype().is_float())
-                .map(Array::to_f64s)
+                .filter(|a| a.dtype().is_inexact())
+                .map(parts)
                 .collect(),
         )
     }

@@ -36,12 +36,28 @@ samplers! {
     Concat => concat,
     Gather => gather,
     ScatterAdd => scatter_add,
+    Fft => |g| {
+        let x = any(g, Kinds::Complex)?;
+        let axes = some_axes(g, x);
+        let inverse = g.rng.chance(0.5);
+        g.push(Fft { axes, inverse }, &[x])
+    },
+    Rfft => |g| {
+        let (x, axis) = along(g, Kinds::Float)?;
+        g.push(Rfft { axis }, &[x])
+    },
+    Irfft => |g| {
+        let (x, axis) = along(g, Kinds::Complex)?;
+        // Both lengths that have so many frequencies.
+        let n = (2 * g.ty(x).dim(axis)).checked_sub(g.rng.size(1, 2))?;
+        g.push(Irfft { axis, n }, &[x])
+    },
     Sum => |g| {
-        let (x, axes) = reduced(g, Kinds::Number)?;
+        let (x, axes) = reduced(g, Kinds::Numeric)?;
         g.push(Sum { axes }, &[x])
     },
     Prod => |g| {
-        let (x, axes) = reduced(g, Kinds::Number)?;
+        let (x, axes) = reduced(g, Kinds::Numeric)?;
         let x = factors(g, x)?;
         g.push(Prod { axes }, &[x])
     },
@@ -76,18 +92,18 @@ samplers! {
         g.push(All { axes }, &[x])
     },
     CumSum => |g| {
-        let (x, axis) = along(g, Kinds::Number)?;
+        let (x, axis) = along(g, Kinds::Numeric)?;
         let reverse = g.rng.chance(0.5);
         g.push(CumSum { axis, reverse }, &[x])
     },
     CumProd => |g| {
-        let (x, axis) = along(g, Kinds::Number)?;
+        let (x, axis) = along(g, Kinds::Numeric)?;
         let x = factors(g, x)?;
         let reverse = g.rng.chance(0.5);
         g.push(CumProd { axis, reverse }, &[x])
     },
     Recurrence => |g| {
-        let (b, axis) = along(g, Kinds::Number)?;
+        let (b, axis) = along(g, Kinds::Numeric)?;
         let t = g.ty(b);
         let a = g.operand(t.dtype, &t.shape);
         let a = factors(g, a)?;
@@ -139,7 +155,7 @@ fn reduced(g: &mut Generator, kinds: Kinds) -> Option<(Var, Vec<usize>)> {
 fn factors(g: &mut Generator, x: Var) -> Option<Var> {
     let x = g.fit(x, -2.0, 2.0)?;
     let t = g.ty(x);
-    if !t.dtype.is_float() || !g.rng.chance(0.25) {
+    if !t.dtype.is_inexact() || !g.rng.chance(0.25) {
         return Some(x);
     }
     let kept = g.operand(DType::Bool, &t.shape);
@@ -374,7 +390,7 @@ fn scatter_add(g: &mut Generator) -> Option<Var> {
         indices,
         taken,
     } = places(g, &shape)?;
-    let dtype = g.dtype(is(Kinds::Number))?;
+    let dtype = g.dtype(is(Kinds::Numeric))?;
     let updates = g.operand(dtype, &taken);
     let updates = g.fit(updates, -8.0, 8.0)?;
     let args: Vec<Var> = std::iter::once(updates).chain(indices).collect();
@@ -382,7 +398,7 @@ fn scatter_add(g: &mut Generator) -> Option<Var> {
 }
 
 fn dot(g: &mut Generator) -> Option<Var> {
-    let x = any(g, Kinds::Number)?;
+    let x = any(g, Kinds::Numeric)?;
     let t = g.ty(x);
     let (mut contract, mut batch) = ((vec![], vec![]), (vec![], vec![]));
     // The axes of the right operand in a random order: what each of them is to the left one.
@@ -428,7 +444,7 @@ fn dot(g: &mut Generator) -> Option<Var> {
 }
 
 fn conv(g: &mut Generator) -> Option<Var> {
-    let dtype = g.dtype(is(Kinds::Number))?;
+    let dtype = g.dtype(is(Kinds::Numeric))?;
     let rank = g.rng.pick(&[0, 1, 1, 1, 1, 1, 2, 2, 2, 3])?;
     let groups = g.rng.pick(&[1, 1, 1, 2])?;
     let most = if g.most() > 64 {

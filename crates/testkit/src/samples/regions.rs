@@ -101,7 +101,7 @@ fn while_(g: &mut Generator) -> Option<Var> {
     let counter = if g.rng.chance(0.5) {
         DType::I64
     } else {
-        g.float()
+        g.dtype(DType::is_float)?
     };
     let start = g.full(Scalar::zero(counter), &().into());
     let carried: Vec<Var> = std::iter::once(start).chain(some(g, 1, 2)).collect();

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod conv;
+mod fourier;
 mod grid;
 mod index;
 mod linear;
@@ -36,6 +37,7 @@ const TABLES: &[Table] = &[
     activation::TABLE,
     attention::TABLE,
     conv::TABLE,
+    fourier::TABLE,
     grid::TABLE,
     index::TABLE,
     linear::TABLE,

@@ -2,9 +2,6 @@
 
 /// Beginnings of names, the first that fits counts.
 const REASONS: &[(&str, &str)] = &[
-    ("fft.", "needs Fourier transforms"),
-    ("stft", "needs Fourier transforms"),
-    ("istft", "needs Fourier transforms"),
     ("sort", SORT),
     ("msort", SORT),
     ("argsort", SORT),
