@@ -12,9 +12,7 @@ use crate::memory::Cell;
 /// once at the end as the reference evaluator does, wrapping i64 for integers, whose low bits are
 /// those of wrapping arithmetic in the type itself.
 pub(crate) trait Number: Element + Cell {
-    /// Whether this is f32 or f64.
-    const FLOAT: bool;
-    /// Whether the crate `gemm` multiplies matrices of it.
+    /// Whether this is a float or a complex number; the crate `gemm` multiplies matrices of these.
     const PACKED: bool;
     type Sum: Copy + Send + Sync + PartialEq + 'static;
     const ZERO: Self::Sum;
@@ -73,7 +71,6 @@ pub(crate) trait Bits: Element + Cell {
 macro_rules! float {
     ($T:ident $C:ident) => {
         impl Number for $T {
-            const FLOAT: bool = true;
             const PACKED: bool = true;
             type Sum = f64;
             const ZERO: f64 = 0.0;
@@ -154,7 +151,6 @@ macro_rules! float {
 macro_rules! integer {
     ($T:ident) => {
         impl Number for $T {
-            const FLOAT: bool = false;
             const PACKED: bool = false;
             type Sum = i64;
             const ZERO: i64 = 0;
@@ -223,7 +219,6 @@ macro_rules! integer {
 macro_rules! pair {
     ($C:ident $T:ident) => {
         impl Number for $C {
-            const FLOAT: bool = false;
             const PACKED: bool = true;
             type Sum = Complex64;
             const ZERO: Complex64 = Complex64 { re: 0.0, im: 0.0 };

@@ -18,7 +18,7 @@ use crate::number::{Number, by_dtype};
 const COLUMNS: usize = 32 * 1024;
 
 pub(super) fn scratch(op: &Conv, x: &TensorType, kernel: &TensorType, out: &TensorType) -> usize {
-    if !x.dtype.is_float() {
+    if !x.dtype.is_inexact() {
         return 0;
     }
     let plan = Layout::new(op, x, kernel, out);
@@ -31,7 +31,7 @@ pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
     by_dtype!(numeric dtype, T => Some(run2(x.slot, kernel.slot, site.out.slot, scratch, move |x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]| {
-        if T::FLOAT {
+        if T::PACKED {
             plan.by_matrices(x, kernel, out, scratch);
         } else {
             plan.directly(x, kernel, out);
