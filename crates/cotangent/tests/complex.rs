@@ -141,7 +141,7 @@ fn every_complex_method_has_its_derivatives() {
         ("cumsum", |z| z.cumsum(0)),
         ("cumprod", |z| z.cumprod(1)),
         ("norm", |z| z.norm(1)),
-        ("matmul", |z| z.matmul(z.transpose())),
+        ("matmul", |z| z.matmul(&z.transpose())),
         ("reshape", |z| {
             z.reshape([2, 6]).flip(0).transpose() * c(0.5, -2.0)
         }),

@@ -101,12 +101,12 @@ impl Complexify {
             to[v.index()] = b.input(name, ty.with_dtype(dtype));
         }
         let live = graph.live();
-        for (v, e) in graph
-            .iter()
-            .filter(|(v, e)| live[v.index()] && !e.op.is_input())
-        {
+        for (v, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
             if e.ty.components().iter().any(|t| t.dtype.is_complex()) {
                 return Err(undefined(e, "the graph is not real"));
+            }
+            if e.op.is_input() {
+                continue;
             }
             b.set_location(e.location);
             let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
