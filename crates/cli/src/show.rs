@@ -126,7 +126,7 @@ fn residuals(source: &Source, graph: &Graph, wrt: &[String]) -> Result<String, F
 /// Every operation, from the rows.
 fn ops() -> String {
     let mut text = String::new();
-    let families: [(&str, Vec<&Row>); 6] = [
+    let families: [(&str, Vec<&Row>); 7] = [
         (
             "Pointwise, of one operand",
             Unary::ALL.iter().map(|op| op.row()).collect(),

@@ -145,7 +145,7 @@ fn every_complex_method_has_its_derivatives() {
         ("reshape", |z| {
             z.reshape([2, 6]).flip(0).transpose() * c(0.5, -2.0)
         }),
-        ("take", |z| z.take(&Array::from([2_i64, 0, 2]), 0)),
+        ("take", |z| z.take(Array::from([2_i64, 0, 2]), 0)),
         ("fft", |z| z.fft(None, 1, FftNorm::Backward)),
         ("ifft", |z| z.ifft(6, 0, FftNorm::Ortho)),
         ("fft2", |z| z.fft2(None, FftNorm::Forward)),

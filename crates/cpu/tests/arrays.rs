@@ -848,7 +848,7 @@ fn window_argmax() {
 /// Fourier transforms against the reference, relative to the largest entry of the result.
 fn transformed(op: impl Into<Op>, dtype: DType, shape: &[usize]) {
     let x = ty(dtype, shape);
-    let graph = single(op, &[x.clone()]).unwrap();
+    let graph = single(op, std::slice::from_ref(&x)).unwrap();
     let mut numbers = Numbers::new(7);
     let inputs = [numbers.array(&x, Numbers::plain)];
     let (found, expected) = (run(&graph, &inputs), eval(&graph, &inputs).unwrap());

@@ -26,7 +26,7 @@ fn apply(op: impl Into<ArrayOp>, x: &Array) -> Array {
     let mut b = Builder::new("f");
     let v = b.input("x", type_of(x));
     let y = b.push(op.into(), &[v]);
-    eval(&b.finish(&[y]).unwrap(), &[x.clone()])
+    eval(&b.finish(&[y]).unwrap(), std::slice::from_ref(x))
         .unwrap()
         .remove(0)
 }
@@ -38,7 +38,7 @@ fn pull(op: impl Into<ArrayOp>, x: &Array, cotangent: &Array) -> Array {
     let back = op.into().transpose(&mut b, &[operand], ct).unwrap();
     eval(
         &b.finish(&[back[0].unwrap()]).unwrap(),
-        &[cotangent.clone()],
+        std::slice::from_ref(cotangent),
     )
     .unwrap()
     .remove(0)

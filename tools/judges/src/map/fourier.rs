@@ -96,7 +96,7 @@ fn stft(a: &Args) -> Outs {
     };
     let mut spectrum = x.stft(&window, hop);
     if a.bool_or(6, "normalized", false)? {
-        spectrum = spectrum / (n as f64).sqrt();
+        spectrum /= (n as f64).sqrt();
     }
     match a.bool_or(8, "return_complex", false)? {
         true => Ok(vec![spectrum]),
