@@ -27,7 +27,7 @@ const WRONG: &[(&str, Body)] = &[
     ("sum: expected an axis from -2 to 1, found 2 (operands: f64[2, 3])", |x| x.sum(2)),
     ("sum: expected each axis once, found axis -2 twice (operands: f64[2, 3])", |x| x.sum([0, -2])),
     ("max: expected no axis for a scalar, found axis 0 (operands: f64)", |x| x.sum(..).max(0)),
-    ("mean: expected f64 or f32, found i64; use convert (operands: i64[2, 3])", |x| x.convert(DType::I64).mean(..)),
+    ("mean: expected a float or a complex dtype, found i64; use convert (operands: i64[2, 3])", |x| x.convert(DType::I64).mean(..)),
     ("var: expected an axis from -2 to 1, found -3 (operands: f64[2, 3])", |x| x.var(-3)),
     ("std: expected f64 or f32, found bool; use convert (operands: bool[2, 3])", |x| x.is_nan().std(..)),
     ("norm: expected f64 or f32, found i64 (operands: i64[2, 3])", |x| x.convert(DType::I64).norm(..)),
