@@ -40,18 +40,15 @@ pub enum Flow {
         /// How many operands are carried from step to step.
         carry: usize,
     },
-    /// Runs a loop forward, keeping its values, and then a plan backward for each step.
-    WhileBack {
-        /// Whether another step is run.
+    /// Runs a plan as long as another one gives true, keeping what it carries, and then further
+    /// plans over the same steps, backward and forward in turn.
+    Sweeps {
+        /// Whether the first sweep takes another step.
         test: Arc<Plan>,
-        /// One step forward.
-        body: Arc<Plan>,
-        /// One step backward.
-        back: Arc<Plan>,
-        /// How many operands are carried forward.
-        carry: usize,
-        /// How many operands are carried backward.
-        moved: usize,
+        /// One step of each sweep.
+        bodies: Vec<Arc<Plan>>,
+        /// How many operands each sweep carries.
+        carry: Vec<usize>,
     },
 }
 
@@ -64,9 +61,9 @@ pub struct Layout {
     pub test: usize,
     /// All bytes; the arena of the plan that runs stands at the start.
     pub bytes: usize,
-    /// Where each carried value stands in what a `while_back` keeps of one step.
+    /// Where each carried value of the sweeps before the last one stands in what is kept of a step.
     pub record: Vec<usize>,
-    /// The bytes that a `while_back` keeps of one step.
+    /// The bytes that sweeps keep of one step.
     pub record_bytes: usize,
 }
 
@@ -85,12 +82,10 @@ impl Flow {
                 length: s.length,
                 reverse: s.reverse,
             },
-            (Region::WhileBack(w), [test, body, back]) => Flow::WhileBack {
+            (Region::Sweeps(s), [test, bodies @ ..]) => Flow::Sweeps {
                 test: test.clone(),
-                body: body.clone(),
-                back: back.clone(),
-                carry: w.carry,
-                moved: w.moved,
+                bodies: bodies.to_vec(),
+                carry: s.carry.clone(),
             },
             (Region::While(w), [test, body]) => Flow::While {
                 test: test.clone(),
@@ -107,7 +102,7 @@ impl Flow {
             Flow::Cond { .. } => "cond",
             Flow::Scan { .. } => "scan",
             Flow::While { .. } => "while",
-            Flow::WhileBack { .. } => "while_back",
+            Flow::Sweeps { .. } => "sweeps",
         }
     }
 
@@ -117,10 +112,9 @@ impl Flow {
             Flow::Cond { then, otherwise } => vec![("then", then), ("otherwise", otherwise)],
             Flow::Scan { body, .. } => vec![("body", body)],
             Flow::While { test, body, .. } => vec![("test", test), ("body", body)],
-            Flow::WhileBack {
-                test, body, back, ..
-            } => {
-                vec![("test", test), ("body", body), ("back", back)]
+            Flow::Sweeps { test, bodies, .. } => {
+                let bodies = bodies.iter().map(|body| ("sweep", body));
+                std::iter::once(("test", test)).chain(bodies).collect()
             }
         }
     }
@@ -130,15 +124,19 @@ impl Flow {
         let aligned = |n: usize| n.checked_next_multiple_of(64).unwrap_or(usize::MAX);
         let arena = self.plans().iter().map(|(_, p)| p.arena).max().unwrap_or(0);
         let mut at = aligned(arena);
+        // The sweep that needs two buffers: what the others carry is kept step by step.
         let (body, carry) = match self {
+            Flow::Scan { body, carry, .. } | Flow::While { body, carry, .. } => (body, *carry),
+            Flow::Sweeps { bodies, carry, .. } => match (bodies.last(), carry.last()) {
+                (Some(body), Some(carry)) => (body, *carry),
+                _ => return Layout::default(),
+            },
             Flow::Cond { .. } => {
                 return Layout {
                     bytes: arena,
                     ..Layout::default()
                 };
             }
-            Flow::Scan { body, carry, .. } | Flow::While { body, carry, .. } => (body, *carry),
-            Flow::WhileBack { back, moved, .. } => (back, *moved),
         };
         let mut take = |bytes: usize| {
             let start = at;
@@ -156,10 +154,13 @@ impl Flow {
             bytes: at,
             ..Layout::default()
         };
-        if let Flow::WhileBack { body, .. } = self {
-            for t in &body.outputs {
+        if let Flow::Sweeps { bodies, .. } = self {
+            let kept = &bodies[..bodies.len().saturating_sub(1)];
+            for t in kept.iter().flat_map(|body| &body.outputs) {
                 layout.record.push(layout.record_bytes);
-                layout.record_bytes = layout.record_bytes.saturating_add(aligned(t.bytes()));
+                // Every element type is aligned to 8 bytes.
+                let bytes = t.bytes().checked_next_multiple_of(8).unwrap_or(usize::MAX);
+                layout.record_bytes = layout.record_bytes.saturating_add(bytes);
             }
         }
         layout
@@ -171,9 +172,10 @@ impl Flow {
             Flow::Cond { then, otherwise } => of(then).max(of(otherwise)),
             Flow::Scan { body, length, .. } => of(body).saturating_mul(*length as u64),
             Flow::While { test, body, .. } => of(test).saturating_add(of(body)),
-            Flow::WhileBack {
-                test, body, back, ..
-            } => of(test).saturating_add(of(body)).saturating_add(of(back)),
+            Flow::Sweeps { test, bodies, .. } => {
+                let bodies = bodies.iter().map(|body| of(body));
+                bodies.fold(of(test), u64::saturating_add)
+            }
         }
     }
 
@@ -237,43 +239,36 @@ impl Flow {
                 expect(want == outs, "the results are those of the body")?;
                 carried(body, *carry)
             }
-            Flow::WhileBack {
+            Flow::Sweeps {
                 test,
-                body,
-                back,
+                bodies,
                 carry,
-                moved,
             } => {
-                let shared = carry.saturating_add(*moved);
-                let forward: Vec<TensorType> = args
-                    .iter()
-                    .take(*carry)
-                    .chain(args.iter().skip(shared))
-                    .cloned()
-                    .collect();
+                let total = carry.iter().fold(0_usize, |n, c| n.saturating_add(*c));
                 expect(
-                    types(&test.inputs) == forward,
-                    "the operands are those of the test",
+                    total == outs.len() && total <= args.len() && bodies.len() == carry.len(),
+                    "the results are what is carried",
                 )?;
                 expect(test.outputs == [flag], "the test gives a bool")?;
-                expect(
-                    types(&body.inputs) == forward,
-                    "the operands are those of the body",
-                )?;
-                expect(
-                    body.outputs.len() == *carry,
-                    "the body gives what is carried",
-                )?;
-                carried(body, *carry)?;
-                expect(
-                    types(&back.inputs) == args,
-                    "the operands are those of the way back",
-                )?;
-                expect(back.outputs == outs, "the way back gives the results")?;
-                expect(
-                    args.get(*carry..shared) == Some(&outs[..]),
-                    "cotangents keep their types",
-                )
+                let mut start = 0;
+                for (j, (body, carry)) in bodies.iter().zip(carry).enumerate() {
+                    let own = start..start + carry;
+                    let inputs = [&args[..own.end], &args[total..]].concat();
+                    expect(
+                        j > 0 || types(&test.inputs) == inputs,
+                        "the operands are those of the test",
+                    )?;
+                    expect(
+                        types(&body.inputs) == inputs,
+                        "the operands are those of each sweep",
+                    )?;
+                    expect(
+                        body.outputs == args[own.clone()] && body.outputs == outs[own.clone()],
+                        "each sweep keeps the types of what it carries",
+                    )?;
+                    start = own.end;
+                }
+                Ok(())
             }
             Flow::While { test, body, carry } => {
                 expect(

@@ -63,6 +63,17 @@ pub enum RunError {
         /// The size of the arena.
         bytes: usize,
     },
+    /// A loop keeps more of its steps than the limit allows.
+    #[error(
+        "loops keep values of their steps for the backward pass: at least {needed} bytes are \
+         needed, the limit is {limit}"
+    )]
+    LoopMemory {
+        /// The bytes that the steps so far need, the next one included.
+        needed: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// An array for an output could not be made.
     #[error(transparent)]
     Array(#[from] ArrayError),

@@ -1,12 +1,13 @@
 //! Branches and loops: plans that run on addresses that change from step to step.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_compile::Flow;
 use smallvec::SmallVec;
 
 use crate::RunError;
-use crate::memory::{Frame, Run, Slot};
+use crate::memory::{Frame, Kept, Memory, Run, Slot};
 use crate::program::Core;
 
 /// Addresses of operands or results, mostly few.
@@ -29,9 +30,8 @@ pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places) -> Optio
         (Flow::While { .. }, [test, body]) => {
             Some(repeat(flow, test.clone(), body.clone(), places))
         }
-        (Flow::WhileBack { .. }, [test, body, back]) => {
-            let bodies = [test.clone(), body.clone(), back.clone()];
-            Some(unwind(flow, bodies, places))
+        (Flow::Sweeps { carry, .. }, [test, bodies @ ..]) => {
+            Some(sweeps(flow, carry, test.clone(), bodies.to_vec(), places))
         }
         _ => None,
     }
@@ -147,69 +147,166 @@ fn repeat(flow: &Flow, test: Arc<Core>, body: Arc<Core>, places: Places) -> Run 
     })
 }
 
-/// The most bytes that the steps of one loop may be kept in.
-const KEPT_LIMIT: usize = 1 << 32;
-
-fn unwind(flow: &Flow, [test, body, back]: [Arc<Core>; 3], places: Places) -> Run {
+fn sweeps(
+    flow: &Flow,
+    carry: &[usize],
+    test: Arc<Core>,
+    bodies: Vec<Arc<Core>>,
+    places: Places,
+) -> Run {
     let layout = flow.layout();
-    let carry = layout.record.len();
-    let shared = carry + layout.carry.len();
-    let words = layout.record_bytes.div_ceil(8);
+    let total: usize = carry.iter().sum();
+    let mut end = 0;
+    let ends: Vec<usize> = (carry.iter())
+        .map(|n| {
+            end += n;
+            end
+        })
+        .collect();
     Box::new(move |frame| {
         let arena = frame.address(places.scratch);
         let flag = arena.wrapping_add(layout.test);
         let args = addresses(frame, &places.args);
-        // The values before each step but the first, which stand in the operands. Words keep every
-        // dtype aligned; the memory moves when it grows, so addresses are taken anew.
-        let mut kept: Vec<u64> = Vec::new();
-        let mut steps = 0;
-        let state = |kept: &mut Vec<u64>, k: usize| -> Addresses {
-            if k == 0 {
-                return args[..carry].iter().copied().collect();
-            }
-            let start: *mut u8 = kept.as_mut_ptr().wrapping_add((k - 1) * words).cast();
-            layout
-                .record
+        let shared = &args[total..];
+        // Record k holds what the sweeps before the last one carried when they came to step k. The
+        // last record of all is what the first sweep ended with.
+        let mut kept = Records::new(layout.record_bytes);
+        let at = |start: *mut u8, range: Range<usize>| {
+            let offsets = layout.record.get(range).unwrap_or_default();
+            offsets
                 .iter()
-                .map(|offset| start.wrapping_add(*offset))
-                .collect()
+                .map(move |offset| start.wrapping_add(*offset))
         };
-        loop {
-            let mut inputs = state(&mut kept, steps);
-            inputs.extend_from_slice(&args[shared..]);
-            test.invoke(frame, arena, &inputs, &[flag])?;
-            if !is_true(flag) {
-                break;
+        let mut steps = 0;
+        for (j, (body, end)) in bodies.iter().zip(&ends).enumerate() {
+            let own = end - carry_of(&ends, j)..*end;
+            let last = j + 1 == bodies.len();
+            let forward = j % 2 == 0;
+            if j == 0 && !last {
+                let first = kept.push(frame.kept)?;
+                for (to, i) in at(first, own.clone()).zip(own.clone()) {
+                    copy(args[i], to, places.args[i].1);
+                }
+                loop {
+                    let mut inputs: Addresses = at(kept.start(steps), own.clone()).collect();
+                    inputs.extend_from_slice(shared);
+                    test.invoke(frame, arena, &inputs, &[flag])?;
+                    if !is_true(flag) {
+                        break;
+                    }
+                    let next = kept.push(frame.kept)?;
+                    let next: Addresses = at(next, own.clone()).collect();
+                    body.invoke(frame, arena, &inputs, &next)?;
+                    steps += 1;
+                }
+                for (from, i) in at(kept.start(steps), own.clone()).zip(own) {
+                    copy(from, frame.address(places.outs[i].0), places.outs[i].1);
+                }
+                continue;
             }
-            let bytes = kept.len().saturating_add(words).saturating_mul(8);
-            if bytes > KEPT_LIMIT {
-                return Err(RunError::Memory { bytes });
+            // Where what this sweep carries stands before its next step.
+            let mut state: Addresses = args[own.clone()].iter().copied().collect();
+            let mut done = 0;
+            loop {
+                if j == 0 {
+                    let inputs: Addresses = state.iter().chain(shared).copied().collect();
+                    test.invoke(frame, arena, &inputs, &[flag])?;
+                    if !is_true(flag) {
+                        break;
+                    }
+                } else if done == steps {
+                    break;
+                }
+                let step = if forward { done } else { steps - 1 - done };
+                if !last && done == 0 {
+                    let places_here: Addresses = at(kept.start(step), own.clone()).collect();
+                    for ((to, from), i) in places_here.iter().zip(&state).zip(own.clone()) {
+                        copy(*from, *to, places.args[i].1);
+                    }
+                    state = places_here;
+                }
+                let mut inputs: Addresses = at(kept.start(step), 0..own.start).collect();
+                inputs.extend_from_slice(&state);
+                inputs.extend_from_slice(shared);
+                let next: Addresses = if j > 0 && done + 1 == steps {
+                    (own.clone().map(|i| frame.address(places.outs[i].0))).collect()
+                } else if last {
+                    let buffers = layout.carry.iter();
+                    buffers.map(|b| arena.wrapping_add(b[done % 2])).collect()
+                } else {
+                    let next = if forward { step + 1 } else { step - 1 };
+                    at(kept.start(next), own.clone()).collect()
+                };
+                body.invoke(frame, arena, &inputs, &next)?;
+                state = next;
+                done += 1;
             }
-            kept.resize(kept.len() + words, 0);
-            let mut inputs = state(&mut kept, steps);
-            inputs.extend_from_slice(&args[shared..]);
-            let next = state(&mut kept, steps + 1);
-            body.invoke(frame, arena, &inputs, &next)?;
-            steps += 1;
+            for (from, i) in state.iter().zip(own) {
+                let to = frame.address(places.outs[i].0);
+                if *from != to {
+                    copy(*from, to, places.outs[i].1);
+                }
+            }
         }
-        let mut moved: Addresses = args[carry..shared].iter().copied().collect();
-        for k in (0..steps).rev() {
-            let mut inputs = state(&mut kept, k);
-            inputs.extend_from_slice(&moved);
-            inputs.extend_from_slice(&args[shared..]);
-            let next: Addresses = layout
-                .carry
-                .iter()
-                .map(|buffers| arena.wrapping_add(buffers[k % 2]))
-                .collect();
-            back.invoke(frame, arena, &inputs, &next)?;
-            moved = next;
-        }
-        for (from, (slot, bytes)) in moved.iter().zip(&places.outs) {
-            copy(*from, frame.address(*slot), *bytes);
-        }
+        frame.kept.give_back(kept.total());
         Ok(())
     })
+}
+
+fn carry_of(ends: &[usize], j: usize) -> usize {
+    let start = if j == 0 { 0 } else { ends[j - 1] };
+    ends[j] - start
+}
+
+/// What sweeps keep of the steps: records of one size, at addresses that stay. Chunks of them double
+/// in size, so there are few, and pages that are not reached are never touched.
+struct Records {
+    bytes: usize,
+    count: usize,
+    chunks: Vec<Memory>,
+}
+
+impl Records {
+    fn new(bytes: usize) -> Records {
+        Records {
+            bytes,
+            count: 0,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// The start of a further record.
+    fn push(&mut self, limit: &mut Kept) -> Result<*mut u8, RunError> {
+        limit.take(self.bytes)?;
+        let (chunk, _) = Records::place(self.count);
+        if chunk == self.chunks.len() {
+            let bytes = self.bytes.saturating_mul(1 << chunk);
+            self.chunks.push(Memory::new(bytes)?);
+        }
+        self.count += 1;
+        Ok(self.start(self.count - 1))
+    }
+
+    /// The start of record `k`; any address where that has not been pushed.
+    fn start(&self, k: usize) -> *mut u8 {
+        let (chunk, number) = Records::place(k);
+        let start = self
+            .chunks
+            .get(chunk)
+            .map_or(std::ptr::null_mut(), Memory::start);
+        start.wrapping_add(number * self.bytes)
+    }
+
+    /// The chunk of record `k` and its number in there: chunk c holds 2^c records.
+    fn place(k: usize) -> (usize, usize) {
+        let chunk = (k + 1).ilog2() as usize;
+        (chunk, k + 1 - (1 << chunk))
+    }
+
+    /// The bytes of all records.
+    fn total(&self) -> usize {
+        self.count.saturating_mul(self.bytes)
+    }
 }
 
 fn addresses(frame: &Frame<'_>, places: &[(Slot, usize)]) -> Addresses {

@@ -92,6 +92,37 @@ pub(crate) struct Slot {
 pub(crate) struct Frame<'a> {
     pub(crate) bases: &'a mut Vec<*mut u8>,
     pub(crate) start: usize,
+    pub(crate) kept: &'a mut Kept,
+}
+
+/// What the loops of a run keep of their steps, in bytes: the memory that is not planned ahead.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    used: usize,
+    limit: usize,
+}
+
+impl Kept {
+    pub(crate) fn new(limit: usize) -> Kept {
+        Kept { used: 0, limit }
+    }
+
+    /// Counts further bytes, if the limit allows them.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), RunError> {
+        let needed = self.used.saturating_add(bytes);
+        if needed > self.limit {
+            return Err(RunError::LoopMemory {
+                needed,
+                limit: self.limit,
+            });
+        }
+        self.used = needed;
+        Ok(())
+    }
+
+    pub(crate) fn give_back(&mut self, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes);
+    }
 }
 
 impl Frame<'_> {

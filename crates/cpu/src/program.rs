@@ -1,6 +1,7 @@
 //! A plan that is ready to run.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_array::{Array, ArrayError, Scalar};
@@ -11,8 +12,11 @@ use smallvec::SmallVec;
 use crate::RunError;
 use crate::flow;
 use crate::kernels::{self, Arg, Site};
-use crate::memory::{Frame, Memory, Run, Slot, Workspace};
+use crate::memory::{Frame, Kept, Memory, Run, Slot, Workspace};
 use crate::number::by_dtype;
+
+/// The most bytes that loops keep of their steps, unless [`Program::set_loop_memory`] says more.
+const LOOP_MEMORY: usize = 1 << 30;
 
 /// What the compiler needs to know of this crate's kernels.
 pub fn target() -> Target {
@@ -35,6 +39,8 @@ pub struct Program {
     core: Arc<Core>,
     /// Workspaces that no run is using.
     pool: Mutex<Vec<Workspace>>,
+    /// The most bytes that the loops of one run keep of their steps.
+    loop_memory: AtomicUsize,
 }
 
 impl std::fmt::Debug for Program {
@@ -64,7 +70,16 @@ impl Program {
         Ok(Program {
             core,
             pool: Mutex::new(Vec::new()),
+            loop_memory: AtomicUsize::new(LOOP_MEMORY),
         })
+    }
+
+    /// Sets the most bytes that the loops of one run may keep of their steps at a time; 1 GiB
+    /// unless set. Reverse mode through a loop of unknown length keeps what the loop carries, step by
+    /// step: the one memory beside the arena. A run that needs more ends with
+    /// [`RunError::LoopMemory`].
+    pub fn set_loop_memory(&self, bytes: usize) {
+        self.loop_memory.store(bytes, Ordering::Relaxed);
     }
 
     /// The plan that runs.
@@ -164,7 +179,12 @@ impl Program {
                 bases.push(output.as_mut_slice::<T>()?.as_mut_ptr().cast());
             }, else return Err(RunError::Plan(format!("unknown dtype {}", output.dtype()))));
         }
-        let result = self.core.run(&mut Frame { bases, start: 0 });
+        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed));
+        let result = self.core.run(&mut Frame {
+            bases,
+            start: 0,
+            kept: &mut kept,
+        });
         self.pool
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -360,6 +380,7 @@ impl Core {
         let result = self.run(&mut Frame {
             bases: frame.bases,
             start,
+            kept: frame.kept,
         });
         frame.bases.truncate(start);
         result

@@ -53,7 +53,7 @@ pub use moves::{Broadcast, Reshape, Reverse, Transpose};
 pub use pad::Pad;
 pub use random::RandomBits;
 pub use reduce::{All, Any, ArgMax, ArgMin, Max, Min, Norm, Prod, Sum};
-pub use region::{Cond, Region, Scan, While, WhileBack};
+pub use region::{Cond, Region, Scan, Sweeps, While};
 pub use row::{Bound, Kinds, Row};
 pub use rule::{ArrayOp, Operand, Rule};
 pub use slice::Slice;

@@ -1,6 +1,7 @@
 //! Control flow: operations whose bodies are graphs of their own.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use cotangent_array::{Array, DType};
 
@@ -22,8 +23,8 @@ pub enum Region {
     Scan(Scan),
     /// See [`While`].
     While(While),
-    /// See [`WhileBack`].
-    WhileBack(WhileBack),
+    /// See [`Sweeps`].
+    Sweeps(Sweeps),
 }
 
 /// One of two graphs, by a condition that is known when the program runs.
@@ -74,26 +75,45 @@ pub struct While {
     pub carry: usize,
 }
 
-/// A loop run forward and then backward: the transpose of a [`While`] in its tangents.
+/// A loop whose steps are walked several times, forward and backward in turn: what reverse mode
+/// makes of a [`While`], once and again.
 ///
-/// Operands: `carry` initial values, `moved` cotangents, then values that all steps share. First the
-/// steps run as those of a `while` do, and the values before each one are kept: this is the only
-/// memory that is not planned ahead. Then `back` runs once for each step, from the last to the
-/// first; it takes the kept values, the cotangents and the shared values and gives the next
-/// cotangents. Results: the last cotangents.
+/// Operands: the initial carried values of the first sweep, of the second, and so on, then values
+/// that all sweeps share. The first sweep runs as a `while` does, by the test, which takes its
+/// carried values and the shared ones; this fixes the number of steps. The second sweep visits the
+/// same steps from the last to the first, the third from the first to the last again, and so on.
+/// At each step a body takes the values that every earlier sweep carried when it came to this step,
+/// the values that its own sweep carries, and the shared values; it gives what its own sweep carries
+/// next. Results: the last carried values of all sweeps.
+///
+/// The values that sweeps before the last one carried are kept, for each step. Their number is known
+/// only when the program runs, so this is the one memory that is not planned ahead; it ends with
+/// the operation.
+///
+/// With these the operation is closed: its tangents are sweeps that carry tangents beside values,
+/// and its transpose is the sweeps over known values followed by those of the linear ones, turned
+/// around, from the last to the first.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct WhileBack {
-    /// Whether another step is run.
+pub struct Sweeps {
+    /// Whether the first sweep takes another step.
     pub test: Callee,
-    /// One step forward.
-    pub body: Callee,
-    /// One step backward.
-    pub back: Callee,
-    /// How many values are carried forward.
-    pub carry: usize,
-    /// How many cotangents are carried backward.
-    pub moved: usize,
+    /// One step of each sweep.
+    pub bodies: Vec<Callee>,
+    /// How many values each sweep carries.
+    pub carry: Vec<usize>,
 }
+
+/// The names of the bodies of [`Sweeps`] in texts. Each reverse derivative doubles their number.
+const SWEEPS: [&str; 64] = [
+    "sweep0", "sweep1", "sweep2", "sweep3", "sweep4", "sweep5", "sweep6", "sweep7", "sweep8",
+    "sweep9", "sweep10", "sweep11", "sweep12", "sweep13", "sweep14", "sweep15", "sweep16",
+    "sweep17", "sweep18", "sweep19", "sweep20", "sweep21", "sweep22", "sweep23", "sweep24",
+    "sweep25", "sweep26", "sweep27", "sweep28", "sweep29", "sweep30", "sweep31", "sweep32",
+    "sweep33", "sweep34", "sweep35", "sweep36", "sweep37", "sweep38", "sweep39", "sweep40",
+    "sweep41", "sweep42", "sweep43", "sweep44", "sweep45", "sweep46", "sweep47", "sweep48",
+    "sweep49", "sweep50", "sweep51", "sweep52", "sweep53", "sweep54", "sweep55", "sweep56",
+    "sweep57", "sweep58", "sweep59", "sweep60", "sweep61", "sweep62", "sweep63",
+];
 
 impl Region {
     /// The name, documentation, derivative and convention of every operation.
@@ -117,9 +137,9 @@ impl Region {
             "",
         ),
         (
-            "while_back",
-            "A loop run forward, its values kept, and then backward: while_back(carry.., moved.., shared.., test=f, body=g, back=h, carry=1, moved=1).",
-            "forward mode only: a loop over values and tangents together, forward and backward",
+            "sweeps",
+            "A loop whose steps are walked forward and backward in turn: sweeps(carried.., shared.., test=f, sweep0=g, sweep1=h, carry=[1, 1]). A body takes what each earlier sweep carried at its step, what its own carries, and the shared values.",
+            "sweeps over values and tangents together; its transpose walks the sweeps again, turned around",
             "",
         ),
     ];
@@ -130,7 +150,7 @@ impl Region {
             Region::Cond(_) => "cond",
             Region::Scan(_) => "scan",
             Region::While(_) => "while",
-            Region::WhileBack(_) => "while_back",
+            Region::Sweeps(_) => "sweeps",
         }
     }
 
@@ -140,10 +160,16 @@ impl Region {
             Region::Cond(c) => vec![("then", &c.then), ("otherwise", &c.otherwise)],
             Region::Scan(s) => vec![("body", &s.body)],
             Region::While(w) => vec![("test", &w.test), ("body", &w.body)],
-            Region::WhileBack(w) => {
-                vec![("test", &w.test), ("body", &w.body), ("back", &w.back)]
+            Region::Sweeps(s) => {
+                let bodies = SWEEPS.into_iter().zip(&s.bodies);
+                std::iter::once(("test", &s.test)).chain(bodies).collect()
             }
         }
+    }
+
+    /// Whether an attribute of this name is a graph that an operation runs.
+    pub(crate) fn is_body(attribute: &str) -> bool {
+        matches!(attribute, "then" | "otherwise" | "body" | "test") || SWEEPS.contains(&attribute)
     }
 
     /// The attributes that are numbers, as the text form writes them.
@@ -162,9 +188,7 @@ impl Region {
                 out
             }
             Region::While(w) => vec![("carry", w.carry.to_value())],
-            Region::WhileBack(w) => {
-                vec![("carry", w.carry.to_value()), ("moved", w.moved.to_value())]
-            }
+            Region::Sweeps(s) => vec![("carry", s.carry.to_value())],
         }
     }
 
@@ -207,16 +231,21 @@ impl Region {
                     reverse,
                 })
             }
-            "while_back" => {
-                let (test, body, back) = (callee("test")?, callee("body")?, callee("back")?);
-                let carry = numbers.take("carry")?.unwrap_or(body.0.outputs().len());
-                let moved = numbers.take("moved")?.unwrap_or(back.0.outputs().len());
-                Region::WhileBack(WhileBack {
+            "sweeps" => {
+                let test = callee("test")?;
+                let mut bodies = vec![callee("sweep0")?];
+                for name in &SWEEPS[1..] {
+                    match callee(name) {
+                        Ok(body) => bodies.push(body),
+                        Err(_) => break,
+                    }
+                }
+                let given = bodies.iter().map(|b| b.0.outputs().len());
+                let carry = numbers.take("carry")?.unwrap_or(given.collect());
+                Region::Sweeps(Sweeps {
                     test,
-                    body,
-                    back,
+                    bodies,
                     carry,
-                    moved,
                 })
             }
             _ => {
@@ -228,7 +257,7 @@ impl Region {
         if let Some(other) = callees.keys().next() {
             type_error!("unknown attribute `{other}`");
         }
-        numbers.finish(&["carry", "scanned", "length", "reverse", "moved"])?;
+        numbers.finish(&["carry", "scanned", "length", "reverse"])?;
         Ok(region)
     }
 
@@ -243,7 +272,10 @@ impl Region {
             }
             Region::Scan(s) => input(&s.body, position),
             Region::While(w) => input(&w.body, position),
-            Region::WhileBack(w) => input(&w.back, position),
+            Region::Sweeps(s) => {
+                // The last body takes all operands.
+                s.bodies.last().and_then(|body| input(body, position))
+            }
         }
     }
 
@@ -269,11 +301,10 @@ impl Region {
                 body: f(&w.body)?,
                 carry: w.carry,
             }),
-            Region::WhileBack(w) => Region::WhileBack(WhileBack {
-                test: f(&w.test)?,
-                body: f(&w.body)?,
-                back: f(&w.back)?,
-                ..w.clone()
+            Region::Sweeps(s) => Region::Sweeps(Sweeps {
+                test: f(&s.test)?,
+                bodies: s.bodies.iter().map(f).collect::<Result<_, E>>()?,
+                carry: s.carry.clone(),
             }),
         })
     }
@@ -284,7 +315,7 @@ impl Region {
             Region::Cond(c) => c.then.0.inputs().len() + 1,
             Region::Scan(s) => s.body.0.inputs().len(),
             Region::While(w) => w.body.0.inputs().len(),
-            Region::WhileBack(w) => w.back.0.inputs().len(),
+            Region::Sweeps(s) => s.bodies.last().map_or(0, |b| b.0.inputs().len()),
         })
     }
 
@@ -294,7 +325,7 @@ impl Region {
             Region::Cond(c) => c.infer(args),
             Region::Scan(s) => s.infer(args),
             Region::While(w) => w.infer(args),
-            Region::WhileBack(w) => w.infer(args),
+            Region::Sweeps(s) => s.infer(args),
         }
     }
 
@@ -304,9 +335,9 @@ impl Region {
             Region::Cond(c) => c.then.0.cost().max(c.otherwise.0.cost()),
             Region::Scan(s) => s.body.0.cost().saturating_mul(s.length as u64),
             Region::While(w) => w.test.0.cost().saturating_add(w.body.0.cost()),
-            Region::WhileBack(w) => {
-                let forward = w.test.0.cost().saturating_add(w.body.0.cost());
-                forward.saturating_add(w.back.0.cost())
+            Region::Sweeps(s) => {
+                let bodies = s.bodies.iter().map(|b| b.0.cost());
+                bodies.fold(s.test.0.cost(), u64::saturating_add)
             }
         }
     }
@@ -328,7 +359,7 @@ impl Region {
                 )
             }
             Region::Scan(s) => s.eval(args, run),
-            Region::WhileBack(w) => w.eval(args, run),
+            Region::Sweeps(s) => s.eval(args, run),
             Region::While(w) => {
                 let mut state = args.to_vec();
                 loop {
@@ -463,10 +494,7 @@ impl While {
         let inputs: Vec<TensorType> = args.iter().map(|t| (*t).clone()).collect();
         expect_inputs("test", &self.test, inputs.iter().cloned())?;
         expect_inputs("body", &self.body, inputs.iter().cloned())?;
-        let test = self.test.0.output_types();
-        if test != [TensorType::scalar(DType::Bool)] {
-            type_error!("expected a test that gives one bool, found {}", list(&test));
-        }
+        expect_test(&self.test)?;
         let outputs = self.body.0.output_types();
         if outputs.len() != self.carry {
             type_error!(
@@ -480,66 +508,115 @@ impl While {
     }
 }
 
-impl WhileBack {
+impl From<&While> for Sweeps {
+    fn from(w: &While) -> Sweeps {
+        Sweeps {
+            test: w.test.clone(),
+            bodies: vec![w.body.clone()],
+            carry: vec![w.carry],
+        }
+    }
+}
+
+impl From<Sweeps> for Region {
+    /// One sweep is a `while`.
+    fn from(s: Sweeps) -> Region {
+        match (&s.bodies[..], &s.carry[..]) {
+            ([body], [carry]) => Region::While(While {
+                test: s.test,
+                body: body.clone(),
+                carry: *carry,
+            }),
+            _ => Region::Sweeps(s),
+        }
+    }
+}
+
+impl Sweeps {
+    /// Where each sweep's values stand among the operands, and among the results.
+    pub fn ranges(&self) -> Vec<Range<usize>> {
+        let mut at = 0_usize;
+        let mut next = |n: &usize| {
+            let start = at;
+            at = at.saturating_add(*n);
+            start..at
+        };
+        self.carry.iter().map(&mut next).collect()
+    }
+
+    /// How many values all sweeps carry; the operands behind them are shared.
+    pub fn carried(&self) -> usize {
+        self.carry.iter().fold(0, |n, c| n.saturating_add(*c))
+    }
+
     fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
-        let Some(shared) = self
-            .carry
-            .checked_add(self.moved)
-            .filter(|n| *n <= args.len())
-        else {
+        if self.bodies.len() > SWEEPS.len() || self.bodies.len() != self.carry.len() {
             type_error!(
-                "expected at least {} carried and {} moved operands, found {}",
-                self.carry,
-                self.moved,
-                args.len()
-            );
-        };
-        let all: Vec<TensorType> = args.iter().map(|t| (*t).clone()).collect();
-        let moved = &all[self.carry..shared];
-        let forward: Vec<&TensorType> = args[..self.carry]
-            .iter()
-            .chain(&args[shared..])
-            .copied()
-            .collect();
-        let loops = While {
-            test: self.test.clone(),
-            body: self.body.clone(),
-            carry: self.carry,
-        };
-        loops.infer(&forward)?;
-        expect_inputs("back", &self.back, all.iter().cloned())?;
-        let outputs = self.back.0.output_types();
-        if outputs != moved {
-            type_error!(
-                "expected `back` to give {}, found {}",
-                list(moved),
-                list(&outputs)
+                "expected at most {} sweeps and as many numbers of carried values, found {} and {}",
+                SWEEPS.len(),
+                self.bodies.len(),
+                self.carry.len()
             );
         }
-        Ok(tuple(outputs))
+        let total = self.carried();
+        if total > args.len() {
+            type_error!(
+                "expected at least {total} carried operands, found {}",
+                args.len()
+            );
+        }
+        let all: Vec<TensorType> = args.iter().map(|t| (*t).clone()).collect();
+        let shared = &all[total..];
+        for (j, (body, range)) in self.bodies.iter().zip(self.ranges()).enumerate() {
+            let inputs = [&all[..range.end], shared].concat();
+            let name = SWEEPS[j];
+            if j == 0 {
+                expect_inputs("test", &self.test, inputs.iter().cloned())?;
+                expect_test(&self.test)?;
+            }
+            expect_inputs(name, body, inputs.into_iter())?;
+            let (carried, found) = (&all[range], body.0.output_types());
+            if found != carried {
+                type_error!(
+                    "expected `{name}` to give {}, found {}",
+                    list(carried),
+                    list(&found)
+                );
+            }
+        }
+        Ok(tuple(all[..total].to_vec()))
     }
 
     fn eval(&self, args: &[Array], run: &mut RunBody<'_>) -> Result<Vec<Array>, EvalError> {
-        let shared = args.get(self.carry + self.moved..).unwrap_or_default();
-        let with = |first: &[Array]| [first, shared].concat();
-        let mut states = vec![args.get(..self.carry).unwrap_or_default().to_vec()];
-        while let Some(state) = states.last() {
-            let test = run(&self.test, &with(state))?;
-            if !test.first().map_or(Ok(false), Array::item::<bool>)? {
-                states.pop();
-                break;
+        let shared = args.get(self.carried()..).unwrap_or_default();
+        // What the sweeps so far carried when they came to each step.
+        let mut kept: Vec<Vec<Array>> = Vec::new();
+        let mut results = Vec::new();
+        for (j, (body, range)) in self.bodies.iter().zip(self.ranges()).enumerate() {
+            let mut state = args.get(range).unwrap_or_default().to_vec();
+            if j == 0 {
+                loop {
+                    let inputs = [&state[..], shared].concat();
+                    let test = run(&self.test, &inputs)?;
+                    if !test.first().map_or(Ok(false), Array::item::<bool>)? {
+                        break;
+                    }
+                    let next = run(body, &inputs)?;
+                    kept.push(std::mem::replace(&mut state, next));
+                }
+            } else {
+                let mut steps: Vec<&mut Vec<Array>> = kept.iter_mut().collect();
+                if j % 2 == 1 {
+                    steps.reverse();
+                }
+                for step in steps {
+                    step.extend(state);
+                    state = run(body, &[&step[..], shared].concat())?;
+                }
             }
-            let next = run(&self.body, &with(state))?;
-            states.push(next);
+            results.extend(state);
         }
-        let mut moved = args
-            .get(self.carry..self.carry + self.moved)
-            .unwrap_or_default()
-            .to_vec();
-        for state in states.iter().rev() {
-            moved = run(&self.back, &with(&[&state[..], &moved[..]].concat()))?;
-        }
-        Ok(moved)
+        Ok(results)
     }
 }
 
@@ -597,6 +674,17 @@ fn expect_carry(
                 "expected the body to keep the type of carried value {i}, {before}, found {after}"
             );
         }
+    }
+    Ok(())
+}
+
+fn expect_test(test: &Callee) -> Result<(), TypeError> {
+    let found = test.0.output_types();
+    if found != [TensorType::scalar(DType::Bool)] {
+        type_error!(
+            "expected a test that gives one bool, found {}",
+            list(&found)
+        );
     }
     Ok(())
 }

@@ -433,10 +433,7 @@ impl Lowerer<'_> {
         let mut callees = HashMap::new();
         let mut numbers = Vec::new();
         for (attribute, e) in attributes {
-            if !matches!(
-                &attribute[..],
-                "then" | "otherwise" | "body" | "test" | "back"
-            ) {
+            if !Region::is_body(attribute) {
                 numbers.push((attribute.clone(), attribute_value(e)?));
                 continue;
             }

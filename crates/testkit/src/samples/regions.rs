@@ -17,7 +17,7 @@ fn is_complete(region: &Region) {
     match region {
         Region::Cond(_) | Region::Scan(_) | Region::While(_) => {}
         // Reverse mode makes it of `while`.
-        Region::WhileBack(_) => {}
+        Region::Sweeps(_) => {}
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Cond, Operand, Region};
-use cotangent_graph::{Builder, Callee, Equation, Graph, TensorType, Var};
+use cotangent_graph::ops::{ArrayOp, Bound, Cond, Operand, Region, Unary};
+use cotangent_graph::{Builder, Callee, Equation, Graph, Op, TensorType, Var};
 
+use super::lanes::{self, Lanes};
 use super::{Moved, batched_body, finite_tangents, known, not_linear, pair, transposed};
 use crate::TransformError;
 use crate::linearize::{Linearized, linearize_call};
@@ -83,8 +84,9 @@ pub(super) fn transpose(
     Ok(b.region(cond(branches), &args))
 }
 
-/// One condition for all examples keeps the branch; a condition for each computes both branches and
-/// selects.
+/// One condition for all examples keeps the branch. With a condition for each, both branches are
+/// computed and selected from; a branch that could go wrong runs only if some example takes it, and
+/// on the values of examples that do.
 pub(super) fn batch(
     b: &mut Builder,
     c: &Cond,
@@ -105,12 +107,82 @@ pub(super) fn batch(
         let results = b.region(cond([then, otherwise]), &operands);
         return Ok(results.into_iter().map(|v| (v, true)).collect());
     }
-    let (x, y) = (b.inline(&then, &vars), b.inline(&otherwise, &vars));
-    let chosen = x.into_iter().zip(y).map(|(x, y)| {
-        let mask = b.broadcast(*condition, b.shape(x), &[0]);
-        (b.select(mask, x, y), true)
-    });
-    Ok(chosen.collect())
+    let opposite = b.unary(Unary::Not, *condition);
+    let x = arm(b, &then, *condition, &vars, &flags, size)?;
+    let y = arm(b, &otherwise, opposite, &vars, &flags, size)?;
+    let pairs = x.into_iter().zip(y);
+    Ok(pairs
+        .map(|(x, y)| (lanes::select(b, *condition, x, y), true))
+        .collect())
+}
+
+/// The results of a branch for the examples that take it, and anything finite for the others.
+fn arm(
+    b: &mut Builder,
+    graph: &Graph,
+    mask: Var,
+    inputs: &[Var],
+    flags: &[bool],
+    size: usize,
+) -> Result<Vec<Var>, TransformError> {
+    if is_harmless(graph) {
+        return Ok(b.inline(graph, inputs));
+    }
+    let mut bodies = Vec::with_capacity(2);
+    for taken in [true, false] {
+        let mut l = Builder::new(graph.name());
+        let mask = l.input("mask", b.tensor(mask));
+        let types = graph.inputs().iter().zip(graph.input_types());
+        let own: Vec<Var> = types.map(|((name, _), ty)| l.input(name, ty)).collect();
+        let outputs = if taken {
+            let lanes = Lanes::new(&mut l, mask, size);
+            let mut filled = Vec::with_capacity(own.len());
+            for (v, flag) in own.iter().zip(flags) {
+                filled.push(if *flag { lanes.fill(&mut l, *v) } else { *v });
+            }
+            l.inline(graph, &filled)
+        } else {
+            let types = graph.output_types();
+            types.iter().map(|ty| l.zeros(ty)).collect()
+        };
+        bodies.push(Callee(Arc::new(l.finish(&outputs)?.without_dead_code())));
+    }
+    let mut operands = vec![lanes::some(b, mask), mask];
+    operands.extend(inputs);
+    let (Some(otherwise), Some(then)) = (bodies.pop(), bodies.pop()) else {
+        return Ok(Vec::new());
+    };
+    Ok(b.region(Region::Cond(Cond { then, otherwise }), &operands))
+}
+
+/// Whether a graph cannot fail, always ends, and keeps finite numbers finite, in its derivatives
+/// too, so that computing it for an example that does not need it does no harm.
+fn is_harmless(graph: &Graph) -> bool {
+    let live = graph.live();
+    graph
+        .iter()
+        .filter(|(v, _)| live[v.index()])
+        .all(|(_, e)| match &e.op {
+            Op::Array(op) => matches!(
+                op,
+                ArrayOp::Iota(_)
+                    | ArrayOp::Reshape(_)
+                    | ArrayOp::Transpose(_)
+                    | ArrayOp::Broadcast(_)
+                    | ArrayOp::Reverse(_)
+                    | ArrayOp::Slice(_)
+                    | ArrayOp::Pad(_)
+                    | ArrayOp::Concat(_)
+                    | ArrayOp::Sum(_)
+                    | ArrayOp::Any(_)
+                    | ArrayOp::All(_)
+            ),
+            Op::Call(_) | Op::Region(_) => false,
+            op => {
+                let is_float = e.ty.tensor().is_some_and(|t| t.dtype.is_float());
+                !is_float || op.is_input() || op.is_constant() || op.bound() != Bound::Open
+            }
+        })
 }
 
 fn cond([then, otherwise]: [Graph; 2]) -> Region {

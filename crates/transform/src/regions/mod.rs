@@ -1,6 +1,7 @@
 //! Calls, branches and loops: their bodies are transformed as graphs of their own.
 
 mod cond;
+mod lanes;
 mod repeat;
 mod scan;
 
@@ -32,8 +33,8 @@ pub(crate) fn forward(
         Op::Call(callee) => call(b, callee, args, tangents),
         Op::Region(Region::Cond(c)) => cond::forward(b, c, args, tangents),
         Op::Region(Region::Scan(s)) => scan::forward(b, s, args, tangents),
-        Op::Region(Region::While(w)) => repeat::forward(b, w, args, tangents, split),
-        Op::Region(Region::WhileBack(w)) => repeat::forward_back(b, w, args, tangents, split),
+        Op::Region(Region::While(w)) => repeat::forward(b, &w.into(), args, tangents, split),
+        Op::Region(Region::Sweeps(s)) => repeat::forward(b, s, args, tangents, split),
         _ => Ok(Vec::new()),
     }
 }
@@ -55,7 +56,10 @@ pub(crate) fn transpose(
         Op::Region(Region::Cond(c)) => cond::transpose(b, c, e, operands, cotangents)?,
         Op::Region(Region::Scan(s)) => scan::transpose(b, s, operands, cotangents)?,
         Op::Region(Region::While(w)) => {
-            return repeat::transpose(b, w, e, operands, cotangents);
+            return repeat::transpose(b, &w.into(), e, operands, cotangents);
+        }
+        Op::Region(Region::Sweeps(s)) => {
+            return repeat::transpose(b, s, e, operands, cotangents);
         }
         _ => return Err(not_linear(e)),
     };
@@ -90,8 +94,8 @@ pub(crate) fn batch(
         }
         Op::Region(Region::Cond(c)) => cond::batch(b, c, args, size),
         Op::Region(Region::Scan(s)) => scan::batch(b, s, args, size),
-        Op::Region(Region::While(w)) => repeat::batch(b, w, args, size),
-        Op::Region(Region::WhileBack(w)) => repeat::batch_back(b, w, args, size),
+        Op::Region(Region::While(w)) => repeat::batch(b, &w.into(), args, size),
+        Op::Region(Region::Sweeps(s)) => repeat::batch(b, s, args, size),
         _ => Ok(Vec::new()),
     }
 }
@@ -216,10 +220,6 @@ struct Carried {
     split: Linearized,
     /// Which operands vary in some step.
     active: Vec<bool>,
-    /// Which operands are finite in every step.
-    finite: Vec<bool>,
-    /// Which tangents are finite in every step.
-    moving: Vec<bool>,
 }
 
 /// Linearizes the body of a loop: what varies in one step may make a carried value vary in the
@@ -261,12 +261,7 @@ fn linearize_loop(
             .map(|v| !v || found.next() == Some(true))
             .collect();
         if !lose(&mut moving, &found, carry) {
-            return Ok(Carried {
-                split,
-                active,
-                finite,
-                moving,
-            });
+            return Ok(Carried { split, active });
         }
     }
 }

@@ -1,370 +1,507 @@
-//! Loops that run as long as a test holds.
+//! Loops that run as long as a test holds, and sweeps over their steps.
+//!
+//! A `while` is a single sweep, so one set of rules serves both. Its tangents are a sweep that
+//! carries tangents beside values. The transpose needs the values before the tangents' cotangents,
+//! which run the other way: it is the sweeps over what is known, and after them those of the linear
+//! values, each turned around, the last one first. That is sweeps again, so derivatives nest to any
+//! order in any mix of modes.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Any, Operand, Region, While, WhileBack};
+use cotangent_graph::ops::{Operand, Region, Sweeps};
 use cotangent_graph::{Builder, Callee, Equation, Graph, TensorType, Var};
 
-use super::{Carried, Moved, batched_body, emit, finite_tangents, linearize_loop, not_linear};
+use super::lanes::{self, Lanes};
+use super::{Moved, batched_body, emit, finite_tangents, not_linear};
 use crate::TransformError;
-use crate::forward::{Forward, is_inexact};
+use crate::forward::Forward;
 use crate::linearize::dependents;
 use crate::transpose::transpose_call;
 
-/// One loop that carries values and tangents together. Where the tangents are to be a linear part
-/// of their own, the values come from a loop of their own.
+/// Sweeps that carry values and tangents together. Where the tangents are to be a linear part of
+/// their own, the values come from sweeps of their own.
 pub(super) fn forward(
     b: &mut Builder,
-    w: &While,
+    s: &Sweeps,
     args: &[Var],
     tangents: &[Option<Var>],
     split: bool,
 ) -> Result<Vec<Moved>, TransformError> {
-    let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let moving = finite_tangents(b, tangents);
-    let carried = linearize_loop(&w.body.0, w.carry, tangents, &finite, &moving)?;
-    let Carried {
-        active,
-        finite,
-        moving,
-        ..
-    } = carried;
-    let varying: Vec<usize> = (0..args.len()).filter(|i| active[*i]).collect();
-    let (carried, still): (Vec<usize>, Vec<usize>) =
-        varying.into_iter().partition(|i| *i < w.carry);
-
-    // Inputs of test and body: carried values, their tangents, shared values, their tangents.
-    let types = w.body.0.input_types();
-    let inputs = |l: &mut Builder, like: &Graph| -> (Vec<Var>, Vec<Option<Var>>, Vec<Var>) {
-        let mut values = vec![None; types.len()];
-        let mut moves = vec![None; types.len()];
-        for (range, moved) in [(0..w.carry, &carried), (w.carry..types.len(), &still)] {
-            for i in range {
-                let name = like.inputs().get(i).map_or("x", |(n, _)| n);
-                values[i] = Some(l.input(name, types[i].clone()));
-            }
-            for i in moved {
-                moves[*i] = Some(l.input("t", types[*i].clone()));
-            }
-        }
-        (values.into_iter().flatten().collect(), moves, Vec::new())
+    let mut joint = Joint {
+        types: args.iter().map(|a| b.tensor(*a)).collect(),
+        active: tangents.iter().map(Option::is_some).collect(),
+        finite: args.iter().map(|a| b.is_finite(*a)).collect(),
+        moving: finite_tangents(b, tangents),
     };
-    let mut l = Builder::new(&format!("{}_jvp", w.body.0.name()));
-    let (values, moves, _) = inputs(&mut l, &w.body.0);
-    for (v, f) in values.iter().zip(&finite) {
-        if !f {
-            l.set_open(*v);
+    let (ranges, total) = (s.ranges(), s.carried());
+    let shared = total..args.len();
+    let mut bodies = Vec::with_capacity(s.bodies.len());
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for (body, range) in s.bodies.iter().zip(&ranges) {
+        groups.push(range.clone());
+        let inputs = [&groups[..], &[shared.clone()]].concat();
+        bodies.push(joint.body(&body.0, &inputs, range, split)?);
+    }
+    let plain = |b: &mut Builder| b.region(Region::from(s.clone()), args);
+    if !joint.active[..total].contains(&true) {
+        return Ok(plain(b).into_iter().map(|v| (v, None)).collect());
+    }
+    let test = {
+        let mut t = Builder::new(s.test.0.name());
+        let groups = [ranges.first().cloned().unwrap_or(0..0), shared.clone()];
+        let (values, _) = joint.inputs(&mut t, &s.test.0, &groups);
+        let holds = t.inline(&s.test.0, &values);
+        Callee(Arc::new(t.finish(&holds)?))
+    };
+    let mut operands = Vec::new();
+    for range in ranges.iter().chain([&shared]) {
+        operands.extend(&args[range.clone()]);
+        for i in range.clone().filter(|i| joint.active[*i]) {
+            operands.push(tangents[i].unwrap_or_else(|| b.like(args[i], 0.0)));
         }
     }
-    for (v, f) in moves.iter().zip(&moving) {
-        if let (Some(v), false) = (v, f) {
-            l.set_open(*v);
+    let moving = |range: &Range<usize>| range.clone().filter(|i| joint.active[*i]).count();
+    let carry = ranges.iter().map(|r| r.len() + moving(r)).collect();
+    let both = Sweeps {
+        test,
+        bodies,
+        carry,
+    };
+    let mut found = b.region(Region::from(both), &operands).into_iter();
+    let mut results: Vec<Moved> = Vec::with_capacity(total);
+    for range in &ranges {
+        let first = results.len();
+        results.extend(found.by_ref().take(range.len()).map(|v| (v, None)));
+        for i in range.clone().filter(|i| joint.active[*i]) {
+            if let (Some(result), Some(tangent)) =
+                (results.get_mut(first + i - range.start), found.next())
+            {
+                result.1 = Some(tangent);
+            }
         }
     }
-    let walked = Forward::walk(&mut l, &w.body.0, &values, &moves, split)?;
-    let mut outputs = walked.values(&w.body.0);
-    for i in &carried {
-        let o = w.body.0.outputs()[*i];
-        let tangent = walked.tangents[o.index()];
-        outputs.push(tangent.unwrap_or_else(|| l.zeros(&types[*i])));
-    }
-    let body = Callee(Arc::new(l.finish(&outputs)?.without_dead_code()));
-    let mut t = Builder::new(w.test.0.name());
-    let (values, _, _) = inputs(&mut t, &w.test.0);
-    let holds = t.inline(&w.test.0, &values);
-    let test = Callee(Arc::new(t.finish(&holds)?));
-
-    let tangent = |b: &mut Builder, i: usize| tangents[i].unwrap_or_else(|| b.like(args[i], 0.0));
-    let mut operands: Vec<Var> = args.iter().take(w.carry).copied().collect();
-    operands.extend(carried.iter().map(|i| tangent(b, *i)));
-    operands.extend(args.iter().skip(w.carry));
-    operands.extend(still.iter().map(|i| tangent(b, *i)));
-    let carry = w.carry + carried.len();
-    let mut results = b.region(Region::While(While { test, body, carry }), &operands);
-    let mut moved = results.split_off(w.carry).into_iter();
     if split {
-        results = b.region(Region::While(w.clone()), args);
+        for (result, value) in results.iter_mut().zip(plain(b)) {
+            result.0 = value;
+        }
     }
-    let pairs = results.into_iter().enumerate();
-    Ok(pairs
-        .map(|(i, v)| (v, if active[i] { moved.next() } else { None }))
-        .collect())
+    Ok(results)
 }
 
-/// The transpose of a loop in some of what it carries and shares: the loop run forward over the
-/// rest, which is kept, and backward over the cotangents.
+/// What is known of the operands, as it holds in every step.
+struct Joint {
+    types: Vec<TensorType>,
+    /// Which of them vary.
+    active: Vec<bool>,
+    /// Which of them are finite.
+    finite: Vec<bool>,
+    /// Which of their tangents are finite.
+    moving: Vec<bool>,
+}
+
+impl Joint {
+    /// The body of one sweep on values and tangents: for each group of operands the values, then the
+    /// tangents of those that vary. What varies, or is infinite, in one step may make more carried
+    /// values so in the next, so this goes on until nothing new is found.
+    fn body(
+        &mut self,
+        body: &Graph,
+        groups: &[Range<usize>],
+        own: &Range<usize>,
+        split: bool,
+    ) -> Result<Callee, TransformError> {
+        loop {
+            let mut l = Builder::new(&format!("{}_jvp", body.name()));
+            let (values, moves) = self.inputs(&mut l, body, groups);
+            let walked = Forward::walk(&mut l, body, &values, &moves, split)?;
+            let mut outputs = walked.values(body);
+            let mut changed = false;
+            for ((i, o), v) in own.clone().zip(body.outputs()).zip(&outputs) {
+                let tangent = walked.tangents[o.index()];
+                changed |= (tangent.is_some() && !self.active[i])
+                    || (self.finite[i] && !l.is_finite(*v))
+                    || (self.moving[i] && !tangent.is_none_or(|t| l.is_finite(t)));
+                self.active[i] |= tangent.is_some();
+                self.finite[i] &= l.is_finite(*v);
+                self.moving[i] &= tangent.is_none_or(|t| l.is_finite(t));
+            }
+            if changed {
+                continue;
+            }
+            for (i, o) in own.clone().zip(body.outputs()) {
+                if self.active[i] {
+                    let tangent = walked.tangents[o.index()];
+                    outputs.push(tangent.unwrap_or_else(|| l.zeros(&self.types[i])));
+                }
+            }
+            return Ok(Callee(Arc::new(l.finish(&outputs)?.without_dead_code())));
+        }
+    }
+
+    /// Inputs for groups of operands: values, named as those of a graph, and then the tangents.
+    fn inputs(
+        &self,
+        l: &mut Builder,
+        like: &Graph,
+        groups: &[Range<usize>],
+    ) -> (Vec<Var>, Vec<Option<Var>>) {
+        let (mut values, mut moves) = (Vec::new(), Vec::new());
+        for range in groups {
+            let first = values.len();
+            for i in range.clone() {
+                let name = like.inputs().get(values.len()).map_or("x", |(n, _)| n);
+                let value = l.input(name, self.types[i].clone());
+                if !self.finite[i] {
+                    l.set_open(value);
+                }
+                values.push(value);
+                moves.push(None);
+            }
+            for i in range.clone().filter(|i| self.active[*i]) {
+                let tangent = l.input("t", self.types[i].clone());
+                if !self.moving[i] {
+                    l.set_open(tangent);
+                }
+                moves[first + i - range.start] = Some(tangent);
+            }
+        }
+        (values, moves)
+    }
+}
+
+/// The transpose of sweeps in some of what they carry and share: the sweeps over the rest, and
+/// behind them those over the cotangents.
 pub(super) fn transpose(
     b: &mut Builder,
-    w: &While,
+    s: &Sweeps,
     e: &Equation,
     operands: &[Operand],
     cotangents: &[Var],
 ) -> Result<Vec<Option<Var>>, TransformError> {
-    let body = &w.body.0;
-    let types = body.input_types();
-    // What is linear in one step may make more carried values linear in the next.
-    let mut linear: Vec<bool> = operands.iter().map(Operand::is_linear).collect();
-    loop {
-        let on: Vec<Var> = chosen(&linear, |i| body.inputs()[i].1);
-        let depends = dependents(body, &on);
-        let new: Vec<usize> = (0..w.carry)
-            .filter(|i| depends[body.outputs()[*i].index()] && !linear[*i])
-            .collect();
-        if new.is_empty() {
-            break;
-        }
-        new.into_iter().for_each(|i| linear[i] = true);
+    let Some(turn) = Turn::new(b, s, operands)? else {
+        return Ok(vec![None; operands.len()]);
+    };
+    let test = turn.test(e)?;
+    let mut bodies = Vec::new();
+    for j in 0..=turn.last {
+        bodies.push(turn.known_step(j)?);
     }
-    let all = |range: std::ops::Range<usize>, of: bool| -> Vec<usize> {
-        range.filter(|i| linear[*i] == of).collect()
-    };
-    let count = types.len();
-    let (state, moved) = (all(0..w.carry, false), all(0..w.carry, true));
-    let (fixed, summed) = (all(w.carry..count, false), all(w.carry..count, true));
-    let open: Vec<usize> = (0..count).collect();
-    let turned = transpose_call(body, &linear, &open)?;
-
-    // One step forward, and its test, over what is known.
-    let known_inputs = |l: &mut Builder| -> HashMap<usize, Var> {
-        let order = state.iter().chain(&fixed);
-        order
-            .map(|i| (*i, l.input(&body.inputs()[*i].0, types[*i].clone())))
-            .collect()
-    };
-    let step = {
-        let mut l = Builder::new(body.name());
-        let inputs = known_inputs(&mut l);
-        let mut to = inputs
-            .iter()
-            .map(|(i, v)| (body.inputs()[*i].1, *v))
-            .collect();
-        let wanted: Vec<Var> = state.iter().map(|i| body.outputs()[*i]).collect();
-        let outputs = emit(&mut l, body, &mut to, &wanted);
-        Callee(Arc::new(l.finish(&outputs)?))
-    };
-    let test = {
-        let graph = &w.test.0;
-        let on: Vec<Var> = chosen(&linear, |i| graph.inputs()[i].1);
-        let depends = dependents(graph, &on);
-        if graph.outputs().iter().any(|o| depends[o.index()]) {
-            return Err(not_linear(e));
-        }
-        let mut l = Builder::new(graph.name());
-        let inputs = known_inputs(&mut l);
-        let mut to = inputs
-            .iter()
-            .map(|(i, v)| (graph.inputs()[*i].1, *v))
-            .collect();
-        let outputs = emit(&mut l, graph, &mut to, graph.outputs());
-        Callee(Arc::new(l.finish(&outputs)?))
-    };
-    // One step backward: the cotangents of what is carried, and the sums for what is shared.
-    let back = {
-        let mut l = Builder::new(turned.name());
-        let mut values: HashMap<usize, Var> = HashMap::new();
-        for i in &state {
-            values.insert(*i, l.input(&body.inputs()[*i].0, types[*i].clone()));
-        }
-        let carried: HashMap<usize, Var> = moved
-            .iter()
-            .map(|i| (*i, l.input("ct", types[*i].clone())))
-            .collect();
-        let sums: Vec<Var> = summed
-            .iter()
-            .map(|i| l.input("sum", types[*i].clone()))
-            .collect();
-        for i in &fixed {
-            values.insert(*i, l.input(&body.inputs()[*i].0, types[*i].clone()));
-        }
-        let mut args: Vec<Var> = (0..count).filter_map(|i| values.get(&i).copied()).collect();
-        for (i, ty) in body.output_types().iter().enumerate() {
-            args.push(carried.get(&i).copied().unwrap_or_else(|| l.zeros(ty)));
-        }
-        let mut outputs = l.inline(&turned, &args);
-        let parts = outputs.split_off(moved.len().min(outputs.len()));
-        for (sum, part) in sums.iter().zip(parts) {
-            outputs.push(l.add(*sum, part));
-        }
-        Callee(Arc::new(l.finish(&outputs)?.without_dead_code()))
-    };
+    for j in (turn.first..=turn.last).rev() {
+        bodies.push(turn.step_back(j)?);
+    }
     let value = |i: &usize| operands[*i].known();
-    let mut args: Vec<Var> = state.iter().filter_map(value).collect();
-    args.extend(moved.iter().map(|i| cotangents[*i]));
-    args.extend(summed.iter().map(|i| b.zeros(&types[*i])));
-    args.extend(fixed.iter().filter_map(value));
-    let back = WhileBack {
+    let (mut args, mut carry) = (Vec::new(), Vec::new());
+    for j in 0..=turn.last {
+        let known = turn.known(j);
+        args.extend(known.iter().filter_map(value));
+        carry.push(known.len());
+    }
+    let behind = args.len();
+    for j in (turn.first..=turn.last).rev() {
+        let (moved, summed) = (turn.moved(j), &turn.summed[j]);
+        args.extend(moved.iter().filter_map(|i| cotangents.get(*i)));
+        for i in summed {
+            args.push(b.zeros(&turn.types[*i]));
+        }
+        carry.push(moved.len() + summed.len());
+    }
+    args.extend(turn.fixed().iter().filter_map(value));
+    let sweeps = Sweeps {
         test,
-        body: step,
-        back,
-        carry: state.len(),
-        moved: moved.len() + summed.len(),
+        bodies,
+        carry,
     };
-    let results = b.region(Region::WhileBack(back), &args);
-    let found: HashMap<usize, Var> = moved.into_iter().chain(summed).zip(results).collect();
+    let results = b.region(Region::from(sweeps), &args);
+    let mut results = results.into_iter().skip(behind);
+    let mut found: HashMap<usize, Var> = HashMap::new();
+    for j in (turn.first..=turn.last).rev() {
+        for i in turn.moved(j).iter().chain(&turn.summed[j]) {
+            let Some(part) = results.next() else { break };
+            let total = match found.get(i) {
+                Some(before) => b.add(*before, part),
+                None => part,
+            };
+            found.insert(*i, total);
+        }
+    }
     let wanted = operands.iter().enumerate();
     Ok(wanted
         .map(|(i, o)| o.is_linear().then(|| found.get(&i).copied()).flatten())
         .collect())
 }
 
-/// The tangent of a loop run forward and backward: the same loop over values and tangents together.
-/// Where the tangents are to be a linear part of their own, the values come from a loop of their own.
-pub(super) fn forward_back(
-    b: &mut Builder,
-    w: &WhileBack,
-    args: &[Var],
-    tangents: &[Option<Var>],
-    split: bool,
-) -> Result<Vec<Moved>, TransformError> {
-    let shared = w.carry + w.moved;
-    // Every float or complex operand gets a tangent: cotangents depend on all of them.
-    let types: Vec<TensorType> = args.iter().map(|a| b.tensor(*a)).collect();
-    let floats = |range: std::ops::Range<usize>| -> Vec<usize> {
-        range.filter(|i| is_inexact(&types[*i])).collect()
-    };
-    let (state, moved, still) = (
-        floats(0..w.carry),
-        floats(w.carry..shared),
-        floats(shared..args.len()),
-    );
-    let joint = |body: &Graph, groups: &[(std::ops::Range<usize>, &[usize])], kept: usize| {
-        let mut l = Builder::new(&format!("{}_jvp", body.name()));
-        let (mut values, mut moves) = (Vec::new(), Vec::new());
-        for (range, moving) in groups {
-            let first = values.len();
-            for i in range.clone() {
-                values.push(l.input("x", types[i].clone()));
-                moves.push(None);
-            }
-            for i in *moving {
-                moves[first + i - range.start] = Some(l.input("t", types[*i].clone()));
-            }
-        }
-        for v in values.iter().chain(moves.iter().flatten()) {
-            l.set_open(*v);
-        }
-        let walked = Forward::walk(&mut l, body, &values, &moves, false)?;
-        let mut outputs = walked.values(body);
-        for (o, v) in body.outputs().iter().zip(outputs.clone()).take(kept) {
-            if is_inexact(&l.tensor(v)) {
-                let tangent = walked.tangents[o.index()];
-                outputs.push(tangent.unwrap_or_else(|| l.like(v, 0.0)));
-            }
-        }
-        Ok::<Callee, TransformError>(Callee(Arc::new(l.finish(&outputs)?.without_dead_code())))
-    };
-    let own = [(0..w.carry, &state[..]), (shared..args.len(), &still[..])];
-    let test = joint(&w.test.0, &own, 0)?;
-    let body = joint(&w.body.0, &own, w.carry)?;
-    let all = [
-        (0..w.carry, &state[..]),
-        (w.carry..shared, &moved[..]),
-        (shared..args.len(), &still[..]),
-    ];
-    let back = joint(&w.back.0, &all, w.moved)?;
-    let mut operands = Vec::new();
-    for (range, moving) in &all {
-        operands.extend(&args[range.clone()]);
-        for i in *moving {
-            operands.push(tangents[*i].unwrap_or_else(|| b.like(args[*i], 0.0)));
-        }
-    }
-    let region = WhileBack {
-        test,
-        body,
-        back,
-        carry: w.carry + state.len(),
-        moved: w.moved + moved.len(),
-    };
-    let mut results = b.region(Region::WhileBack(region), &operands);
-    let mut found = results.split_off(w.moved).into_iter();
-    if split {
-        results = b.region(Region::WhileBack(w.clone()), args);
-    }
-    let pairs = results.into_iter().zip(&types[w.carry..shared]);
-    Ok(pairs
-        .map(|(v, t)| (v, if is_inexact(t) { found.next() } else { None }))
-        .collect())
+/// Sweeps that are being turned around.
+struct Turn<'a> {
+    s: &'a Sweeps,
+    types: Vec<TensorType>,
+    ranges: Vec<Range<usize>>,
+    /// Which operands are linear; the others are known.
+    linear: Vec<bool>,
+    /// The first and the last sweep that carry something linear.
+    first: usize,
+    last: usize,
+    /// The transpose of each body, where something of its sweep is linear.
+    turned: Vec<Option<Graph>>,
+    /// The linear shared operands that each body reads.
+    summed: Vec<Vec<usize>>,
 }
 
-/// The loop run forward and backward over a batch; examples that are done take no step, in either
-/// direction.
-pub(super) fn batch_back(
-    b: &mut Builder,
-    w: &WhileBack,
-    args: &[(Var, bool)],
-    size: usize,
-) -> Result<Vec<(Var, bool)>, TransformError> {
-    // Everything is given for each example: a loop back is rare, and simple beats thrifty here.
-    let shared = w.carry + w.moved;
-    let operands: Vec<Var> = args
-        .iter()
-        .map(|(v, batched)| {
-            if *batched {
-                *v
-            } else {
-                crate::vmap::repeat(b, *v, size)
+impl<'a> Turn<'a> {
+    /// `None` when nothing that is carried is linear.
+    fn new(
+        b: &Builder,
+        s: &'a Sweeps,
+        operands: &[Operand],
+    ) -> Result<Option<Turn<'a>>, TransformError> {
+        let mut turn = Turn {
+            s,
+            types: operands.iter().map(|o| o.ty(b)).collect(),
+            ranges: s.ranges(),
+            linear: operands.iter().map(Operand::is_linear).collect(),
+            first: 0,
+            last: 0,
+            turned: Vec::new(),
+            summed: Vec::new(),
+        };
+        // What is linear in one step may make more carried values linear in the next.
+        for (j, body) in s.bodies.iter().enumerate() {
+            loop {
+                let inputs = turn.inputs(j).into_iter().zip(body.0.inputs());
+                let on: Vec<Var> = inputs
+                    .filter(|(i, _)| turn.linear[*i])
+                    .map(|(_, (_, v))| *v)
+                    .collect();
+                let depends = dependents(&body.0, &on);
+                let outputs = turn.ranges[j].clone().zip(body.0.outputs());
+                let new: Vec<usize> = outputs
+                    .filter(|(i, o)| depends[o.index()] && !turn.linear[*i])
+                    .map(|(i, _)| i)
+                    .collect();
+                if new.is_empty() {
+                    break;
+                }
+                new.into_iter().for_each(|i| turn.linear[i] = true);
             }
-        })
-        .collect();
-    let whole = |g: &Graph| -> Result<Graph, TransformError> {
-        let flags = vec![true; g.inputs().len()];
-        Ok(batched_body(g, &flags, size, &vec![true; g.outputs().len()])?.0)
-    };
-    let (test, body, back) = (whole(&w.test.0)?, whole(&w.body.0)?, whole(&w.back.0)?);
-    let body = masked(&test, &body, w.carry)?;
-    let back = {
-        let (mut l, inputs) = start(&back);
-        let own: Vec<Var> = inputs[..w.carry]
-            .iter()
-            .chain(&inputs[shared..])
-            .copied()
+        }
+        let moves: Vec<usize> = (0..s.bodies.len())
+            .filter(|j| !turn.moved(*j).is_empty())
             .collect();
-        let holds = l.inline(&test, &own);
-        let next = l.inline(&back, &inputs);
-        let outputs = keep_where(&mut l, &holds, next, &inputs[w.carry..shared]);
-        l.finish(&outputs)?
-    };
-    let region = WhileBack {
-        test: Callee(Arc::new(some_holds(&test)?)),
-        body: Callee(Arc::new(body)),
-        back: Callee(Arc::new(back)),
-        ..w.clone()
-    };
-    let results = b.region(Region::WhileBack(region), &operands);
-    Ok(results.into_iter().map(|v| (v, true)).collect())
+        let (Some(first), Some(last)) = (moves.first(), moves.last()) else {
+            return Ok(None);
+        };
+        (turn.first, turn.last) = (*first, *last);
+        for (j, body) in s.bodies.iter().enumerate().take(turn.last + 1) {
+            if turn.moved(j).is_empty() {
+                turn.turned.push(None);
+                turn.summed.push(Vec::new());
+                continue;
+            }
+            let inputs = turn.inputs(j);
+            let linear: Vec<bool> = inputs.iter().map(|i| turn.linear[*i]).collect();
+            let open: Vec<usize> = (0..linear.len() + body.0.outputs().len()).collect();
+            turn.turned
+                .push(Some(transpose_call(&body.0, &linear, &open)?));
+            let live = body.0.live();
+            let read = inputs.iter().zip(body.0.inputs());
+            let shared = read
+                .filter(|(i, (_, v))| **i >= s.carried() && turn.linear[**i] && live[v.index()]);
+            let summed = shared.map(|(i, _)| *i).collect();
+            turn.summed.push(summed);
+        }
+        Ok(Some(turn))
+    }
+
+    /// The operands that the body of a sweep takes, in order.
+    fn inputs(&self, j: usize) -> Vec<usize> {
+        (0..self.ranges[j].end)
+            .chain(self.s.carried()..self.types.len())
+            .collect()
+    }
+
+    fn known(&self, j: usize) -> Vec<usize> {
+        self.ranges[j]
+            .clone()
+            .filter(|i| !self.linear[*i])
+            .collect()
+    }
+
+    fn moved(&self, j: usize) -> Vec<usize> {
+        self.ranges[j].clone().filter(|i| self.linear[*i]).collect()
+    }
+
+    fn fixed(&self) -> Vec<usize> {
+        (self.s.carried()..self.types.len())
+            .filter(|i| !self.linear[*i])
+            .collect()
+    }
+
+    /// Inputs for the known operands of the sweeps up to one, by operand.
+    fn known_inputs(&self, l: &mut Builder, upto: usize, values: &mut HashMap<usize, Var>) {
+        for j in 0..=upto {
+            for i in self.known(j) {
+                values.insert(i, l.input("r", self.types[i].clone()));
+            }
+        }
+    }
+
+    fn fixed_inputs(&self, l: &mut Builder, values: &mut HashMap<usize, Var>) {
+        for i in self.fixed() {
+            values.insert(i, l.input("r", self.types[i].clone()));
+        }
+    }
+
+    /// Some outputs of a graph that takes what the body of a sweep takes, from known operands alone.
+    fn only_known(
+        &self,
+        graph: &Graph,
+        j: usize,
+        wanted: &[Var],
+    ) -> Result<Callee, TransformError> {
+        let mut l = Builder::new(graph.name());
+        let mut values = HashMap::new();
+        self.known_inputs(&mut l, j, &mut values);
+        self.fixed_inputs(&mut l, &mut values);
+        let inputs = self.inputs(j).into_iter().zip(graph.inputs());
+        let mut to = inputs
+            .filter_map(|(i, (_, v))| Some((*v, *values.get(&i)?)))
+            .collect();
+        let outputs = emit(&mut l, graph, &mut to, wanted);
+        Ok(Callee(Arc::new(l.finish(&outputs)?)))
+    }
+
+    fn known_step(&self, j: usize) -> Result<Callee, TransformError> {
+        let body = &self.s.bodies[j].0;
+        let outputs = self.ranges[j].clone().zip(body.outputs());
+        let wanted: Vec<Var> = outputs
+            .filter(|(i, _)| !self.linear[*i])
+            .map(|(_, o)| *o)
+            .collect();
+        self.only_known(body, j, &wanted)
+    }
+
+    fn test(&self, e: &Equation) -> Result<Callee, TransformError> {
+        let test = &self.s.test.0;
+        let inputs = self.inputs(0).into_iter().zip(test.inputs());
+        let on: Vec<Var> = inputs
+            .filter(|(i, _)| self.linear[*i])
+            .map(|(_, (_, v))| *v)
+            .collect();
+        let depends = dependents(test, &on);
+        if test.outputs().iter().any(|o| depends[o.index()]) {
+            return Err(not_linear(e));
+        }
+        self.only_known(test, 0, test.outputs())
+    }
+
+    /// One step of a sweep's cotangents: those of what it carries, and sums for what is shared. A
+    /// later sweep reads what this one carried at the same step, so its cotangent comes in here,
+    /// computed from what that sweep's cotangents were when they came to this step.
+    fn step_back(&self, j: usize) -> Result<Callee, TransformError> {
+        let mut l = Builder::new(&format!("{}_transpose", self.s.bodies[j].0.name()));
+        let mut values = HashMap::new();
+        self.known_inputs(&mut l, self.last, &mut values);
+        let mut carried: HashMap<usize, Var> = HashMap::new();
+        let mut sums = Vec::new();
+        for later in (j..=self.last).rev() {
+            for i in self.moved(later) {
+                carried.insert(i, l.input("ct", self.types[i].clone()));
+            }
+            sums.clear();
+            for i in &self.summed[later] {
+                sums.push((*i, l.input("sum", self.types[*i].clone())));
+            }
+        }
+        self.fixed_inputs(&mut l, &mut values);
+        let moved = self.moved(j);
+        let mut totals: HashMap<usize, Var> = HashMap::new();
+        for later in j..=self.last {
+            let Some(turned) = &self.turned[later] else {
+                continue;
+            };
+            let body = &self.s.bodies[later].0;
+            let inputs = self.inputs(later);
+            let mut args: Vec<Var> = inputs
+                .iter()
+                .filter_map(|i| values.get(i).copied())
+                .collect();
+            for (i, ty) in self.ranges[later].clone().zip(body.output_types()) {
+                args.push(carried.get(&i).copied().unwrap_or_else(|| l.zeros(&ty)));
+            }
+            let linear = inputs.into_iter().filter(|i| self.linear[*i]);
+            for (i, part) in linear.zip(l.inline(turned, &args)) {
+                if !moved.contains(&i) && !(later == j && i >= self.s.carried()) {
+                    continue;
+                }
+                let total = match totals.get(&i) {
+                    Some(before) => l.add(*before, part),
+                    None => part,
+                };
+                totals.insert(i, total);
+            }
+        }
+        let mut outputs: Vec<Var> = Vec::new();
+        for i in &moved {
+            let total = totals.get(i).copied();
+            outputs.push(total.unwrap_or_else(|| l.zeros(&self.types[*i])));
+        }
+        for (i, sum) in sums {
+            outputs.push(match totals.get(&i) {
+                Some(part) => l.add(sum, *part),
+                None => sum,
+            });
+        }
+        Ok(Callee(Arc::new(l.finish(&outputs)?.without_dead_code())))
+    }
 }
 
-/// The loop over a batch runs as long as some example does; those that are done keep their values.
+/// The sweeps over a batch run as long as the test holds for some example. Those that are done keep
+/// their values, in every sweep.
 pub(super) fn batch(
     b: &mut Builder,
-    w: &While,
+    s: &Sweeps,
     args: &[(Var, bool)],
     size: usize,
 ) -> Result<Vec<(Var, bool)>, TransformError> {
+    let (ranges, total) = (s.ranges(), s.carried());
     let mut flags: Vec<bool> = args.iter().map(|a| a.1).collect();
-    let (test, each) = loop {
-        let (test, tested) = batched_body(&w.test.0, &flags, size, &[])?;
-        let each = tested.first() == Some(&true);
-        // An example that may stop by itself makes every carried value its own.
-        let (_, out) = batched_body(&w.body.0, &flags, size, &[])?;
-        let new: Vec<usize> = (0..w.carry)
-            .filter(|i| (out[*i] || each) && !flags[*i])
-            .collect();
-        if new.is_empty() {
-            break (test, each);
-        }
-        for i in new {
-            flags[i] = true;
-        }
+    let taken = |flags: &[bool], j: usize| -> Vec<bool> {
+        let end = ranges.get(j).map_or(0, |r| r.end);
+        [&flags[..end], &flags[total..]].concat()
     };
-    let (body, _) = batched_body(&w.body.0, &flags, size, &flags[..w.carry])?;
-    let (test, body) = if each {
-        (some_holds(&test)?, masked(&test, &body, w.carry)?)
-    } else {
-        (test, body)
-    };
+    let mut each = false;
+    for (j, (body, range)) in s.bodies.iter().zip(&ranges).enumerate() {
+        loop {
+            if j == 0 {
+                let (_, tested) = batched_body(&s.test.0, &taken(&flags, 0), size, &[])?;
+                each = tested.first() == Some(&true);
+            }
+            // An example that may stop by itself makes every carried value its own.
+            let (_, out) = batched_body(&body.0, &taken(&flags, j), size, &[])?;
+            let outputs = range.clone().zip(out);
+            let new: Vec<usize> = outputs
+                .filter(|(i, out)| (*out || each) && !flags[*i])
+                .map(|(i, _)| i)
+                .collect();
+            if new.is_empty() {
+                break;
+            }
+            new.into_iter().for_each(|i| flags[i] = true);
+        }
+    }
+    let (test, _) = batched_body(&s.test.0, &taken(&flags, 0), size, &[])?;
+    let mut bodies = Vec::with_capacity(s.bodies.len());
+    for (j, (body, range)) in s.bodies.iter().zip(&ranges).enumerate() {
+        let inputs = taken(&flags, j);
+        let (mut body, _) = batched_body(&body.0, &inputs, size, &flags[range.clone()])?;
+        if each {
+            let first = ranges.first().map_or(0, Range::len);
+            body = masked(&test, &body, first, range, &inputs, size)?;
+        }
+        bodies.push(Callee(Arc::new(body)));
+    }
+    let test = if each { some_holds(&test)? } else { test };
     let mut operands = Vec::with_capacity(args.len());
     for ((v, batched), flag) in args.iter().zip(&flags) {
         operands.push(if *flag && !batched {
@@ -373,15 +510,12 @@ pub(super) fn batch(
             *v
         });
     }
-    let (test, body) = (Callee(Arc::new(test)), Callee(Arc::new(body)));
-    let results = b.region(
-        Region::While(While {
-            test,
-            body,
-            carry: w.carry,
-        }),
-        &operands,
-    );
+    let sweeps = Sweeps {
+        test: Callee(Arc::new(test)),
+        bodies,
+        carry: s.carry.clone(),
+    };
+    let results = b.region(Region::from(sweeps), &operands);
     Ok(results.into_iter().zip(flags).collect())
 }
 
@@ -390,36 +524,41 @@ fn some_holds(test: &Graph) -> Result<Graph, TransformError> {
     let holds = b.inline(test, &inputs);
     let any: Vec<Var> = holds
         .into_iter()
-        .map(|h| b.push(Any { axes: vec![0] }, &[h]))
+        .map(|mask| lanes::some(&mut b, mask))
         .collect();
     Ok(b.finish(&any)?)
 }
 
-/// The body in which only the examples whose test holds take the step.
-fn masked(test: &Graph, body: &Graph, carry: usize) -> Result<Graph, TransformError> {
+/// The body in which only the examples whose test holds take the step. The test takes the first
+/// inputs, as many as the first sweep carries, and the shared ones; what the body carries itself
+/// stands at `own`, and `flags` say which inputs are batched.
+fn masked(
+    test: &Graph,
+    body: &Graph,
+    first: usize,
+    own: &Range<usize>,
+    flags: &[bool],
+    size: usize,
+) -> Result<Graph, TransformError> {
     let (mut b, inputs) = start(body);
-    let holds = b.inline(test, &inputs);
-    let next = b.inline(body, &inputs);
-    let outputs = keep_where(&mut b, &holds, next, &inputs[..carry.min(inputs.len())]);
-    Ok(b.finish(&outputs)?)
-}
-
-/// The new values for the examples whose test holds, the old ones for the others.
-fn keep_where(b: &mut Builder, holds: &[Var], new: Vec<Var>, old: &[Var]) -> Vec<Var> {
-    let mut outputs = Vec::with_capacity(old.len());
-    for (old, new) in old.iter().zip(new) {
-        let mask = match holds.first() {
-            Some(h) => b.broadcast(*h, b.shape(new), &[0]),
-            None => new,
-        };
-        outputs.push(b.select(mask, new, *old));
+    let (carried, shared) = inputs.split_at(own.end.min(inputs.len()));
+    let tested = [carried.get(..first).unwrap_or_default(), shared].concat();
+    let holds = b.inline(test, &tested);
+    let Some(mask) = holds.first() else {
+        return Ok(body.clone());
+    };
+    let lanes = Lanes::new(&mut b, *mask, size);
+    let mut filled = Vec::with_capacity(inputs.len());
+    for (v, flag) in inputs.iter().zip(flags) {
+        filled.push(if *flag { lanes.fill(&mut b, *v) } else { *v });
     }
-    outputs
-}
-
-/// What a function gives for the places that are marked.
-fn chosen(marked: &[bool], of: impl Fn(usize) -> Var) -> Vec<Var> {
-    (0..marked.len()).filter(|i| marked[*i]).map(of).collect()
+    let next = b.inline(body, &filled);
+    let kept = inputs.get(own.clone()).unwrap_or_default();
+    let mut outputs = Vec::with_capacity(next.len());
+    for (new, old) in next.into_iter().zip(kept) {
+        outputs.push(lanes::select(&mut b, *mask, new, *old));
+    }
+    Ok(b.finish(&outputs)?.without_dead_code())
 }
 
 fn start(like: &Graph) -> (Builder, Vec<Var>) {

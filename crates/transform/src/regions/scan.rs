@@ -23,8 +23,7 @@ pub(super) fn forward(
 ) -> Result<Vec<Moved>, TransformError> {
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
     let moving = finite_tangents(b, tangents);
-    let Carried { split, active, .. } =
-        linearize_loop(&s.body.0, s.carry, tangents, &finite, &moving)?;
+    let Carried { split, active } = linearize_loop(&s.body.0, s.carry, tangents, &finite, &moving)?;
     let count = s.body.0.outputs().len();
     let shared = s.carry + s.scanned;
 
