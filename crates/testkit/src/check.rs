@@ -1,6 +1,7 @@
 //! Everything that must hold of a graph, checked at one point.
 
 mod derivatives;
+mod orders;
 mod vectors;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -5,7 +5,7 @@ use cotangent_graph::{Graph, eval};
 use cotangent_transform::{Mode, TransformError, hessian, hvp, jacobian};
 
 use super::vectors::{Quotients, inner};
-use super::{Checked, Checker, Named, Verdict, failed};
+use super::{Checked, Checker, Named, Verdict, failed, orders};
 use crate::arrays::{parts, widened};
 use crate::rewrite::{scalar_cost, widen};
 use crate::walk::{Spread, Walk};
@@ -46,6 +46,12 @@ pub(super) fn all(c: &mut Checker) -> Checked {
     }
     if c.rng.chance(0.3) {
         whole(c, &wide, &inputs, &wrt)?;
+    }
+    if c.rng.chance(0.25) {
+        orders::mixed(c, &wide, &inputs, &wrt)?;
+    }
+    if c.rng.chance(0.25) {
+        orders::batched(c, &wide, &inputs, &wrt)?;
     }
     if graph
         .equations()
@@ -118,7 +124,7 @@ fn whole(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[bool]) -> Chec
 }
 
 /// Two results that each have a spread of their own.
-fn close(c: &mut Checker, check: &str, one: &Spread, other: &Spread) -> Checked {
+pub(super) fn close(c: &mut Checker, check: &str, one: &Spread, other: &Spread) -> Checked {
     let mut both = one.clone();
     for (x, y) in both.deviation.iter_mut().zip(&other.deviation) {
         x.iter_mut().zip(y).for_each(|(x, y)| *x += y);

@@ -34,7 +34,7 @@ fn typed(g: &Generator, args: &[Var]) -> Vec<(TensorType, Array)> {
 }
 
 fn cond(g: &mut Generator) -> Option<Var> {
-    let condition = g.operand(DType::Bool, &().into());
+    let condition = condition(g)?;
     let args = some(g, 1, 3);
     let inputs = typed(g, &args);
     let mut types: Vec<TensorType> = Vec::new();
@@ -46,6 +46,27 @@ fn cond(g: &mut Generator) -> Option<Var> {
     let otherwise = body(g, &inputs, &types)?;
     let operands: Vec<Var> = std::iter::once(condition).chain(args).collect();
     g.region(Region::Cond(Cond { then, otherwise }), &operands)
+}
+
+/// A bool, or a comparison that is near enough to turn in other examples of a batch.
+fn condition(g: &mut Generator) -> Option<Var> {
+    if !g.smooth || g.rng.chance(0.5) {
+        return Some(g.operand(DType::Bool, &().into()));
+    }
+    let (x, value) = scalar(g)?;
+    let dtype = g.ty(x).dtype;
+    let away = if g.rng.chance(0.5) { 0.02 } else { -0.02 };
+    let border = g.full(Scalar::from_f64(dtype, value + away), &().into());
+    g.push(Compare::Lt, &[x, border])
+}
+
+/// A float scalar of ordinary size, and its value at the sample.
+fn scalar(g: &mut Generator) -> Option<(Var, f64)> {
+    let dtype = g.dtype(DType::is_float)?;
+    let x = g.operand(dtype, &().into());
+    let x = g.fit(x, -3.0, 3.0)?;
+    let value = g.value(x).at(0)?.to_f64();
+    Some((x, value))
 }
 
 fn scan(g: &mut Generator) -> Option<Var> {
@@ -96,35 +117,50 @@ fn scan(g: &mut Generator) -> Option<Var> {
     g.region(Region::Scan(region), &operands)
 }
 
-/// A loop that counts up to a limit, in an integer or a float, beside whatever else it carries.
+/// A loop that counts up to a limit, in an integer or a float, beside whatever else it carries. A
+/// count that starts at a computed value ends sooner or later in other examples of a batch.
 fn while_(g: &mut Generator) -> Option<Var> {
-    let counter = if g.rng.chance(0.5) {
-        DType::I64
-    } else {
-        g.dtype(DType::is_float)?
+    let steps = g.rng.below(4) as f64;
+    let (start, limit) = match g.rng.below(4) {
+        0 => (g.full(Scalar::zero(DType::I64), &().into()), steps),
+        1 if g.smooth => {
+            let (x, value) = scalar(g)?;
+            let away = if g.rng.chance(0.5) { 0.02 } else { -0.02 };
+            (x, value + steps + away)
+        }
+        _ => {
+            let dtype = g.dtype(DType::is_float)?;
+            (g.full(Scalar::zero(dtype), &().into()), steps - 0.5)
+        }
     };
-    let start = g.full(Scalar::zero(counter), &().into());
-    let carried: Vec<Var> = std::iter::once(start).chain(some(g, 1, 2)).collect();
+    let counter = g.ty(start).dtype;
+    // However far away other examples start, they end.
+    let zero = g.full(Scalar::zero(DType::I64), &().into());
+    let carried: Vec<Var> = [start, zero].into_iter().chain(some(g, 1, 2)).collect();
     let shared = some(g, 0, 2);
     let operands: Vec<Var> = carried.iter().chain(&shared).copied().collect();
     let inputs = typed(g, &operands);
-    let steps = g.rng.below(4) as f64 - if counter.is_float() { 0.5 } else { 0.0 };
     let test = {
         let mut inner = g.nested(&inputs);
-        let count = inner.input(0)?;
-        let limit = inner.full(Scalar::from_f64(counter, steps), &().into());
-        let test = inner.push(Compare::Lt, &[count, limit])?;
+        let (count, number) = (inner.input(0)?, inner.input(1)?);
+        let limit = inner.full(Scalar::from_f64(counter, limit), &().into());
+        let below = inner.push(Compare::Lt, &[count, limit])?;
+        let most = inner.full(Scalar::I64(6), &().into());
+        let few = inner.push(Compare::Lt, &[number, most])?;
+        let test = inner.push(Binary::And, &[below, few])?;
         inner.finish_with("test", &[test])
     };
     let body = {
         let mut inner = g.nested(&inputs);
-        let count = inner.input(0)?;
-        let one = inner.full(Scalar::one(counter), &().into());
-        let next = inner.push(Binary::Add, &[count, one])?;
+        let mut results = Vec::new();
+        for (i, dtype) in [counter, DType::I64].into_iter().enumerate() {
+            let count = inner.input(i)?;
+            let one = inner.full(Scalar::one(dtype), &().into());
+            results.push(inner.push(Binary::Add, &[count, one])?);
+        }
         let steps = inner.rng.size(1, 4);
         inner.grow(steps);
-        let mut results = vec![next];
-        for v in carried.get(1..)? {
+        for v in carried.get(2..)? {
             results.push(inner.result(&g.ty(*v))?);
         }
         inner.finish_with("body", &results)
