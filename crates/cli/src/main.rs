@@ -10,6 +10,7 @@ mod files;
 mod graphs;
 mod run;
 mod show;
+mod size;
 mod train;
 mod values;
 

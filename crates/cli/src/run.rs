@@ -34,6 +34,9 @@ pub struct Args {
     /// Writes the results here, named out0, out1, ..., instead of printing them. `-` is standard output.
     #[arg(long, value_name = "OUT.npz")]
     out: Option<PathBuf>,
+    /// The most that loops of unknown length may keep of their steps for a backward pass.
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, default_value = "1GiB")]
+    loop_memory: usize,
     /// Stops at the first operation whose operands are finite and whose result is not, and names it.
     #[arg(long)]
     checked: bool,
@@ -72,6 +75,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     } else {
         let start = Instant::now();
         let program = cotangent_cpu::compile(&graph)?;
+        program.set_loop_memory(args.loop_memory);
         let compiled = seconds(start);
         let start = Instant::now();
         let outputs = program.run(&inputs)?;

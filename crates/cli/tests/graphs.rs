@@ -25,6 +25,28 @@ fn read_npz(bytes: &[u8]) -> Vec<(String, Array)> {
 }
 
 #[test]
+fn run_limits_what_loops_keep() {
+    let folder = Folder::new("loop-memory");
+    folder.write(
+        "f.ct",
+        "fn test(x: f64) -> bool { x < 1e9 }
+         fn step(x: f64) -> f64 { x * 1.01 }
+         fn f(x: f64) -> f64 { while(x, test=test, body=step) }",
+    );
+    let derived = folder.run(&["derive", "f.ct", "--mode", "grad", "-o", "g.ct"]);
+    derived.ok();
+    let ran = folder.run(&["run", "g.ct", "--in", "x=1"]);
+    let expected = 1.01_f64.powi(2083);
+    assert!((ran.ok().trim().parse::<f64>().unwrap() / expected - 1.0).abs() < 1e-9);
+    folder
+        .run(&["run", "g.ct", "--in", "x=1", "--loop-memory", "1KiB"])
+        .fails(1, "at least 1032 bytes are needed, the limit is 1024");
+    folder
+        .run(&["run", "g.ct", "--in", "x=1", "--loop-memory", "lots"])
+        .fails(2, "expected bytes such as 4096");
+}
+
+#[test]
 fn run_prints_results() {
     let folder = Folder::new("run");
     folder.write("f.ct", FILE);

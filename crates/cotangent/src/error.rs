@@ -6,6 +6,9 @@ use cotangent_transform::TransformError;
 
 use crate::{ArrayError, tree::TreeError};
 
+/// A place in the user's code, as `#[track_caller]` reports it.
+type Place = &'static std::panic::Location<'static>;
+
 /// Why a function could not be traced, transformed or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +32,15 @@ pub enum Error {
     /// Arguments do not fit a function; the message says what was expected and what was found.
     #[error("{0}")]
     Argument(String),
+    /// A derivative or a batch of a function could not be made of it.
+    #[error("{}:{}:{}: {source}", at.file(), at.line(), at.column())]
+    Derived {
+        /// Where the derivative or batch was asked for.
+        at: Place,
+        /// Why it could not be made.
+        #[source]
+        source: Box<Error>,
+    },
 }
 
 impl Error {
@@ -38,7 +50,19 @@ impl Error {
             Error::Trace(e) | Error::Transform(TransformError::Graph(e)) => e.location(),
             Error::Transform(TransformError::NotLinear { location, .. }) => *location,
             Error::Run(RunError::Op { location, .. }) => *location,
+            Error::Derived { at, .. } => Some(Location::Code(at)),
             _ => None,
+        }
+    }
+
+    /// The error with the place where a derivative was asked for, unless it names a place already.
+    pub(crate) fn derived_at(self, at: Option<Place>) -> Error {
+        match (self.location(), at) {
+            (None, Some(at)) => Error::Derived {
+                at,
+                source: Box::new(self),
+            },
+            _ => self,
         }
     }
 
@@ -46,6 +70,9 @@ impl Error {
     pub(crate) fn into_graph_error(self, location: Option<Location>) -> GraphError {
         match self {
             Error::Trace(e) | Error::Transform(TransformError::Graph(e)) => e,
+            Error::Derived { at, source } => {
+                GraphError::other(source.to_string(), Some(Location::Code(at)))
+            }
             other => GraphError::other(other.to_string(), location),
         }
     }

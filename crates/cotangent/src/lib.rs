@@ -29,8 +29,10 @@
 //! **Derivatives** nest to any order and mix: [`grad`](Function::grad),
 //! [`value_and_grad`](Function::value_and_grad), [`jvp`](Function::jvp), [`vjp`](Function::vjp),
 //! [`jacobian`](Function::jacobian), [`hessian`](Function::hessian), [`hvp`](Function::hvp), and
-//! [`vmap`](Function::vmap) over a batch. Inside of a traced function they are
-//! [applied](Function::apply) like any other:
+//! [`vmap`](Function::vmap) over a batch along [any axes](Function::vmap_axes).
+//! [`and`](Function::and) puts a value and any derivatives of it into one program, and
+//! [`linearize`](Function::linearize) computes a derivative once to apply it often. Inside of a
+//! traced function they are [applied](Function::apply) like any other:
 //!
 //! ```
 //! use cotangent::{Function, Tensor, grad};
@@ -133,7 +135,7 @@ pub use cotangent_graph::{
 pub use cotangent_transform::{self as transform, Mode, TransformError};
 pub use error::Error;
 pub use function::{
-    Argument, ByReference, ByValue, Function, IntoFunction, Traced, Typed, grad, jvp,
+    Argument, ByReference, ByValue, Function, IntoFunction, Linear, Traced, Typed, grad, jvp,
     value_and_grad, vjp,
 };
 pub use tensor::*;

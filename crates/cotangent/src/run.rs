@@ -11,9 +11,19 @@ use crate::Array;
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     compiled: OnceLock<cotangent_cpu::Program>,
+    /// The most bytes that loops keep of their steps, if not the usual ones.
+    loop_memory: Option<usize>,
 }
 
 impl Program {
+    /// A program whose loops keep at most this many bytes of their steps.
+    pub(crate) fn with_loop_memory(bytes: Option<usize>) -> Program {
+        Program {
+            compiled: OnceLock::new(),
+            loop_memory: bytes,
+        }
+    }
+
     /// Runs the graph that this program belongs to.
     pub(crate) fn run(&self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
         self.compiled(graph)?.run(inputs)
@@ -25,6 +35,9 @@ impl Program {
             Some(program) => Ok(program),
             None => {
                 let program = cotangent_cpu::compile(graph)?;
+                if let Some(bytes) = self.loop_memory {
+                    program.set_loop_memory(bytes);
+                }
                 // Two threads may both get here; either program is as good.
                 Ok(self.compiled.get_or_init(|| program))
             }

@@ -37,10 +37,9 @@ pub fn jacobian(graph: &Graph, wrt: &[bool], mode: Mode) -> Result<Graph, Transf
         });
     }
     if outputs.is_empty() || !outputs.iter().all(is_float) {
-        let found: Vec<String> = graph.output_types().iter().map(|t| t.to_string()).collect();
         return Err(TransformError::OutputNotFloat {
             graph: graph.name().to_owned(),
-            found: format!("({})", found.join(", ")),
+            found: crate::reverse::types(graph),
         });
     }
     match mode {

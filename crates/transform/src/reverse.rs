@@ -148,7 +148,8 @@ fn not_scalar(graph: &Graph) -> TransformError {
     }
 }
 
-fn types(graph: &Graph) -> String {
+/// The types of the outputs as text.
+pub(crate) fn types(graph: &Graph) -> String {
     let types: Vec<String> = graph.output_types().iter().map(|t| t.to_string()).collect();
     match &types[..] {
         [one] => one.clone(),

@@ -20,6 +20,7 @@ use crate::{Argument, Error, Graph, Tensor, TensorType, Tree};
 /// assert_eq!(d2f.call((0.5.into(),))?, (-0.5_f64.sin()).into());
 /// # Ok::<(), cotangent::Error>(())
 /// ```
+#[track_caller]
 pub fn grad<M, F>(f: F) -> Function<F::In, <F::In as Argument<0>>::Tree>
 where
     F: IntoFunction<M> + Send + Sync + 'static,
@@ -31,6 +32,7 @@ where
 /// A scalar function and its gradient with respect to the first argument; see
 /// [`Function::value_and_grad`].
 #[allow(clippy::type_complexity)]
+#[track_caller]
 pub fn value_and_grad<M, F>(f: F) -> Function<F::In, (F::Out, <F::In as Argument<0>>::Tree)>
 where
     F: IntoFunction<M> + Send + Sync + 'static,
@@ -87,6 +89,7 @@ pub fn vjp<M, F: IntoFunction<M>>(f: F, arguments: F::In, cotangents: F::Out) ->
 /// zeros of their own dtype, and what is given for them is ignored.
 impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// The gradient with respect to the first argument. The function gives one float scalar.
+    #[track_caller]
     pub fn grad(&self) -> Function<I, <I as Argument<0>>::Tree>
     where
         I: Argument<0>,
@@ -102,6 +105,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// assert_eq!(f.grad_of::<1>().call((2.0.into(), 5.0.into()))?, 20.0.into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn grad_of<const N: usize>(&self) -> Function<I, <I as Argument<N>>::Tree>
     where
         I: Argument<N>,
@@ -127,6 +131,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// assert_eq!((g.slope, g.offset), (3.0.into(), 0.0.into()));
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn grad_where(
         &self,
         only: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -144,6 +149,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     }
 
     /// The value and the gradient with respect to the first argument.
+    #[track_caller]
     pub fn value_and_grad(&self) -> Function<I, (O, <I as Argument<0>>::Tree)>
     where
         I: Argument<0>,
@@ -152,6 +158,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     }
 
     /// The value and the gradient with respect to argument `N`, from 0.
+    #[track_caller]
     pub fn value_and_grad_of<const N: usize>(&self) -> Function<I, (O, <I as Argument<N>>::Tree)>
     where
         I: Argument<N>,
@@ -166,6 +173,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
 
     /// The value and the gradient with respect to those leaves of the first argument whose path
     /// satisfies a condition; see [`grad_where`](Function::grad_where).
+    #[track_caller]
     pub fn value_and_grad_where(
         &self,
         only: impl Fn(&str) -> bool + Send + Sync + 'static,
@@ -192,10 +200,10 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// assert_eq!((z, dz), (10.0.into(), 5.0.into()));
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn jvp(&self) -> Function<(I, I), (O, O)> {
-        let inner = self.inner().clone();
-        Function::from_build(&format!("{}_jvp", inner.name()), move |signature| {
-            build_jvp(signature, &|s| inner.traced(s), transform::jvp)
+        self.derived("jvp", |signature, f| {
+            build_jvp(signature, &|s| f.traced(s), transform::jvp)
         })
     }
 
@@ -216,59 +224,24 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// assert!(off.abs() < 1e-14);
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn complex_step(&self) -> Function<(I, I), (O, O)> {
-        let inner = self.inner().clone();
-        Function::from_build(
-            &format!("{}_complex_step", inner.name()),
-            move |signature| build_jvp(signature, &|s| inner.traced(s), transform::complex_step),
-        )
+        self.derived("complex_step", |signature, f| {
+            build_jvp(signature, &|s| f.traced(s), transform::complex_step)
+        })
     }
 
     /// The value and the cotangents of the arguments: takes the arguments and a cotangent for each
     /// leaf of the result, gives the result and a cotangent for each argument.
+    #[track_caller]
     pub fn vjp(&self) -> Function<(I, O), (O, I)> {
-        let inner = self.inner().clone();
-        Function::from_build(&format!("{}_vjp", inner.name()), move |signature| {
-            build_vjp(signature, &|s| inner.traced(s))
-        })
+        self.derived("vjp", |signature, f| build_vjp(signature, &|s| f.traced(s)))
     }
 
-    /// The function over a batch: every leaf of the arguments and of the result has a leading axis
-    /// for it.
-    pub fn vmap(&self) -> Function<I, O> {
-        self.vmap_where(|_| true)
-    }
-
-    /// The function over a batch, with the arguments that satisfy a condition on their number (from
-    /// 0) given for each example along a leading axis and the others shared by all examples. Every
-    /// leaf of the result has a leading axis.
-    ///
-    /// ```
-    /// use cotangent::{Function, Tensor};
-    /// let f = Function::new(|w: &Tensor, x: &Tensor| w.dot(x));
-    /// let y = f.vmap_where(|argument| argument == 1).call((
-    ///     [1.0, 2.0].into(),
-    ///     [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]].into(),
-    /// ))?;
-    /// assert_eq!(y, [1.0, 2.0, 3.0].into());
-    /// # Ok::<(), cotangent::Error>(())
-    /// ```
-    pub fn vmap_where(
-        &self,
-        batched: impl Fn(usize) -> bool + Send + Sync + 'static,
-    ) -> Function<I, O> {
-        let inner = self.inner().clone();
-        Function::from_build(&format!("{}_vmap", inner.name()), move |signature| {
-            build_vmap(signature, &inner, &batched)
-        })
-    }
-
+    #[track_caller]
     fn gradient<R: Tree<Tensor> + 'static>(&self, what: Gradient) -> Function<I, R> {
-        let inner = self.inner().clone();
         let mode = if what.value { "value_and_grad" } else { "grad" };
-        Function::from_build(&format!("{}_{mode}", inner.name()), move |signature| {
-            what.build(signature, &inner)
-        })
+        self.derived(mode, move |signature, f| what.build(signature, f))
     }
 }
 
@@ -283,6 +256,7 @@ impl<I: Tree<Tensor> + 'static, X: Tree<Tensor> + 'static> Function<I, (Tensor, 
     /// assert_eq!((loss, e, g), (1.0.into(), [1.0].into(), [2.0].into()));
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn value_and_grad_aux(&self) -> Function<I, ((Tensor, X), <I as Argument<0>>::Tree)>
     where
         I: Argument<0>,
@@ -487,62 +461,6 @@ fn build_vjp(signature: &Signature, trace: &Trace<'_>) -> Result<Traced, Failed>
     }
 }
 
-fn build_vmap(
-    signature: &Signature,
-    f: &Inner,
-    batched: &dyn Fn(usize) -> bool,
-) -> Result<Traced, Failed> {
-    let unknown = Failed::unknown;
-    let arguments = match &signature.structure {
-        Structure::Node(node) => node.children().len(),
-        _ => 0,
-    };
-    let mut axes: Vec<Option<usize>> = Vec::new();
-    let mut size = None;
-    let mut one = signature.clone();
-    for number in 0..arguments {
-        let (_, range) = signature.argument(number).map_err(unknown)?;
-        axes.resize(range.end, None);
-        if !batched(number) {
-            continue;
-        }
-        for i in range {
-            let Some((ty, axis)) = one.types.get_mut(i).zip(axes.get_mut(i)) else {
-                continue;
-            };
-            let Some((first, rest)) = ty.shape.split_first() else {
-                return Err(unknown(Error::Argument(format!(
-                    "vmap: expected a leading axis for the batch in argument {number}, found {ty}"
-                ))));
-            };
-            if *size.get_or_insert(*first) != *first {
-                return Err(unknown(Error::Argument(format!(
-                    "vmap: expected a batch of one length, found {} and {first}",
-                    size.unwrap_or_default()
-                ))));
-            }
-            *axis = Some(0);
-            *ty = ty.with_shape(rest);
-        }
-    }
-    let Some(size) = size else {
-        return Err(unknown(Error::Argument(
-            "vmap: expected an argument to batch over".into(),
-        )));
-    };
-    let traced = f.traced(&one)?;
-    // Tensors of enclosing traces are shared by all examples.
-    axes.resize(traced.graph.inputs().len(), None);
-    match transform::vmap(&traced.graph, &axes, size) {
-        Ok(graph) => Ok(Traced::new(
-            graph,
-            traced.result.clone(),
-            traced.captures.clone(),
-        )),
-        Err(e) => Err(Failed::known(&traced.result, e)),
-    }
-}
-
 /// Applies a derivative that is not kept, at the caller's place.
 #[track_caller]
 fn apply_once<I: Tree<Tensor>, O: Tree<Tensor>>(
@@ -559,7 +477,7 @@ fn apply_once<I: Tree<Tensor>, O: Tree<Tensor>>(
 }
 
 /// The two parts of the signature of a function of two arguments.
-fn halves(signature: &Signature) -> Result<(Signature, Signature), Failed> {
+pub(super) fn halves(signature: &Signature) -> Result<(Signature, Signature), Failed> {
     let unknown = Failed::unknown;
     Ok((
         signature.part(0).map_err(unknown)?,
@@ -587,14 +505,19 @@ pub(super) fn expect_like(
 }
 
 /// Which inputs of the graph are differentiated: all float and complex leaves, but no captures.
-fn floats(primal: &Signature, graph: &Graph) -> Vec<bool> {
+pub(super) fn floats(primal: &Signature, graph: &Graph) -> Vec<bool> {
     let mut wrt: Vec<bool> = primal.types.iter().map(|t| t.dtype.is_inexact()).collect();
     wrt.resize(graph.inputs().len(), false);
     wrt
 }
 
 /// Inputs like those of a graph in a range, with a prefix to their names.
-fn inputs(b: &mut Builder, graph: &Graph, range: std::ops::Range<usize>, prefix: &str) -> Vec<Var> {
+pub(super) fn inputs(
+    b: &mut Builder,
+    graph: &Graph,
+    range: std::ops::Range<usize>,
+    prefix: &str,
+) -> Vec<Var> {
     let types: Vec<TensorType> = graph.input_types();
     range
         .filter_map(|i| graph.inputs().get(i).zip(types.get(i)))

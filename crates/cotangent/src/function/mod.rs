@@ -1,13 +1,16 @@
 //! Functions: ordinary Rust functions over tensors that are traced, differentiated and run.
 
 mod arguments;
+mod batch;
 mod derivative;
 mod into;
+mod linear;
 mod whole;
 
 pub use arguments::Argument;
 pub use derivative::{grad, jvp, value_and_grad, vjp};
 pub use into::{ByReference, ByValue, IntoFunction};
+pub use linear::Linear;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -50,6 +53,11 @@ pub(crate) struct Inner {
     name: String,
     build: Box<Build>,
     cache: Mutex<HashMap<Signature, Arc<Traced>>>,
+    linearized: Mutex<HashMap<Signature, Arc<linear::Parts>>>,
+    /// Where a derivative or batch was asked for.
+    at: Option<Place>,
+    /// The most bytes that loops keep of their steps, if not the usual ones.
+    loop_memory: Option<usize>,
 }
 
 type Build = dyn Fn(&Signature) -> Result<Traced, Failed> + Send + Sync;
@@ -256,15 +264,80 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         name: &str,
         build: impl Fn(&Signature) -> Result<Traced, Failed> + Send + Sync + 'static,
     ) -> Function<I, O> {
-        let inner = Inner {
+        Function::from_inner(Inner {
             name: name.to_owned(),
             build: Box::new(build),
             cache: Mutex::default(),
-        };
+            linearized: Mutex::default(),
+            at: None,
+            loop_memory: None,
+        })
+    }
+
+    fn from_inner(inner: Inner) -> Function<I, O> {
         Function {
             inner: Arc::new(inner),
             direct: None,
             types: PhantomData,
+        }
+    }
+
+    /// A function that is made of this one; `build` gets this one without its types. Errors of
+    /// making it name the place of the caller.
+    #[track_caller]
+    pub(crate) fn derived<J: Tree<Tensor> + 'static, P: Tree<Tensor> + 'static>(
+        &self,
+        suffix: &str,
+        build: impl Fn(&Signature, &Inner) -> Result<Traced, Failed> + Send + Sync + 'static,
+    ) -> Function<J, P> {
+        let inner = self.inner.clone();
+        Function::from_inner(Inner {
+            name: format!("{}_{suffix}", self.inner.name),
+            loop_memory: self.inner.loop_memory,
+            build: Box::new(move |signature| build(signature, &inner)),
+            cache: Mutex::default(),
+            linearized: Mutex::default(),
+            at: Some(Caller::caller()),
+        })
+    }
+
+    /// The same function with a limit on what loops of unknown length keep of their steps when it
+    /// runs; 1 GiB unless set. Derivatives of it have the same limit.
+    ///
+    /// Reverse mode through a [`while_loop`](crate::control::while_loop) keeps what the loop carries,
+    /// step by step: the one memory whose size is not known before the run. A run that needs more
+    /// than the limit ends with [`RunError::LoopMemory`](crate::RunError::LoopMemory).
+    ///
+    /// ```
+    /// use cotangent::{Function, Tensor, control};
+    /// let f = Function::new(|x: &Tensor| {
+    ///     control::while_loop(|y| y.less(1e6), |y: Tensor| y * 1.001, x.clone())
+    /// });
+    /// assert!(f.grad().call((1.0.into(),)).is_ok());
+    /// let error = f.with_loop_memory(1000).grad().call((1.0.into(),)).unwrap_err();
+    /// assert!(error.to_string().contains("at least 1008 bytes are needed, the limit is 1000"));
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    pub fn with_loop_memory(self, bytes: usize) -> Function<I, O> {
+        let inner = self.inner;
+        Function {
+            direct: self.direct,
+            ..Function::from_inner(Inner {
+                name: inner.name.clone(),
+                at: inner.at,
+                loop_memory: Some(bytes),
+                build: Box::new(move |signature| {
+                    let traced = inner.traced(signature)?;
+                    Ok(Traced {
+                        graph: traced.graph.clone(),
+                        result: traced.result.clone(),
+                        captures: traced.captures.clone(),
+                        program: run::Program::default(),
+                    })
+                }),
+                cache: Mutex::default(),
+                linearized: Mutex::default(),
+            })
         }
     }
 
@@ -377,7 +450,12 @@ impl Inner {
             return Ok(traced);
         }
         // The lock is not held meanwhile: tracing may call this very function for other types.
-        let traced = Arc::new((self.build)(signature)?);
+        let mut traced = (self.build)(signature).map_err(|f| Failed {
+            error: Box::new(f.error.derived_at(self.at)),
+            ..f
+        })?;
+        traced.program = run::Program::with_loop_memory(self.loop_memory);
+        let traced = Arc::new(traced);
         self.lock().insert(signature.clone(), traced.clone());
         Ok(traced)
     }

@@ -19,6 +19,7 @@ impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
     /// assert_eq!(j, [[2.0, 0.0], [0.0, 4.0]].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn jacobian(&self) -> Function<I, <I as Argument<0>>::Tree>
     where
         I: Argument<0>,
@@ -26,15 +27,62 @@ impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
         self.jacobian_of::<0>(Mode::Auto)
     }
 
-    /// The Jacobian with respect to argument `N`, from 0, by the mode chosen.
+    /// The Jacobian with respect to argument `N`, from 0, by the mode chosen. [`Mode::Auto`] makes
+    /// the graphs of both modes and takes the one with fewer operations.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Mode, Tensor};
+    /// let f = Function::new(|x: &Tensor, y: &Tensor| x * y.sum(..));
+    /// let j = f.jacobian_of::<1>(Mode::Forward);
+    /// let j = j.call((Array::from([1.0, 2.0]), Array::from([0.0, 0.0, 0.0])))?;
+    /// assert_eq!(j, [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]].into());
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
     pub fn jacobian_of<const N: usize>(&self, mode: Mode) -> Function<I, <I as Argument<N>>::Tree>
     where
         I: Argument<N>,
     {
-        let inner = self.inner().clone();
-        Function::from_build(&format!("{}_jacobian", inner.name()), move |signature| {
-            build_jacobian(signature, &inner, N, mode)
+        self.derived("jacobian", move |signature, f| {
+            build_jacobian(signature, f, N, mode)
         })
+    }
+
+    /// The value and the [`jacobian`](Function::jacobian), in one program.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x.exp());
+    /// let (y, j) = f.value_and_jacobian().call((Array::from([0.0]),))?;
+    /// assert_eq!((y, j), ([1.0].into(), [[1.0]].into()));
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn value_and_jacobian(&self) -> Function<I, (Tensor, <I as Argument<0>>::Tree)>
+    where
+        I: Argument<0>,
+    {
+        self.and(&self.jacobian())
+    }
+
+    /// The value, the gradient and the [`hessian`](Function::hessian) of a scalar function, in one
+    /// program: what they have in common is computed once.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| (x * x * x).sum(..));
+    /// let ((value, gradient), hessian) = f.value_grad_and_hessian().call((Array::from([2.0]),))?;
+    /// assert_eq!(value, 8.0.into());
+    /// assert_eq!(gradient, [12.0].into());
+    /// assert_eq!(hessian, [[12.0]].into());
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn value_grad_and_hessian(&self) -> Function<I, ((Tensor, Tensor), Tensor)>
+    where
+        I: Argument<0, Tree = Tensor>,
+    {
+        self.value_and_grad().and(&self.hessian())
     }
 
     /// The Hessian of a scalar function with respect to its first argument, one tensor x: an array
@@ -47,6 +95,7 @@ impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
     /// assert_eq!(h, [[10.0, 6.0], [6.0, 0.0]].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn hessian(&self) -> Function<I, Tensor>
     where
         I: Argument<0, Tree = Tensor>,
@@ -66,14 +115,59 @@ impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
     /// assert_eq!(product, [18.0, -30.0].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
+    #[track_caller]
     pub fn hvp(&self) -> Function<(I, <I as Argument<0>>::Tree), <I as Argument<0>>::Tree>
     where
         I: Argument<0>,
     {
-        let inner = self.inner().clone();
-        Function::from_build(&format!("{}_hvp", inner.name()), move |signature| {
-            build_hvp(signature, &inner)
+        self.derived("hvp", build_hvp)
+    }
+}
+
+impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
+    /// This function and another one of the same arguments, in one program: what they have in common
+    /// is computed once. So a value comes together with any derivatives of it.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| (x * x).sum(..));
+    /// let all = f.and(&f.grad()).and(&f.hessian());
+    /// let ((value, gradient), hessian) = all.call((Array::from([3.0]),))?;
+    /// assert_eq!((value, gradient, hessian), (9.0.into(), [6.0].into(), [[2.0]].into()));
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn and<P: Tree<Tensor> + 'static>(&self, other: &Function<I, P>) -> Function<I, (O, P)> {
+        let other = other.inner().clone();
+        self.derived(&format!("and_{}", other.name()), move |signature, f| {
+            build_and(signature, f, &other)
         })
+    }
+}
+
+fn build_and(signature: &Signature, f: &Inner, g: &Inner) -> Result<Traced, Failed> {
+    let unknown = |e: Failed| Failed { result: None, ..e };
+    let both = [
+        f.traced(signature).map_err(unknown)?,
+        g.traced(signature).map_err(unknown)?,
+    ];
+    let result = Structure::list("tuple", both.iter().map(|t| t.result.clone()));
+    let count = signature.types.len();
+    let name = format!("{}_and_{}", f.name(), g.name());
+    let mut b = Builder::new(&name);
+    let own = super::derivative::inputs(&mut b, &both[0].graph, 0..count, "");
+    let (mut outputs, mut captures) = (Vec::new(), Vec::new());
+    for traced in &both {
+        let graph = &traced.graph;
+        let mut args = own.clone();
+        let captured = count..graph.inputs().len();
+        args.extend(super::derivative::inputs(&mut b, graph, captured, ""));
+        captures.extend(traced.captures.iter().cloned());
+        outputs.extend(b.inline(graph, &args));
+    }
+    match b.finish(&outputs) {
+        Ok(graph) => Ok(Traced::new(graph.without_dead_code(), result, captures)),
+        Err(e) => Err(Failed::known(&result, e)),
     }
 }
 

@@ -47,10 +47,10 @@ pub(super) fn all(c: &mut Checker) -> Checked {
     if c.rng.chance(0.3) {
         whole(c, &wide, &inputs, &wrt)?;
     }
-    if c.rng.chance(0.25) {
+    if c.rng.chance(0.12) {
         orders::mixed(c, &wide, &inputs, &wrt)?;
     }
-    if c.rng.chance(0.25) {
+    if c.rng.chance(0.12) {
         orders::batched(c, &wide, &inputs, &wrt)?;
     }
     if graph
