@@ -1,9 +1,13 @@
 //! Control flow in traced functions: branches and loops written as closures.
 //!
 //! A closure is traced once, whatever the number of steps; tensors from around it may be used
-//! inside. All of them are differentiated in both modes and batched, branches and loops of known
-//! length to any order. Reverse mode through a [`while_loop`] keeps the values of every step; its
-//! gradient has forward derivatives, but no reverse ones.
+//! inside. All of them are differentiated in both modes, to any order, and batched. Reverse mode
+//! through a [`while_loop`] keeps what the loop carries, step by step, within a
+//! [limit](crate::Function::with_loop_memory).
+//!
+//! In a batch of which some examples take no part, because their loop is done or their branch is the
+//! other one, these examples compute with the values of one that does. So a batch raises no errors,
+//! makes no NaN and never runs longer than its examples do alone.
 //!
 //! ```
 //! use cotangent::{Function, Tensor, control};

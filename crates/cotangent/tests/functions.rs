@@ -250,9 +250,11 @@ fn tangents_of_another_type_are_an_error() {
         .jvp()
         .call((([1.0, 2.0].into(),), ([1.0].into(),)))
         .expect_err("shapes differ");
-    assert_eq!(
-        error.to_string(),
-        "expected tangents of the types of the arguments: at `0` f64[2], found f64[1]"
+    assert!(
+        error.to_string().ends_with(
+            ": expected tangents of the types of the arguments: at `0` f64[2], found f64[1]"
+        ),
+        "{error}"
     );
 }
 

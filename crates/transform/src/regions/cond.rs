@@ -178,6 +178,8 @@ fn is_harmless(graph: &Graph) -> bool {
                     | ArrayOp::All(_)
             ),
             Op::Call(_) | Op::Region(_) => false,
+            // NaN outside of their domains.
+            Op::Unary(Unary::Sqrt | Unary::Asin | Unary::Acos | Unary::Acosh) => false,
             op => {
                 let is_float = e.ty.tensor().is_some_and(|t| t.dtype.is_float());
                 !is_float || op.is_input() || op.is_constant() || op.bound() != Bound::Open
