@@ -280,7 +280,7 @@ fn examples_that_are_done_leave_no_trace() -> Result<(), Error> {
     let table = Array::from([0.5, 0.25, 0.125]);
     let f = Function::new(|x: &Tensor, table: &Tensor| {
         let zero = Tensor::scalar(0_i64);
-        let more = |(x, i): &(Tensor, Tensor)| x.greater(1.0).logical_and(&i.less(3_i64));
+        let more = |(x, i): &(Tensor, Tensor)| x.greater(1.0).logical_and(i.less(3_i64));
         let step = |(x, i): (Tensor, Tensor)| {
             let scale = table.take(&i, 0);
             (x.log() * 2.0 + scale, i + 1_i64)

@@ -37,6 +37,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// Those of tracing and of running the function, no float among the arguments, or a tensor of an
     /// enclosing traced function in it, whose value is not known.
     #[track_caller]
+    #[allow(clippy::type_complexity)]
     pub fn linearize(&self, at: I::Of<Array>) -> Result<(O::Of<Array>, Linear<I, O>), Error> {
         let place = std::panic::Location::caller();
         let signature = signature_of(&at);

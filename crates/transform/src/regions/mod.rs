@@ -4,6 +4,7 @@ mod cond;
 mod lanes;
 mod repeat;
 mod scan;
+mod turn;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,10 +57,10 @@ pub(crate) fn transpose(
         Op::Region(Region::Cond(c)) => cond::transpose(b, c, e, operands, cotangents)?,
         Op::Region(Region::Scan(s)) => scan::transpose(b, s, operands, cotangents)?,
         Op::Region(Region::While(w)) => {
-            return repeat::transpose(b, &w.into(), e, operands, cotangents);
+            return turn::transpose(b, &w.into(), e, operands, cotangents);
         }
         Op::Region(Region::Sweeps(s)) => {
-            return repeat::transpose(b, s, e, operands, cotangents);
+            return turn::transpose(b, s, e, operands, cotangents);
         }
         _ => return Err(not_linear(e)),
     };
