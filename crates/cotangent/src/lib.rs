@@ -114,6 +114,7 @@ mod lessons;
 pub mod nn;
 pub mod optim;
 mod run;
+pub mod sparse;
 mod tensor;
 mod trace;
 pub mod tree;

@@ -85,6 +85,10 @@ pub enum TransformError {
     /// An axis to batch over does not exist, or the size does not fit.
     #[error("{0}")]
     Batch(String),
+    /// A sparse derivative that cannot be made as asked; the message says what was expected and
+    /// what was found.
+    #[error("{0}")]
+    Sparse(String),
     /// A rule emitted an operation that does not fit, or the graph was malformed.
     #[error(transparent)]
     Graph(#[from] GraphError),

@@ -20,6 +20,7 @@ mod jacobian;
 mod linearize;
 mod regions;
 mod reverse;
+pub mod sparse;
 mod transpose;
 mod vmap;
 

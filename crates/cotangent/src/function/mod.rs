@@ -11,6 +11,7 @@ pub use arguments::Argument;
 pub use derivative::{grad, jvp, value_and_grad, vjp};
 pub use into::{ByReference, ByValue, IntoFunction};
 pub use linear::Linear;
+pub(crate) use whole::chosen;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -508,7 +509,7 @@ impl Typed for Array {
     }
 }
 
-fn signature_of<L: Typed, T: Tree<L>>(arguments: &T) -> Signature {
+pub(crate) fn signature_of<L: Typed, T: Tree<L>>(arguments: &T) -> Signature {
     Signature {
         structure: arguments.structure(),
         types: arguments

@@ -265,7 +265,11 @@ fn build_hvp(signature: &Signature, f: &Inner) -> Result<Traced, Failed> {
 }
 
 /// The float and complex leaves of one argument.
-fn chosen(signature: &Signature, range: std::ops::Range<usize>, graph: &Graph) -> Vec<bool> {
+pub(crate) fn chosen(
+    signature: &Signature,
+    range: std::ops::Range<usize>,
+    graph: &Graph,
+) -> Vec<bool> {
     let varies = |i: usize| signature.types.get(i).is_some_and(|t| t.dtype.is_inexact());
     (0..graph.inputs().len())
         .map(|i| range.contains(&i) && varies(i))
