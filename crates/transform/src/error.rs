@@ -85,6 +85,22 @@ pub enum TransformError {
     /// An axis to batch over does not exist, or the size does not fit.
     #[error("{0}")]
     Batch(String),
+    /// Taylor coefficients were asked for to an order that is not offered.
+    #[error("`{graph}`: expected an order from 1 to 255 of Taylor coefficients, found {found}")]
+    Order {
+        /// The name of the graph.
+        graph: String,
+        /// The order asked for.
+        found: usize,
+    },
+    /// An operation that Taylor coefficients cannot go through.
+    #[error("{}`{op}` has no Taylor coefficients: its derivative is no plain expression", At(*location))]
+    NoJet {
+        /// The operation.
+        op: String,
+        /// Where it was written.
+        location: Option<Location>,
+    },
     /// A sparse derivative that cannot be made as asked; the message says what was expected and
     /// what was found.
     #[error("{0}")]

@@ -165,7 +165,7 @@ impl Forward {
 }
 
 /// The tangent of one operation: one match over the families.
-fn tangent(
+pub(crate) fn tangent(
     b: &mut Builder,
     op: &Op,
     args: &[Var],
