@@ -108,6 +108,7 @@ extern crate self as cotangent;
 pub mod control;
 pub mod data;
 mod error;
+pub mod finite;
 mod function;
 #[cfg(doctest)]
 mod lessons;

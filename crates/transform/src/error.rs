@@ -101,6 +101,9 @@ pub enum TransformError {
         /// Where it was written.
         location: Option<Location>,
     },
+    /// A graph that cannot be treated as a formula; the message says why.
+    #[error("{0}")]
+    Formula(String),
     /// A sparse derivative that cannot be made as asked; the message says what was expected and
     /// what was found.
     #[error("{0}")]

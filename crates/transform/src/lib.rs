@@ -22,6 +22,7 @@ mod linearize;
 mod regions;
 mod reverse;
 pub mod sparse;
+pub mod symbolic;
 mod transpose;
 mod vmap;
 

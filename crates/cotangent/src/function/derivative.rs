@@ -486,7 +486,7 @@ pub(super) fn halves(signature: &Signature) -> Result<(Signature, Signature), Fa
 }
 
 /// Fails unless `found` has the structure and types of `expected`.
-pub(super) fn expect_like(
+pub(crate) fn expect_like(
     what: &str,
     of: &str,
     expected: &Signature,

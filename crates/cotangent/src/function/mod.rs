@@ -5,9 +5,11 @@ mod batch;
 mod derivative;
 mod into;
 mod linear;
+mod taylor;
 mod whole;
 
 pub use arguments::Argument;
+pub(crate) use derivative::expect_like;
 pub use derivative::{grad, jvp, value_and_grad, vjp};
 pub use into::{ByReference, ByValue, IntoFunction};
 pub use linear::Linear;
