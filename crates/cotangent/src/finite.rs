@@ -75,8 +75,8 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> FiniteDifferences<I, 
 
     /// The same with a step of one's own, along each direction as it stands. Without it the step is
     /// the largest of 1 and the magnitudes that move, times eps^(1/2) for forward and eps^(1/3) for
-    /// central differences, and times 0.1 at first for Richardson's; eps is that of the least exact
-    /// dtype around.
+    /// central differences; Richardson's begin with that of central ones or 1/8, whichever is larger. eps
+    /// is that of the least exact dtype around.
     #[must_use]
     pub fn step(self, step: f64) -> Self {
         FiniteDifferences {
@@ -243,27 +243,30 @@ struct Estimate {
 impl Problem {
     /// The derivative in a direction; an empty list is the direction 0.
     fn along(&self, directions: &[Vec<f64>]) -> Result<Estimate, Error> {
-        let scale = self.scale(directions);
+        let eps = self.eps;
+        let width = |part: f64, least: f64| {
+            self.step
+                .unwrap_or_else(|| self.width(directions, part, least))
+        };
         match self.method {
             Difference::Forward => {
-                let h = self.step.unwrap_or(self.eps.sqrt() * scale);
+                let h = width(eps.sqrt(), 0.0);
                 let (here, there) = (self.at(directions, 0.0)?, self.at(directions, h)?);
-                Ok(self.plain(&here, &there, h, self.eps.sqrt()))
+                Ok(self.plain(&here, &there, h, eps.sqrt()))
             }
             Difference::Central => {
-                let h = self.step.unwrap_or(self.eps.cbrt() * scale);
+                let h = width(eps.cbrt(), 0.0);
                 let (left, right) = (self.at(directions, -h)?, self.at(directions, h)?);
-                Ok(self.plain(&left, &right, 2.0 * h, self.eps.powf(2.0 / 3.0)))
+                Ok(self.plain(&left, &right, 2.0 * h, eps.powf(2.0 / 3.0)))
             }
-            Difference::Richardson => {
-                self.extrapolated(directions, self.step.unwrap_or(0.1 * scale))
-            }
+            // Wide, because the smaller steps follow, but not as wide as |x|: a wave would be jumped.
+            Difference::Richardson => self.extrapolated(directions, width(eps.cbrt(), 0.125)),
         }
     }
 
-    /// A typical step along the direction: the largest magnitude that moves, or 1, over the largest
-    /// element of the direction.
-    fn scale(&self, directions: &[Vec<f64>]) -> f64 {
+    /// The step that is so much of the largest magnitude that moves, or of 1, and no less than
+    /// `least`, in units of the direction's largest element.
+    fn width(&self, directions: &[Vec<f64>], part: f64, least: f64) -> f64 {
         let (mut x, mut d) = (1.0_f64, 0.0_f64);
         for (leaf, direction) in self
             .leaves
@@ -279,12 +282,12 @@ impl Problem {
             }
         }
         // A power of two, so that steps from round numbers are exact.
-        let scale = x / if d > 0.0 { d } else { 1.0 };
-        let rounded = scale.log2().round().exp2();
+        let width = (part * x).max(least) / if d > 0.0 { d } else { 1.0 };
+        let rounded = width.log2().round().exp2();
         if rounded.is_finite() && rounded > 0.0 {
             rounded
         } else {
-            1.0
+            least.max(part)
         }
     }
 
@@ -332,15 +335,26 @@ impl Problem {
     /// ... away. The best entry is the one that differs least from its neighbours.
     fn extrapolated(&self, directions: &[Vec<f64>], first: f64) -> Result<Estimate, Error> {
         let mut h = first;
-        let mut row = self.central(directions, h)?;
+        let (mut row, mut size) = self.central(directions, h)?;
         for _ in 0..RETRIES {
             // Outside of the domain, say of a logarithm: closer.
             if row.iter().flatten().all(|x| x.is_finite()) {
                 break;
             }
             h *= 0.5;
-            row = self.central(directions, h)?;
+            (row, size) = self.central(directions, h)?;
         }
+        // What rounding leaves open, of the results and of the arguments: agreement between two
+        // estimates may be closer than that by chance.
+        let moved = self
+            .leaves
+            .iter()
+            .zip(directions)
+            .filter(|(_, d)| !d.is_empty());
+        let largest = moved
+            .flat_map(|(x, _)| x.to_f64s())
+            .fold(1.0_f64, |m, x| m.max(x.abs()));
+        let rounding = self.eps * size * largest / h;
         let counts: Vec<usize> = row.iter().map(Vec::len).collect();
         let mut best: Vec<f64> = row.concat();
         let mut errors = vec![f64::INFINITY; best.len()];
@@ -348,7 +362,7 @@ impl Problem {
         let mut tableau: Vec<Vec<f64>> = vec![best.clone()];
         for _ in 1..STEPS {
             h /= SHRINK;
-            let mut next: Vec<Vec<f64>> = vec![self.central(directions, h)?.concat()];
+            let mut next: Vec<Vec<f64>> = vec![self.central(directions, h)?.0.concat()];
             let mut factor = SHRINK * SHRINK;
             for before in &tableau {
                 let Some(last) = next.last() else { break };
@@ -374,7 +388,7 @@ impl Problem {
             }
             tableau = next;
         }
-        let error = errors.iter().copied().fold(0.0, f64::max);
+        let error = errors.iter().copied().fold(rounding, f64::max);
         let mut rest = best.into_iter();
         Ok(Estimate {
             values: counts
@@ -385,9 +399,11 @@ impl Problem {
         })
     }
 
-    fn central(&self, directions: &[Vec<f64>], h: f64) -> Result<Vec<Vec<f64>>, Error> {
+    /// Central differences, and the largest of 1, the results and the differences.
+    fn central(&self, directions: &[Vec<f64>], h: f64) -> Result<(Vec<Vec<f64>>, f64), Error> {
         let (left, right) = (self.at(directions, -h)?, self.at(directions, h)?);
-        Ok(self.plain(&left, &right, 2.0 * h, 0.0).values)
+        let found = self.plain(&left, &right, 2.0 * h, 1.0);
+        Ok((found.values, found.error))
     }
 }
 
