@@ -272,12 +272,15 @@ impl Prepared {
     }
 }
 
+/// Makes the graph of the entries with respect to the chosen inputs.
+type Make<'a> = dyn Fn(&Graph, &[bool]) -> Result<SparseGraph, TransformError> + 'a;
+
 /// The graph of the entries, as it is traced for arguments of certain types.
 fn build(
     f: &Inner,
     signature: &Signature,
     prepared: &Prepared,
-    make: &dyn Fn(&Graph, &[bool]) -> Result<SparseGraph, TransformError>,
+    make: &Make<'_>,
 ) -> Result<Traced, Failed> {
     let known = |e: Error| Failed::known(&Structure::Leaf, e);
     let (traced, wrt) = choose(f, signature).map_err(known)?;

@@ -14,6 +14,10 @@ const MAX_ROUNDS: usize = 64;
 
 type Found = Result<Vec<State>, TransformError>;
 
+/// The carried values before each step that is known to run, the operands where that ends, and
+/// whether it ended because the test is known to fail.
+type Steps = (Vec<Vec<State>>, Vec<State>, bool);
+
 impl Walk {
     /// An operation with bodies: one state for each result.
     pub(super) fn region(&mut self, e: &Equation, args: &[&State], wanted: bool) -> Found {
@@ -157,13 +161,8 @@ impl Walk {
         Ok(moved)
     }
 
-    /// The carried values before each step whose test is known to hold, the operands where that
-    /// ends, and whether it ended because the test is known to fail.
-    fn forward(
-        &mut self,
-        w: &While,
-        args: Vec<State>,
-    ) -> Result<(Vec<Vec<State>>, Vec<State>, bool), TransformError> {
+    /// Walks through the steps of a loop as long as its test is known.
+    fn forward(&mut self, w: &While, args: Vec<State>) -> Result<Steps, TransformError> {
         let mut states = args;
         let mut before = Vec::new();
         loop {

@@ -30,7 +30,7 @@ pub(super) fn with_tilings(
     pattern: &Pattern,
     graph: &Pattern,
     best: Option<Groups>,
-    is_valid: &dyn Fn(&dyn Fn(usize) -> u32) -> bool,
+    is_valid: &tiling::IsValid<'_>,
 ) -> Groups {
     let most = best.as_ref().map_or(0, Groups::count);
     let mut best = best;

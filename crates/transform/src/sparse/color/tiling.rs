@@ -13,11 +13,14 @@ use super::{Groups, Pattern};
 /// How many checks of a colouring are made at most; most of them fail in the first rows.
 const MAX_CHECKS: usize = 200_000;
 
+/// Whether a colouring, given as the colour of each vertex, keeps the rules.
+pub(super) type IsValid<'a> = dyn Fn(&dyn Fn(usize) -> u32) -> bool + 'a;
+
 /// The colouring of this form with the fewest colours in the range that is valid.
 pub(super) fn best(
     pattern: &Pattern,
     colors: Range<usize>,
-    is_valid: &dyn Fn(&dyn Fn(usize) -> u32) -> bool,
+    is_valid: &IsValid<'_>,
 ) -> Option<Groups> {
     let widths = widths(pattern);
     let mut grids: Vec<Vec<usize>> = vec![vec![1]];
