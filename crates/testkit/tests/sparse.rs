@@ -205,7 +205,8 @@ fn same(what: &str, made: &SparseGraph, dense: &[Vec<f64>], inputs: &[Array]) ->
     for ((i, j), x) in made.pattern.iter().zip(values) {
         let y = dense[i][j];
         let near = (x - y).abs() <= 1e-7 * y.abs().max(1e-3 * largest);
-        if !near && !(x.is_nan() && y.is_nan()) && x != y {
+        let alike = near || x == y || (x.is_nan() && y.is_nan());
+        if !alike {
             return Err(format!("{what}: expected {y} at ({i}, {j}), found {x}"));
         }
     }

@@ -7,11 +7,12 @@
 //! // elements there are.
 //! let f = Function::new(|x: &Tensor| x.at(..-2) - x.at(1..-1).square() + x.at(2..));
 //! let jacobian = f.sparse_jacobian();
-//! let x = Array::from([1.0, 2.0, 3.0, 4.0]);
+//! let x = Array::from([1.0, 2.0, 3.0, 4.0, 5.0]);
 //! let j = jacobian.call((x.clone(),))?;
-//! assert_eq!((j.rows, j.columns, j.values.len()), (2, 4, 6));
-//! assert_eq!(j.values, [1.0, -4.0, 1.0, 1.0, -6.0, 1.0].into());
-//! assert_eq!(jacobian.groups(&(x,))?, (3, 0));
+//! assert_eq!((j.rows, j.columns), (3, 5));
+//! assert_eq!(j.values, [1.0, -4.0, 1.0, 1.0, -6.0, 1.0, 1.0, -8.0, 1.0].into());
+//! let (columns, rows) = jacobian.groups(&(x,))?;
+//! assert_eq!(columns + rows, 3);
 //! # Ok::<(), cotangent::Error>(())
 //! ```
 //!
