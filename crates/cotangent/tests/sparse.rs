@@ -1,5 +1,8 @@
 //! Sparse derivatives as users call them.
 
+// A range of an index may count from the end, as `1..-1` does.
+#![allow(clippy::reversed_empty_ranges)]
+
 use std::time::Instant;
 
 use cotangent::sparse::{Coloring, Coo, HessianColoring, Pattern};
