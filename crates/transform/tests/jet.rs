@@ -188,7 +188,7 @@ fn closed_forms() {
     let one: Vec<Array> = vec![Array::from([0.0]), Array::from([1.0])];
     let e = by_jet(
         &graph("fn f(x: f64[1]) -> f64[1] { exp(x) }"),
-        &[one.clone()],
+        std::slice::from_ref(&one),
         10,
     );
     let mut factorial = 1.0;
@@ -198,7 +198,7 @@ fn closed_forms() {
     }
     let t = by_jet(
         &graph("fn f(x: f64[1]) -> f64[1] { tan(x) }"),
-        &[one.clone()],
+        std::slice::from_ref(&one),
         10,
     );
     let want = [
@@ -316,7 +316,10 @@ fn edges_follow_the_conventions() {
     // x(t) = t through the kink of |x|, with the slope 0 there.
     let at_zero = vec![Array::from([0.0]), Array::from([1.0])];
     let f = graph("fn f(x: f64[1]) -> f64[1] { abs(x) }");
-    assert_eq!(by_jet(&f, &[at_zero.clone()], 2), [[0.0], [0.0], [0.0]]);
+    assert_eq!(
+        by_jet(&f, std::slice::from_ref(&at_zero), 2),
+        [[0.0], [0.0], [0.0]]
+    );
     // Behind a mask the pole is not met.
     let f = graph("fn f(x: f64[1]) -> f64[1] { select(x > 0.0, sqrt(x), 0.0 * x) }");
     assert_eq!(by_jet(&f, &[at_zero], 3), [[0.0], [0.0], [0.0], [0.0]]);
