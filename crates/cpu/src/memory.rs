@@ -22,7 +22,7 @@ macro_rules! cells {
     ($($T:ident)+) => { $(impl Cell for $T {})+ };
 }
 
-cells!(bool u8 u32 u64 i32 i64 f32 f64);
+cells!(bool u8 u32 u64 u128 i32 i64 f32 f64);
 impl<T: Cell> Cell for Complex<T> {}
 
 /// Zeroed memory aligned to 64 bytes.
@@ -171,6 +171,17 @@ pub(crate) fn run1<A: Cell, U: Cell>(
 ) -> Run {
     // SAFETY: the plan was checked: the slots do not overlap, and the types are those of the plan.
     Box::new(move |frame| unsafe { f(frame.read(x), frame.write(out)) })
+}
+
+/// A step that reads one operand and has working memory.
+pub(crate) fn run1_with<A: Cell, U: Cell, S: Cell>(
+    x: Slot,
+    out: Slot,
+    scratch: Slot,
+    f: impl Fn(&[A], &mut [U], &mut [S]) -> Result<(), RunError> + Send + Sync + 'static,
+) -> Run {
+    // SAFETY: as in `run2`.
+    Box::new(move |frame| unsafe { f(frame.read(x), frame.write(out), frame.write(scratch)) })
 }
 
 /// A step that reads two operands and has working memory.

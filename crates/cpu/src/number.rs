@@ -40,6 +40,8 @@ pub(crate) trait Ordered: Number {
     fn smaller(self, other: Self) -> Self;
     /// Order without NaN.
     fn above(self, other: Self) -> bool;
+    /// A whole number that grows with this one; -0 has that of 0, and a NaN is above all.
+    fn rank(self) -> u64;
 }
 
 /// A float.
@@ -132,6 +134,18 @@ macro_rules! float {
             fn above(self, other: $T) -> bool {
                 self > other
             }
+            #[inline(always)]
+            fn rank(self) -> u64 {
+                // Adding 0 turns -0 into 0.
+                let bits = (self as f64 + 0.0).to_bits();
+                if self.is_nan() {
+                    u64::MAX
+                } else if bits >> 63 == 1 {
+                    !bits
+                } else {
+                    bits | 1 << 63
+                }
+            }
         }
 
         impl Float for $T {
@@ -200,6 +214,10 @@ macro_rules! integer {
             #[inline(always)]
             fn above(self, other: $T) -> bool {
                 self > other
+            }
+            #[inline(always)]
+            fn rank(self) -> u64 {
+                self as i64 as u64 ^ 1 << 63
             }
         }
 

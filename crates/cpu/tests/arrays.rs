@@ -926,6 +926,74 @@ fn irfft() {
     }
 }
 
+fn argsort() {
+    for (shape, axis) in PLACES {
+        let n = shape[*axis];
+        for (descending, count) in [(false, n), (true, n), (false, n / 2), (true, 1), (false, 0)] {
+            let op = ArgSort {
+                axis: *axis,
+                descending,
+                count,
+            };
+            exact(op, NUMBERS, &[shape]);
+        }
+    }
+}
+
+fn searchsorted() {
+    let cases: [(&[usize], &[usize]); 6] = [
+        (&[9], &[]),
+        (&[9], &[2, 3]),
+        (&[0], &[4]),
+        (&[2, 5], &[2, 3]),
+        (&[2, 3, 4], &[2, 3]),
+        (&[0, 3], &[0, 2]),
+    ];
+    for (sorted, values) in cases {
+        for right in [false, true] {
+            for dtype in NUMBERS {
+                let types = [ty(*dtype, sorted), ty(*dtype, values)];
+                let graph = single(SearchSorted { right }, &types).unwrap();
+                let mut numbers = Numbers::new(3);
+                let [lines, values] = types.map(|t| numbers.array(&t, Numbers::any));
+                // In the order of the operation itself.
+                let axis = sorted.len() - 1;
+                let order = ArgSort {
+                    axis,
+                    descending: false,
+                    count: sorted[axis],
+                };
+                let order = single(order, &[ty(*dtype, sorted)]).unwrap();
+                let at = run(&order, std::slice::from_ref(&lines)).remove(0);
+                let n = sorted[axis];
+                let picked = at.scalars().enumerate().map(|(i, place)| {
+                    let place = i / n.max(1) * n + place.to_i64() as usize;
+                    lines.at(place).unwrap()
+                });
+                let picked: Vec<Scalar> = picked.collect();
+                let lines = Array::from_scalars(*dtype, Shape::from(sorted), picked).unwrap();
+                same_bits(&graph, &[lines, values]);
+            }
+        }
+    }
+}
+
+fn cum_argmax() {
+    for (shape, axis) in PLACES {
+        for last in [false, true] {
+            exact(CumArgMax { axis: *axis, last }, NUMBERS, &[shape]);
+        }
+    }
+}
+
+fn cum_argmin() {
+    for (shape, axis) in PLACES {
+        for last in [false, true] {
+            exact(CumArgMin { axis: *axis, last }, NUMBERS, &[shape]);
+        }
+    }
+}
+
 macro_rules! covered {
     ($($name:ident)+) => {
         const COVERED: &[&str] = &[$(stringify!($name)),+];
@@ -942,6 +1010,7 @@ macro_rules! covered {
 covered! {
     iota random_bits reshape transpose broadcast reverse slice pad concat gather scatter_add
     sum prod max min norm argmax argmin any all cumsum cumprod recurrence dot conv
+    argsort searchsorted cum_argmax cum_argmin
     window_sum window_max window_argmax fft rfft irfft
 }
 

@@ -337,7 +337,8 @@ pub fn is_exact(op: &Op) -> bool {
             match op {
                 Iota(_) | RandomBits(_) | Reshape(_) | Transpose(_) | Broadcast(_) | Reverse(_)
                 | Slice(_) | Pad(_) | Concat(_) | Gather(_) | Max(_) | Min(_) | ArgMax(_)
-                | ArgMin(_) | Any(_) | All(_) | WindowMax(_) | WindowArgMax(_) => true,
+                | ArgMin(_) | Any(_) | All(_) | WindowMax(_) | WindowArgMax(_) | ArgSort(_)
+                | SearchSorted(_) | CumArgMax(_) | CumArgMin(_) => true,
                 ScatterAdd(_) | Sum(_) | Prod(_) | Norm(_) | CumSum(_) | CumProd(_)
                 | Recurrence(_) | Dot(_) | Conv(_) | WindowSum(_) | Fft(_) | Rfft(_) | Irfft(_) => {
                     false

@@ -10,6 +10,7 @@ mod moves;
 mod pointwise;
 mod reduce;
 mod rows;
+mod sort;
 mod spatial;
 mod window;
 
@@ -51,6 +52,7 @@ pub(crate) fn scratch(op: &Op, args: &[&TensorType], out: &TensorType) -> usize 
         (Op::Array(op @ (ArrayOp::Fft(_) | ArrayOp::Rfft(_) | ArrayOp::Irfft(_))), [x]) => {
             fft::scratch(op, x)
         }
+        (Op::Array(ArrayOp::ArgSort(op)), [x]) => sort::scratch(op, x),
         _ => 0,
     }
 }
@@ -105,6 +107,10 @@ fn array(op: &ArrayOp, site: &Site<'_>) -> Option<Run> {
         A::CumSum(op) => cumulative::cumsum(op.axis, op.reverse, site),
         A::CumProd(op) => cumulative::cumprod(op.axis, op.reverse, site),
         A::Recurrence(op) => cumulative::recurrence(op.axis, op.reverse, site),
+        A::CumArgMax(op) => sort::cum_argmax(op.axis, op.last, site),
+        A::CumArgMin(op) => sort::cum_argmin(op.axis, op.last, site),
+        A::ArgSort(op) => sort::argsort(op, site),
+        A::SearchSorted(op) => sort::searchsorted(op, site),
         A::Dot(op) => dot::dot(op, site),
         A::Conv(op) => conv::conv(op, site),
         A::WindowSum(op) => window::sum(&window::Windows::of_sum(op), site),

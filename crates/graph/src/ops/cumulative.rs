@@ -327,7 +327,7 @@ pub(super) fn shift(b: &mut Builder, x: Var, axis: usize, later: bool, fill: f64
 }
 
 /// The type of a running operation's result.
-fn running(args: &[&TensorType], axis: usize) -> Result<TensorType, TypeError> {
+pub(super) fn running(args: &[&TensorType], axis: usize) -> Result<TensorType, TypeError> {
     let [x] = args else {
         type_error!("expected 1 operand, found {}", args.len())
     };
@@ -338,7 +338,12 @@ fn running(args: &[&TensorType], axis: usize) -> Result<TensorType, TypeError> {
 
 /// Visits the flat positions of each line along an axis in running order, together with the
 /// position visited before on the same line.
-fn walk(ty: &TensorType, axis: usize, reverse: bool, mut visit: impl FnMut(Option<usize>, usize)) {
+pub(super) fn walk(
+    ty: &TensorType,
+    axis: usize,
+    reverse: bool,
+    mut visit: impl FnMut(Option<usize>, usize),
+) {
     let stride = ty.shape.strides().get(axis).copied().unwrap_or(1);
     let length = ty.dim(axis);
     let elements = ty.shape.elements();

@@ -32,7 +32,9 @@ pub mod pad;
 pub mod random;
 pub mod reduce;
 pub mod region;
+pub mod running;
 pub mod slice;
+pub mod sort;
 pub mod window;
 
 #[doc(hidden)]
@@ -56,7 +58,9 @@ pub use reduce::{All, Any, ArgMax, ArgMin, Max, Min, Norm, Prod, Sum};
 pub use region::{Cond, Region, Scan, Sweeps, While};
 pub use row::{Bound, Kinds, Row};
 pub use rule::{ArrayOp, Operand, Rule};
+pub use running::{CumArgMax, CumArgMin};
 pub use slice::Slice;
+pub use sort::{ArgSort, SearchSorted};
 pub use ternary::Ternary;
 pub use unary::Unary;
 pub use values::{Values, flat, move_elements, wrap};

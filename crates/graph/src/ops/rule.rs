@@ -153,7 +153,8 @@ closed_set! {
     Iota, RandomBits,
     Reshape, Transpose, Broadcast, Reverse, Slice, Pad, Concat, Gather, ScatterAdd,
     Sum, Prod, Max, Min, Norm, ArgMax, ArgMin, Any, All,
-    CumSum, CumProd, Recurrence,
+    CumSum, CumProd, Recurrence, CumArgMax, CumArgMin,
+    ArgSort, SearchSorted,
     Dot, Conv, WindowSum, WindowMax, WindowArgMax,
     Fft, Rfft, Irfft,
 }

@@ -110,6 +110,18 @@ samplers! {
         let reverse = g.rng.chance(0.5);
         g.push(Recurrence { axis, reverse }, &[a, b])
     },
+    CumArgMax => |g| {
+        let (x, axis) = along(g, Kinds::Number)?;
+        let last = g.rng.chance(0.5);
+        g.push(CumArgMax { axis, last }, &[x])
+    },
+    CumArgMin => |g| {
+        let (x, axis) = along(g, Kinds::Number)?;
+        let last = g.rng.chance(0.5);
+        g.push(CumArgMin { axis, last }, &[x])
+    },
+    ArgSort => argsort,
+    SearchSorted => searchsorted,
     Dot => dot,
     Conv => conv,
     WindowSum => |g| {
@@ -395,6 +407,58 @@ fn scatter_add(g: &mut Generator) -> Option<Var> {
     let updates = g.fit(updates, -8.0, 8.0)?;
     let args: Vec<Var> = std::iter::once(updates).chain(indices).collect();
     g.push(ScatterAdd { shape, axis, batch }, &args)
+}
+
+fn argsort(g: &mut Generator) -> Option<Var> {
+    let (x, axis) = along(g, Kinds::Number)?;
+    let t = g.ty(x);
+    let length = t.dim(axis);
+    let count = if g.rng.chance(0.6) {
+        length
+    } else {
+        g.rng.size(0, length)
+    };
+    let descending = g.rng.chance(0.5);
+    let places = g.push(
+        ArgSort {
+            axis,
+            descending,
+            count,
+        },
+        &[x],
+    )?;
+    // Often the sorted elements themselves, along the last axis, which have derivatives.
+    if axis + 1 == t.rank() && g.rng.chance(0.7) {
+        return g.push(Gather { axis, batch: axis }, &[x, places]);
+    }
+    Some(places)
+}
+
+fn searchsorted(g: &mut Generator) -> Option<Var> {
+    let dtype = g.dtype(is(Kinds::Number))?;
+    let x = g.any(dtype, |s| s.rank() > 0)?;
+    let x = g.fit(x, -8.0, 8.0)?;
+    let shape = g.ty(x).shape;
+    let axis = shape.rank() - 1;
+    let order = ArgSort {
+        axis,
+        descending: false,
+        count: shape[axis],
+    };
+    let places = g.push(order, &[x])?;
+    let sorted = g.push(Gather { axis, batch: axis }, &[x, places])?;
+    let mut dims = shape.get(..axis)?.to_vec();
+    for _ in 0..g.rng.below(3) {
+        dims.push(g.length());
+    }
+    let dims = Shape::from(dims);
+    if dims.elements() > g.most() {
+        return None;
+    }
+    let values = g.operand(dtype, &dims);
+    let values = g.fit(values, -8.0, 8.0)?;
+    let right = g.rng.chance(0.5);
+    g.push(SearchSorted { right }, &[sorted, values])
 }
 
 fn dot(g: &mut Generator) -> Option<Var> {
