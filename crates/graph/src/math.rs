@@ -1,5 +1,11 @@
 //! Scalar functions that neither the standard library nor `libm` has.
 
+mod bessel;
+mod erf;
+
+pub use bessel::{bessel_i, bessel_ie, bessel_j, bessel_k, bessel_ke, bessel_y};
+pub use erf::{erfcinv, erfcx, erfinv, log_ndtr};
+
 /// 1 / (1 + exp(-x)) without overflow.
 pub fn sigmoid(x: f64) -> f64 {
     if x >= 0.0 {

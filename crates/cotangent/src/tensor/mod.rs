@@ -18,6 +18,8 @@ mod pointwise;
 mod random;
 mod reduce;
 mod shape;
+mod sort;
+mod special;
 
 pub use axes::{Axes, AxisIndex, AxisSet, Integers, Keep, keep};
 pub use create::meshgrid;
@@ -31,6 +33,7 @@ pub use operand::{Operand, OperandValue};
 pub use pointwise::select;
 pub use random::{Key, bernoulli, normal, random_bits, uniform};
 pub use shape::{PadMode, concat, stack};
+pub use sort::{Interpolation, Side};
 
 use std::fmt;
 use std::panic::Location as Caller;

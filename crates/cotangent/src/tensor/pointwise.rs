@@ -94,6 +94,14 @@ unary_methods! {
     erf Erf;
     /// 1 - erf(x) without losing digits for large x.
     erfc Erfc;
+    /// exp(x^2) erfc(x), which neither overflows nor vanishes for large x.
+    erfcx Erfcx;
+    /// The inverse of [`erf`](Tensor::erf): infinite at -1 and 1, NaN outside.
+    erfinv Erfinv;
+    /// The inverse of [`erfc`](Tensor::erfc): infinite at 0 and 2, NaN outside.
+    erfcinv Erfcinv;
+    /// The logarithm of [`ndtr`](Tensor::ndtr), without cancellation on either side.
+    log_ndtr LogNdtr;
     /// Logarithm of the absolute value of the gamma function.
     lgamma Lgamma;
     /// The derivative of lgamma.

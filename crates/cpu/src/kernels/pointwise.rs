@@ -27,7 +27,7 @@ macro_rules! unary_rows {
     ($op:expr, $row:ident => $body:expr) => {
         rows!($op, Unary: Neg StopGradient Not Abs Sign Floor Ceil Round Trunc Sqrt Rsqrt Cbrt Exp
             Exp2 Expm1 Log Log2 Log10 Log1p Sin Cos Tan Asin Acos Atan Sinh Cosh Tanh Asinh Acosh
-            Atanh Sigmoid Erf Erfc Lgamma Digamma; $row => $body)
+            Atanh Sigmoid Erf Erfc Erfcx Erfinv Erfcinv LogNdtr Lgamma Digamma; $row => $body)
     };
 }
 
@@ -112,10 +112,8 @@ fn unary_bits<T: Bits>(op: Unary) -> Loop1<T, T> {
 pub(super) fn indexed(op: Indexed, n: i64, site: &Site<'_>) -> Option<Run> {
     let dtype = site.out.ty.dtype;
     by_dtype!(pair dtype, T => return run1(site, move |x: &[T], out: &mut [T]| map(x, out, |z| Pair::of(op.complex(n, Pair::to(z))))), else {});
-    by_dtype!(float dtype, T => return match op {
-        Indexed::Powi => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(Indexed::Powi.float(n, x.to())))),
-        Indexed::Polygamma => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(Indexed::Polygamma.float(n, x.to())))),
-    }, else {});
+    by_dtype!(float dtype, T => return rows!(op, Indexed: Powi Polygamma BesselJ BesselY BesselI BesselIe BesselK BesselKe;
+        ROW => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(ROW.float(n, x.to()))))), else {});
     by_dtype!(bits dtype, T => run1(site, move |x: &[T], out: &mut [T]| map(x, out, |x| T::of(op.int(n, x.to())))), else None)
 }
 

@@ -81,7 +81,7 @@ fn norm_fill(ord: f64) -> f64 {
 }
 
 /// The input with `value` where the mask hides it.
-fn fill(a: &Args, x: &Tensor, value: f64) -> Res<Tensor> {
+pub fn fill(a: &Args, x: &Tensor, value: f64) -> Res<Tensor> {
     Ok(match a.opt_tensor(usize::MAX, "mask")? {
         Some(mask) => mask.broadcast_to(x.shape()).select(x, value),
         None => x.clone(),

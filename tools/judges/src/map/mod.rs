@@ -18,6 +18,7 @@ mod reduce;
 mod resample;
 mod scatter;
 mod shape;
+mod sort;
 mod special;
 mod split;
 mod tools;
@@ -52,6 +53,7 @@ const TABLES: &[Table] = &[
     resample::TABLE,
     scatter::TABLE,
     shape::TABLE,
+    sort::TABLE,
     special::TABLE,
     split::TABLE,
 ];

@@ -65,10 +65,6 @@ pub const TABLE: Table = &[
     (&["logcumsumexp"], |a| {
         cumulative(a, |x, d| triangle(x, d, f64::NEG_INFINITY).logsumexp(-1))
     }),
-    (&["cummax"], |a| {
-        running(a, f64::NEG_INFINITY, |x| x.argmax(-1))
-    }),
-    (&["cummin"], |a| running(a, f64::INFINITY, |x| x.argmin(-1))),
     (&["trapezoid", "trapz"], |a| {
         let (y, step, d) = samples(a)?;
         one(y.trapezoid(step, d))
@@ -214,19 +210,6 @@ fn triangle(x: &Tensor, d: usize, fill: f64) -> Tensor {
         Ok(mask) => mask.select(rows, fill),
         Err(_) => rows,
     }
-}
-
-/// `cummax` and `cummin`: the extreme up to each position, and where it stands; of several the
-/// last.
-fn running(a: &Args, fill: f64, position: fn(&Tensor) -> Tensor) -> Outs {
-    let x = a.x()?;
-    let d = dim(a.int(1, "dim")?, x.rank())?;
-    if x.rank() == 0 {
-        return Ok(vec![x, integers(&[], vec![0])?]);
-    }
-    let last = x.dim(d) as i64 - 1;
-    let indices = position(&triangle(&x, d, fill).flip(-1)) * -1 + last;
-    Ok(vec![x.take_along_axis(&indices, d), indices])
 }
 
 /// Samples, the distances between them, and the dimension along which they lie.

@@ -1,12 +1,9 @@
 //! Special functions.
 
-use std::f64::consts::{FRAC_1_SQRT_2, PI};
-
-use cotangent::Tensor;
+use std::f64::consts::PI;
 
 use super::Table;
 use super::tools::one;
-use crate::args::{Args, Outs};
 
 pub const TABLE: Table = &[
     (&["digamma"], |a| one(a.x()?.digamma())),
@@ -16,18 +13,38 @@ pub const TABLE: Table = &[
     (&["sinc"], |a| one(a.x()?.sinc())),
     (&["sigmoid"], |a| one(a.x()?.sigmoid())),
     (&["special.ndtr"], |a| one(a.x()?.ndtr())),
-    (&["special.erfcx"], |a| one(erfcx(&a.x()?))),
-    (&["special.log_ndtr"], |a| one(log_ndtr(&a.x()?))),
-    (&["special.entr"], |a| {
-        let x = a.x()?;
-        let entropy = -(x.xlogy(&x));
-        one(x.less(0.0).select(f64::NEG_INFINITY, entropy))
+    (&["special.ndtri"], |a| one(a.x()?.ndtri())),
+    (&["special.erfcx"], |a| one(a.x()?.erfcx())),
+    (&["special.log_ndtr"], |a| one(a.x()?.log_ndtr())),
+    (&["special.entr"], |a| one(a.x()?.entr())),
+    (&["erfinv"], |a| one(a.x()?.erfinv())),
+    (&["i0", "special.modified_bessel_i0"], |a| one(a.x()?.i0())),
+    (&["special.i1", "special.modified_bessel_i1"], |a| {
+        one(a.x()?.i1())
+    }),
+    (&["special.i0e"], |a| one(a.x()?.i0e())),
+    (&["special.i1e"], |a| one(a.x()?.i1e())),
+    (&["special.bessel_j0"], |a| one(a.x()?.j0())),
+    (&["special.bessel_j1"], |a| one(a.x()?.j1())),
+    (&["special.bessel_y0"], |a| one(a.x()?.y0())),
+    (&["special.bessel_y1"], |a| one(a.x()?.y1())),
+    (&["special.modified_bessel_k0"], |a| one(a.x()?.k0())),
+    (&["special.modified_bessel_k1"], |a| one(a.x()?.k1())),
+    (&["special.scaled_modified_bessel_k0"], |a| {
+        one(a.x()?.k0e())
+    }),
+    (&["special.scaled_modified_bessel_k1"], |a| {
+        one(a.x()?.k1e())
+    }),
+    // sin(x) / x
+    (&["special.spherical_bessel_j0"], |a| {
+        one((a.x()? / PI).sinc())
     }),
     // The samples give the tensor first and the order second.
     (&["polygamma", "special.polygamma"], |a| {
         one(a.x()?.polygamma(a.int(1, "n")?))
     }),
-    (&["mvlgamma"], multivariate_lgamma),
+    (&["mvlgamma"], |a| one(a.x()?.multigammaln(a.size(1, "p")?))),
     (&["logit"], |a| {
         let x = a.x()?;
         match a.has(1, "eps") {
@@ -41,39 +58,3 @@ pub const TABLE: Table = &[
         }
     }),
 ];
-
-/// log of the multivariate gamma function: p (p - 1) / 4 log(pi) + sum over j < p of
-/// lgamma(x - j / 2).
-fn multivariate_lgamma(a: &Args) -> Outs {
-    let x = a.x()?;
-    let p = a.int(1, "p")?;
-    let mut sum = x.full_like((p * (p - 1)) as f64 / 4.0 * PI.ln());
-    for j in 0..p {
-        sum += (&x - j as f64 / 2.0).lgamma();
-    }
-    one(sum)
-}
-
-/// exp(x^2) erfc(x), by its asymptotic series where the factors leave the range of numbers.
-fn erfcx(x: &Tensor) -> Tensor {
-    let large = x.greater(20.0);
-    let near = large.select(1.0, x);
-    let far = large.select(x, 20.0);
-    let term = (far.square() * -2.0).reciprocal();
-    let mut series = far.full_like(1.0);
-    for k in (1..=10).rev() {
-        series = series * &term * f64::from(2 * k - 1) + 1.0;
-    }
-    let near = near.square().exp() * near.erfc();
-    large.select(series / far * (1.0 / PI.sqrt()), near)
-}
-
-/// log of the normal distribution function, without cancellation on either side.
-fn log_ndtr(x: &Tensor) -> Tensor {
-    let left = x.less(-1.0);
-    let low = left.select(x, -1.0);
-    let high = left.select(-1.0, x);
-    let low = (erfcx(&(&low * -FRAC_1_SQRT_2)) * 0.5).log() - low.square() * 0.5;
-    let high = ((high * FRAC_1_SQRT_2).erfc() * -0.5).log1p();
-    left.select(low, high)
-}

@@ -2,28 +2,8 @@
 
 /// Beginnings of names, the first that fits counts.
 const REASONS: &[(&str, &str)] = &[
-    ("sort", SORT),
-    ("msort", SORT),
-    ("argsort", SORT),
-    ("topk", SORT),
-    ("kthvalue", SORT),
-    ("mode", SORT),
-    ("median", SORT),
-    ("nanmedian", SORT),
-    ("quantile", SORT),
-    ("nanquantile", SORT),
-    ("masked.median", SORT),
-    ("unique", SORT),
-    ("i0", BESSEL),
-    ("special.i0", BESSEL),
-    ("special.i1", BESSEL),
-    ("special.bessel", BESSEL),
-    ("special.modified_bessel", BESSEL),
-    ("special.scaled_modified_bessel", BESSEL),
-    ("special.spherical_bessel", BESSEL),
-    ("special.airy", BESSEL),
-    ("erfinv", "needs the inverse error function"),
-    ("special.ndtri", "needs the inverse error function"),
+    ("unique", "the shape of the result depends on values"),
+    ("special.airy", "needs Airy functions"),
     ("igamma", "needs the incomplete gamma function"),
     ("special.zeta", "needs the zeta function"),
     ("bernoulli", RANDOM),
@@ -58,8 +38,6 @@ const REASONS: &[(&str, &str)] = &[
     ("imag", COMPLEX),
 ];
 
-const SORT: &str = "needs sorting";
-const BESSEL: &str = "needs Bessel functions";
 const RANDOM: &str = "the result depends on random numbers of PyTorch's own generator";
 const FACTOR: &str = "needs matrix factorisations";
 const COMPLEX: &str = "needs complex numbers";
