@@ -55,6 +55,15 @@ const KINKS: &[Kink] = kinks! {
     "powi": "fn f(x: T) -> T { powi(x, n=2) }" at "0" => [0.0];
     "powi": "fn f(x: T) -> T { powi(x, n=-1) }" at "0" => [-INF];
     "polygamma": "fn f(x: T) -> T { polygamma(x, n=2) }" at "-1" => [INF];
+    "erfinv": "fn f(x: T) -> T { erfinv(x) }" at "1" => [INF];
+    "erfinv": "fn f(x: T) -> T { erfinv(x) }" at "-1" => [INF];
+    "erfcinv": "fn f(x: T) -> T { erfcinv(x) }" at "0" => [-INF];
+    "erfcinv": "fn f(x: T) -> T { erfcinv(x) }" at "2" => [-INF];
+    "bessel_y": "fn f(x: T) -> T { bessel_y(x, n=0) }" at "0" => [INF];
+    "bessel_ie": "fn f(x: T) -> T { bessel_ie(x, n=0) }" at "0" => [0.0];
+    "bessel_ie": "fn f(x: T) -> T { bessel_ie(x, n=1) }" at "0" => [0.5];
+    "bessel_k": "fn f(x: T) -> T { bessel_k(x, n=1) }" at "0" => [-INF];
+    "bessel_ke": "fn f(x: T) -> T { bessel_ke(x, n=1) }" at "0" => [f64::NAN];
     "mul": "fn f(x: T, y: T) -> T { x * (1.0 / y) }" at "0", "0" => [INF], [0.0];
     "zmul": "fn f(x: T, y: T) -> T { zmul(x, y) }" at "0", "3" => [3.0], [0.0];
     "zmul": "fn f(x: T, y: T) -> T { zmul(x, y) }" at "0", "inf" => [INF], [0.0];

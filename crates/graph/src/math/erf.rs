@@ -95,10 +95,12 @@ fn exp_square(x: f64) -> f64 {
 /// exp(factor x^2) without the error that rounding x^2 makes: a part of few bits has an exact
 /// square.
 fn exp_square_times(x: f64, factor: f64) -> f64 {
-    let head = f64::from(x as f32);
-    if !head.is_finite() {
-        return (factor * head).exp();
+    let whole = factor * x * x;
+    if whole.abs() > 800.0 {
+        // 0 or infinite, and the parts might be both.
+        return whole.exp();
     }
+    let head = f64::from(x as f32);
     (factor * head * head).exp() * (factor * (x - head) * (x + head)).exp()
 }
 
