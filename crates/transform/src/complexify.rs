@@ -305,7 +305,13 @@ fn array(b: &mut Builder, e: &Equation, op: &ArrayOp, args: &[Var]) -> Result<Va
             let args: Vec<Var> = args.iter().map(|a| lifted(b, *a)).collect();
             Ok(b.push(op.clone(), &args))
         }
-        ArrayOp::ArgMax(_) | ArrayOp::ArgMin(_) | ArrayOp::WindowArgMax(_) => {
+        ArrayOp::ArgMax(_)
+        | ArrayOp::ArgMin(_)
+        | ArrayOp::CumArgMax(_)
+        | ArrayOp::CumArgMin(_)
+        | ArrayOp::ArgSort(_)
+        | ArrayOp::SearchSorted(_)
+        | ArrayOp::WindowArgMax(_) => {
             let args: Vec<Var> = args.iter().map(|a| b.part(Part::Real, *a)).collect();
             Ok(b.push(op.clone(), &args))
         }

@@ -5,7 +5,7 @@ use cotangent_graph::ops::{ArgSort, SearchSorted};
 
 use super::{Site, around, resized};
 use crate::memory::{Run, run1, run1_with, run2};
-use crate::number::{Number, by_dtype};
+use crate::number::{Ordered, by_dtype};
 
 /// One line of keys with their positions.
 pub(super) fn scratch(op: &ArgSort, x: &TensorType) -> usize {
@@ -76,7 +76,7 @@ pub(super) fn cum_argmin(axis: usize, last: bool, site: &Site<'_>) -> Option<Run
 
 /// The place of the element that none before it beats; a NaN beats every number.
 #[inline(always)]
-fn running<T: Number>(
+fn running<T: Ordered>(
     axis: usize,
     last: bool,
     site: &Site<'_>,

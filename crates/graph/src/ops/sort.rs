@@ -218,11 +218,7 @@ impl SearchSorted {
         order: impl Fn(&T, &T) -> Ordering,
     ) -> Vec<i64> {
         // Without elements in the lines there is still their number: one for each member.
-        let lines = if length == 0 {
-            1
-        } else {
-            sorted.len() / length
-        };
+        let lines = sorted.len().checked_div(length).unwrap_or(1);
         let own = values.len() / lines.max(1);
         let before = |line: &[T], value: &T| {
             line.partition_point(|x| match order(x, value) {
