@@ -1,6 +1,6 @@
 //! Values and derivatives at kinks, at borders of domains and far out, against ones known by hand.
 
-use cotangent::{Array, Error, Function, Tensor};
+use cotangent::{Array, Error, Function, Interpolation, Tensor, control};
 
 const INF: f64 = f64::INFINITY;
 const PI: f64 = std::f64::consts::PI;
@@ -72,7 +72,48 @@ const EDGES: &[Edge] = &[
     Edge { name: "nansum", body: |x| x.nansum(..), at: &[f64::NAN, 2.0], value: 2.0, gradient: &[0.0, 1.0], second: &[0.0, 0.0] },
     Edge { name: "fmax beside NaN", body: |x| x.fmax(1.0), at: &[f64::NAN, 2.0], value: 3.0, gradient: &[0.0, 1.0], second: &[0.0, 0.0] },
     Edge { name: "normalize of zeros", body: |x| x.normalize(2.0, 0, 0.5), at: &[0.0, 0.0], value: 0.0, gradient: &[2.0, 2.0], second: &[0.0, 0.0] },
+    Edge { name: "a root in the arm that is not taken", body: |x| x.greater(0.0).select(x.sqrt(), 0.0), at: &[0.0, 4.0], value: 2.0, gradient: &[0.0, 0.25], second: &[0.0, -1.0 / 32.0] },
+    Edge { name: "log of 0 under a zero cotangent", body: |x| x.log().at(1), at: &[0.0, 2.0], value: std::f64::consts::LN_2, gradient: &[0.0, 0.5], second: &[0.0, -0.25] },
+    Edge { name: "0 to the power 0, both varying", body: |x| x.at(0).pow(x.at(1)), at: &[0.0, 0.0], value: 1.0, gradient: &[0.0, 0.0], second: &[] },
+    Edge { name: "sort of ties", body: |x| x.sort(0).square() * Tensor::from([1.0, 10.0, 100.0]), at: &[2.0, 1.0, 2.0], value: 441.0, gradient: &[40.0, 2.0, 400.0], second: &[20.0, 2.0, 200.0] },
+    Edge { name: "sort_descending of ties", body: |x| x.sort_descending(0).square() * Tensor::from([1.0, 10.0, 100.0]), at: &[2.0, 1.0, 2.0], value: 144.0, gradient: &[4.0, 200.0, 40.0], second: &[2.0, 200.0, 20.0] },
+    Edge { name: "sort of 0 and -0", body: |x| x.sort(0) * Tensor::from([1.0, 10.0]), at: &[0.0, -0.0], value: 0.0, gradient: &[1.0, 10.0], second: &[0.0; 2] },
+    Edge { name: "top_k of ties", body: |x| x.top_k(1, 0).0.square(), at: &[3.0, 5.0, 5.0], value: 25.0, gradient: &[0.0, 10.0, 0.0], second: &[0.0, 2.0, 0.0] },
+    Edge { name: "bottom_k of ties", body: |x| x.bottom_k(1, 0).0.square(), at: &[3.0, 5.0, 3.0], value: 9.0, gradient: &[6.0, 0.0, 0.0], second: &[2.0, 0.0, 0.0] },
+    Edge { name: "kth_value of ties", body: |x| x.kth_value(2, 0).0.square(), at: &[5.0, 1.0, 5.0], value: 25.0, gradient: &[10.0, 0.0, 0.0], second: &[2.0, 0.0, 0.0] },
+    Edge { name: "mode", body: |x| x.mode(0).0.square(), at: &[2.0, 1.0, 2.0], value: 4.0, gradient: &[0.0, 0.0, 4.0], second: &[0.0, 0.0, 2.0] },
+    Edge { name: "cummax of ties", body: |x| x.cummax(0).square(), at: &[2.0, 1.0, 2.0, 2.0], value: 16.0, gradient: &[16.0, 0.0, 0.0, 0.0], second: &[8.0, 0.0, 0.0, 0.0] },
+    Edge { name: "cummin of ties", body: |x| x.cummin(0).square(), at: &[1.0, 2.0, 1.0], value: 3.0, gradient: &[6.0, 0.0, 0.0], second: &[6.0, 0.0, 0.0] },
+    Edge { name: "median of ties", body: |x| x.median(..).square(), at: &[1.0, 3.0, 3.0, 9.0], value: 9.0, gradient: &[0.0, 3.0, 3.0, 0.0], second: &[0.0, 1.0, 1.0, 0.0] },
+    Edge { name: "quantile on an element", body: |x| x.quantile(0.5, .., Interpolation::Linear).square(), at: &[0.0, 10.0, 30.0], value: 100.0, gradient: &[0.0, 20.0, 0.0], second: &[0.0, 2.0, 0.0] },
+    Edge { name: "median between infinities", body: |x| x.median(..), at: &[INF, INF, 1.0, INF], value: INF, gradient: &[0.5, 0.5, 0.0, 0.0], second: &[0.0; 4] },
+    Edge { name: "a rotation by 0, selected", body: |x| rotate(x, false), at: &[0.0, 0.0, 0.0, 1.0, 2.0, 4.0], value: 7.0, gradient: &[-2.0, 3.0, -1.0, 1.0, 1.0, 1.0], second: &[-2.0, -0.5, 2.5, 0.0, 0.0, 0.0] },
+    Edge { name: "a rotation by 0, branched", body: |x| rotate(x, true), at: &[0.0, 0.0, 0.0, 1.0, 2.0, 4.0], value: 7.0, gradient: &[-2.0, 3.0, -1.0, 1.0, 1.0, 1.0], second: &[-2.0, -0.5, 2.5, 0.0, 0.0, 0.0] },
 ];
+
+/// Rodrigues' formula: the point in the last three numbers, turned around the axis in the first three
+/// by the angle that is its length. At angle 0 the series to order two stands in for it; the other
+/// arm divides by the angle.
+fn rotate(x: &Tensor, branched: bool) -> Tensor {
+    let turn = |(axis, point): (Tensor, Tensor)| {
+        let angle = axis.square().sum(..).sqrt();
+        let (cos, sin) = (angle.cos(), angle.sin());
+        let unit = axis / angle;
+        let along = unit.dot(&point) * (1.0 - &cos);
+        &point * cos + unit.cross(&point, 0) * sin + unit * along
+    };
+    let small = |(axis, point): (Tensor, Tensor)| {
+        let side = axis.cross(&point, 0);
+        &point + &side + axis.cross(&side, 0) * 0.5
+    };
+    let arguments = (x.at(..3), x.at(3..));
+    let turned = arguments.0.square().sum(..).not_equal(0.0);
+    if branched {
+        control::cond(&turned, turn, small, arguments)
+    } else {
+        turned.select(turn(arguments.clone()), small(arguments))
+    }
+}
 
 #[test]
 fn values_and_derivatives_are_those_known_by_hand() -> Result<(), Error> {

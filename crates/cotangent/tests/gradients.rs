@@ -2,8 +2,9 @@
 //! both modes, and the compiled program against the reference evaluator.
 
 use cotangent::{
-    Array, ConvOptions, DType, Error, Function, Key, NewAxis, PadMode, Padding, PoolOptions, Rest,
-    Tensor, block_diag, concat, einsum, keep, meshgrid, scatter_add, select, stack, step,
+    Array, ConvOptions, DType, Error, Function, Interpolation, Key, NewAxis, PadMode, Padding,
+    PoolOptions, Rest, Tensor, block_diag, concat, einsum, keep, meshgrid, scatter_add, select,
+    stack, step,
 };
 
 type Body = fn(&Vec<Tensor>) -> Tensor;
@@ -71,6 +72,8 @@ fn rows() -> Vec<Row> {
     rows.extend(matrix_rows());
     rows.extend(layer_rows());
     rows.extend(loss_rows());
+    rows.extend(sort_rows());
+    rows.extend(special_rows());
     rows
 }
 
@@ -146,6 +149,92 @@ fn unary_rows() -> Vec<Row> {
         row("softshrink", v(), |a| a[0].softshrink(0.5).square()),
         row("tanhshrink", v(), |a| a[0].tanhshrink()),
         row("threshold", v(), |a| a[0].threshold(0.5, 2.0).square()),
+    ]
+}
+
+fn sort_rows() -> Vec<Row> {
+    let v = || [x([3, 4])];
+    let gaps = || {
+        let nan = f64::NAN;
+        [[
+            [0.5, nan, -1.2, 1.9],
+            [nan, nan, 0.3, nan],
+            [1.1, 0.2, -0.4, 0.9],
+        ]
+        .into()]
+    };
+    vec![
+        row("sort", v(), |a| a[0].sort(1).square()),
+        row("sort", v(), |a| a[0].sort(0).sin()),
+        // Ties that move together, so that either of two equal ones gives the same derivative.
+        row("sort", v(), |a| concat([&a[0], &a[0]], 1).sort(1).square()),
+        row("sort_descending", v(), |a| a[0].sort_descending(1).square()),
+        row("top_k", v(), |a| a[0].top_k(3, 1).0.square()),
+        row("top_k", v(), |a| {
+            let (_, places) = a[0].top_k(2, 0);
+            a[0].sin().take_along_axis(places, 0)
+        }),
+        row("bottom_k", v(), |a| a[0].bottom_k(2, -1).0.square()),
+        row("kth_value", v(), |a| a[0].kth_value(3, 1).0.square()),
+        row("mode", v(), |a| a[0].mode(1).0.square()),
+        row("cummax", v(), |a| a[0].cummax(1).square()),
+        row("cummin", v(), |a| a[0].cummin(0).square()),
+        row("median", v(), |a| a[0].median(1).square()),
+        row("median", v(), |a| a[0].median(..).square()),
+        row("nanmedian", gaps(), |a| a[0].nanmedian(1).square()),
+        row("quantile", [x([3, 4]), unit([2])], |a| {
+            a[0].quantile(&a[1], 1, Interpolation::Linear).square()
+        }),
+        row("quantile", [x([3, 4]), unit([2])], |a| {
+            let q = &a[1];
+            a[0].quantile(q, .., Interpolation::Lower).square()
+                + a[0].quantile(q, .., Interpolation::Higher).square()
+                + a[0].quantile(q, .., Interpolation::Nearest).square()
+                + a[0].quantile(q, .., Interpolation::Midpoint).square()
+        }),
+        row("nanquantile", gaps(), |a| {
+            a[0].nanquantile(0.3, 1, Interpolation::Linear).square()
+        }),
+    ]
+}
+
+fn special_rows() -> Vec<Row> {
+    let v = || [x([5])];
+    let p = || [positive([5])];
+    let u = || [unit([5])];
+    let pair = || [positive([4, 3]), unit([3])];
+    vec![
+        row("erfcx", v(), |a| a[0].erfcx()),
+        row("erfcx", p(), |a| (&a[0] * 20.0).erfcx()),
+        row("erfinv", u(), |a| a[0].erfinv()),
+        row("erfcinv", u(), |a| a[0].erfcinv()),
+        row("log_ndtr", v(), |a| (&a[0] * 3.0).log_ndtr()),
+        row("ndtri", u(), |a| a[0].ndtri()),
+        row("entr", p(), |a| a[0].entr()),
+        row("bessel_j", v(), |a| a[0].bessel_j(2) + a[0].bessel_j(5)),
+        row("bessel_y", p(), |a| (&a[0] + 0.5).bessel_y(2)),
+        row("bessel_i", v(), |a| a[0].bessel_i(3)),
+        row("bessel_ie", v(), |a| a[0].bessel_ie(2)),
+        row("bessel_k", p(), |a| (&a[0] + 0.5).bessel_k(2)),
+        row("bessel_ke", p(), |a| (&a[0] + 0.5).bessel_ke(2)),
+        row("j0", v(), |a| a[0].j0()),
+        row("j1", v(), |a| a[0].j1()),
+        row("y0", p(), |a| (&a[0] + 0.3).y0()),
+        row("y1", p(), |a| (&a[0] + 0.3).y1()),
+        row("i0", v(), |a| a[0].i0()),
+        row("i1", v(), |a| a[0].i1()),
+        row("i0e", v(), |a| a[0].i0e()),
+        row("i1e", v(), |a| a[0].i1e()),
+        row("k0", p(), |a| (&a[0] + 0.3).k0()),
+        row("k1", p(), |a| (&a[0] + 0.3).k1()),
+        row("k0e", p(), |a| (&a[0] + 0.3).k0e()),
+        row("k1e", p(), |a| (&a[0] + 0.3).k1e()),
+        row("lbeta", pair(), |a| a[0].lbeta(&a[1])),
+        row("beta", pair(), |a| (&a[0] + 0.5).beta(&a[1] + 0.5)),
+        row("log_binomial", pair(), |a| {
+            (&a[0] + 2.0).log_binomial(&a[1])
+        }),
+        row("multigammaln", p(), |a| (&a[0] + 1.0).multigammaln(3)),
     ]
 }
 
@@ -556,6 +645,14 @@ const WITHOUT_DERIVATIVE: &[&str] = &[
     "argmax",
     "argmin",
     "count_nonzero",
+    "argsort",
+    "argsort_descending",
+    "searchsorted",
+    "bincount",
+    "cum_argmax",
+    "cum_argmin",
+    "cum_argmax_last",
+    "cum_argmin_last",
     // No derivative by definition; see edges.rs.
     "stop_gradient",
     // Options.
@@ -590,6 +687,8 @@ fn the_table_has_every_method() {
         include_str!("../src/tensor/random.rs"),
         include_str!("../src/tensor/reduce.rs"),
         include_str!("../src/tensor/shape.rs"),
+        include_str!("../src/tensor/sort.rs"),
+        include_str!("../src/tensor/special.rs"),
     ];
     let rows = rows();
     let mut seen = 0;

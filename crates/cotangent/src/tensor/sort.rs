@@ -383,34 +383,31 @@ impl Tensor {
         } else {
             points * last
         };
-        let element = |place: Tensor| {
-            let place = place.clamp(0.0, last).convert(DType::I64);
-            if skip_nan {
-                sorted.take_along_axis(place, -1)
-            } else {
-                sorted.take(place, -1)
-            }
-        };
         // Which elements are read does not vary; only how they are weighted does.
         let at = position.stop_gradient();
-        let between = |weight: Tensor| {
-            let (low, high) = (element(at.floor()), element(at.ceil()));
-            // Two equal infinities have no difference.
-            let same = low.is_inf() & low.equal(&high);
-            let gap = same.select(0.0, high - &low);
-            low + weight * gap
-        };
         let found = match how {
-            Interpolation::Lower => element(at.floor()),
-            Interpolation::Higher => element(at.ceil()),
-            Interpolation::Nearest => element(at.round()),
-            Interpolation::Midpoint => between(at.full_like(0.5)),
-            Interpolation::Linear => between(&position - at.floor()),
+            Interpolation::Lower => sorted.element(at.floor(), skip_nan),
+            Interpolation::Higher => sorted.element(at.ceil(), skip_nan),
+            Interpolation::Nearest => sorted.element(at.round(), skip_nan),
+            Interpolation::Midpoint | Interpolation::Linear => {
+                let weight = match how {
+                    Interpolation::Linear => &position - at.floor(),
+                    _ => at.full_like(0.5),
+                };
+                let low = sorted.element(at.floor(), skip_nan);
+                let high = sorted.element(at.ceil(), skip_nan);
+                // Two equal infinities have no difference.
+                let same = low.is_inf() & low.equal(&high);
+                let gap = same.select(0.0, high - &low);
+                low + weight * gap
+            }
         };
-        let mut wrong = (q.less(0.0) | q.greater(1.0) | q.is_nan()).ravel();
-        if !skip_nan {
-            wrong = wrong | nan.any(super::keep(-1));
-        }
+        let outside = (q.less(0.0) | q.greater(1.0) | q.is_nan()).ravel();
+        let wrong = if skip_nan {
+            outside
+        } else {
+            outside | nan.any(super::keep(-1))
+        };
         let found = wrong.select(f64::NAN, found);
         let shape: Shape = q
             .shape()
@@ -419,6 +416,19 @@ impl Tensor {
             .copied()
             .collect();
         found.moveaxis(-1, 0).reshape_to(&shape)
+    }
+
+    /// The elements along the last axis at whole places given as floats: at the same ones on every
+    /// line, or, for `each`, at places of its own.
+    #[track_caller]
+    fn element(&self, place: Tensor, each: bool) -> Tensor {
+        let last = self.dim(-1).saturating_sub(1) as f64;
+        let place = place.clamp(0.0, last).convert(DType::I64);
+        if each {
+            self.take_along_axis(place, -1)
+        } else {
+            self.take(place, -1)
+        }
     }
 
     /// The elements along axes in one last axis, behind the others.

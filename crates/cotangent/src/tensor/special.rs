@@ -148,7 +148,7 @@ impl Tensor {
         }
         let mut sum = self.lgamma() + (d * (d - 1)) as f64 / 4.0 * PI.ln();
         for j in 1..d {
-            sum = sum + (self - j as f64 / 2.0).lgamma();
+            sum += (self - j as f64 / 2.0).lgamma();
         }
         sum
     }
