@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Cond, Region, Scan, While, WhileBack};
+use cotangent_graph::ops::{Cond, Region, Scan, Sweeps};
 use cotangent_graph::{Builder, Callee, Graph, Op, TensorType, Var};
 
 use super::{Curve, walk};
@@ -33,8 +33,8 @@ pub(super) fn region(b: &mut Builder, op: &Op, args: &[Curve], order: usize) -> 
         }
         Op::Region(Region::Cond(c)) => cond(b, c, args, &active, order),
         Op::Region(Region::Scan(s)) => scan(b, s, args, active, order),
-        Op::Region(Region::While(w)) => repeat(b, w, args, active, order),
-        Op::Region(Region::WhileBack(w)) => repeat_back(b, w, args, active, order),
+        Op::Region(Region::While(w)) => sweeps(b, &Sweeps::from(w), args, active, order),
+        Op::Region(Region::Sweeps(s)) => sweeps(b, s, args, active, order),
         _ => Ok(Vec::new()),
     }
 }
@@ -93,92 +93,61 @@ fn scan(b: &mut Builder, s: &Scan, args: &[Curve], mut active: Vec<bool>, order:
     Ok(curves(found, &body.varying, &results, order))
 }
 
-fn repeat(
+/// Sweeps over the steps of a loop, of which a `while` is one: all carry coefficients.
+fn sweeps(
     b: &mut Builder,
-    w: &While,
+    s: &Sweeps,
     args: &[Curve],
     mut active: Vec<bool>,
     order: usize,
 ) -> Curves {
-    let groups = [0..w.carry, w.carry..args.len()];
-    let body = settled(&w.body.0, &mut active, 0..w.carry, order)?;
-    let types = w.body.0.input_types();
-    let whole = 0..w.carry;
-    let results = std::slice::from_ref(&whole);
-    let arranged = body.arranged(&types, &active, &groups, results, order)?;
-    let region = Region::While(While {
-        test: test(&w.test.0, &types, &active, &groups, order)?,
-        carry: arranged.outputs().len(),
-        body: Callee(Arc::new(arranged)),
+    let (ranges, total) = (s.ranges(), s.carried().min(args.len()));
+    let (mut bodies, mut carry) = (Vec::new(), Vec::new());
+    for (j, (body, range)) in s.bodies.iter().zip(&ranges).enumerate() {
+        // A body reads what the sweeps up to its own carry, and what all share.
+        let mut local = read_by(&active, range.end, total);
+        let settled = loop {
+            let carried = local.get(range.clone()).unwrap_or_default().to_vec();
+            let found = Body::new(&body.0, &local, &carried, order)?;
+            if found.varying == carried {
+                break found;
+            }
+            let own = local.get_mut(range.clone()).unwrap_or_default();
+            for (a, v) in own.iter_mut().zip(&found.varying) {
+                *a |= *v;
+            }
+        };
+        for (a, l) in active.iter_mut().zip(&local).take(range.end) {
+            *a = *l;
+        }
+        let mut groups = ranges.get(..=j).unwrap_or_default().to_vec();
+        groups.push(range.end..local.len());
+        let whole = 0..range.len();
+        let results = std::slice::from_ref(&whole);
+        let graph = settled.arranged(&body.0.input_types(), &local, &groups, results, order)?;
+        carry.push(graph.outputs().len());
+        bodies.push(Callee(Arc::new(graph)));
+    }
+    let first = ranges.first().map_or(0, |r| r.end);
+    let local = read_by(&active, first, total);
+    let groups = [0..first, first..local.len()];
+    let region = Region::from(Sweeps {
+        test: test(&s.test.0, &s.test.0.input_types(), &local, &groups, order)?,
+        bodies,
+        carry,
     });
+    let mut groups = ranges.clone();
+    groups.push(total..args.len());
     let operands = operands(b, args, &active, &groups, order);
     let found = b.region(region, &operands);
-    Ok(curves(found, &body.varying, results, order))
+    active.truncate(total);
+    Ok(curves(found, &active, &ranges, order))
 }
 
-/// A loop forward and back: both carry coefficients.
-fn repeat_back(
-    b: &mut Builder,
-    w: &WhileBack,
-    args: &[Curve],
-    mut active: Vec<bool>,
-    order: usize,
-) -> Curves {
-    let shared = w.carry.saturating_add(w.moved).min(args.len());
-    let groups = [0..w.carry, w.carry..shared, shared..args.len()];
-    let types = w.back.0.input_types();
-    // The loop forward reads what is not moved.
-    let forward_of = |list: &[bool]| -> Vec<bool> {
-        [list.get(..w.carry), list.get(shared..)]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .copied()
-            .collect()
-    };
-    let mut forward = forward_of(&active);
-    let body = settled(&w.body.0, &mut forward, 0..w.carry, order)?;
-    for (a, f) in active.iter_mut().zip(&forward).take(w.carry) {
-        *a = *f;
-    }
-    let back = loop {
-        let moved = active.get(w.carry..shared).unwrap_or_default().to_vec();
-        let back = Body::new(&w.back.0, &active, &moved, order)?;
-        if back.varying == moved {
-            break back;
-        }
-        for (a, v) in active.iter_mut().skip(w.carry).zip(&back.varying) {
-            *a |= *v;
-        }
-    };
-    let forward_types: Vec<TensorType> = [types.get(..w.carry), types.get(shared..)]
-        .into_iter()
-        .flatten()
-        .flatten()
-        .cloned()
-        .collect();
-    let forward_groups = [0..w.carry, w.carry..forward_types.len()];
-    let carried = 0..w.carry;
-    let body = body.arranged(
-        &forward_types,
-        &forward,
-        &forward_groups,
-        std::slice::from_ref(&carried),
-        order,
-    )?;
-    let moved = 0..w.moved;
-    let results = std::slice::from_ref(&moved);
-    let arranged = back.arranged(&types, &active, &groups, results, order)?;
-    let region = Region::WhileBack(WhileBack {
-        test: test(&w.test.0, &forward_types, &forward, &forward_groups, order)?,
-        carry: body.outputs().len(),
-        moved: arranged.outputs().len(),
-        body: Callee(Arc::new(body)),
-        back: Callee(Arc::new(arranged)),
-    });
-    let operands = operands(b, args, &active, &groups, order);
-    let found = b.region(region, &operands);
-    Ok(curves(found, &back.varying, results, order))
+/// The entries of what the first sweeps carry, up to `end`, and of what is shared, from `total` on.
+fn read_by(active: &[bool], end: usize, total: usize) -> Vec<bool> {
+    let parts = [active.get(..end), active.get(total..)];
+    parts.into_iter().flatten().flatten().copied().collect()
 }
 
 /// The body of a loop, where each carried value varies that varies after some step.

@@ -1,8 +1,10 @@
 //! Dependences through calls, branches and loops.
 
+use std::ops::Range;
+
 use cotangent_array::{Array, Scalar};
 use cotangent_graph::ops::region::stacked;
-use cotangent_graph::ops::{Cond, Region, Scan, While, WhileBack};
+use cotangent_graph::ops::{Cond, Region, Scan, Sweeps, While};
 use cotangent_graph::{Equation, Graph, Op, TensorType};
 
 use super::depend::{Deps, Needs, State, Value, Walk, is_discrete};
@@ -27,7 +29,7 @@ impl Walk {
             Op::Region(Region::Cond(c)) => self.cond(c, args, wanted),
             Op::Region(Region::Scan(s)) => self.scan(s, args, wanted),
             Op::Region(Region::While(w)) => self.repeat(w, args),
-            Op::Region(Region::WhileBack(w)) => self.repeat_back(w, args),
+            Op::Region(Region::Sweeps(s)) => self.sweeps(s, args),
             _ => Ok(Vec::new()),
         }
     }
@@ -113,52 +115,77 @@ impl Walk {
         Ok(carry)
     }
 
-    /// A loop forward and back.
-    fn repeat_back(&mut self, w: &WhileBack, args: Vec<State>) -> Found {
-        let at = w.carry.min(args.len());
-        let (carry, rest) = args.split_at(at);
-        let (moved, shared) = rest.split_at(w.moved.min(rest.len()));
-        let forward = While {
-            test: w.test.clone(),
-            body: w.body.clone(),
-            carry: w.carry,
+    /// A loop walked forward and backward in turn: step by step where the steps are known, then all
+    /// at once.
+    fn sweeps(&mut self, s: &Sweeps, args: Vec<State>) -> Found {
+        let (ranges, total) = (s.ranges(), s.carried().min(args.len()));
+        let shared = args.get(total..).unwrap_or_default();
+        let own = |range: &Range<usize>| args.get(range.clone()).unwrap_or_default().to_vec();
+        let pairs: Vec<(&Graph, &Range<usize>)> =
+            s.bodies.iter().map(|b| &*b.0).zip(&ranges).collect();
+        let (Some((first, range)), Some(body)) = (pairs.first(), s.bodies.first()) else {
+            return Ok(Vec::new());
         };
-        let inputs: Vec<State> = carry.iter().chain(shared).cloned().collect();
-        let (states, last, done) = self.forward(&forward, inputs)?;
-        let mut moved = moved.to_vec();
-        if done && self.afford(&w.back.0, states.len()) {
-            for carry in states.into_iter().rev() {
-                let inputs: Vec<State> = carry
-                    .into_iter()
-                    .chain(moved)
-                    .chain(shared.iter().cloned())
-                    .collect();
-                moved = self.graph(&w.back.0, inputs, false)?;
+        let forward = While {
+            test: s.test.clone(),
+            body: body.clone(),
+            carry: range.len(),
+        };
+        let inputs = [own(range), shared.to_vec()].concat();
+        let (mut kept, mut last, done) = self.forward(&forward, inputs)?;
+        let steps = kept.len();
+        if done && pairs.iter().skip(1).all(|(g, _)| self.afford(g, steps)) {
+            for (j, (body, range)) in pairs.iter().enumerate().skip(1) {
+                let mut state = own(range);
+                let mut order: Vec<&mut Vec<State>> = kept.iter_mut().collect();
+                if j % 2 == 1 {
+                    order.reverse();
+                }
+                for step in order {
+                    step.extend(state);
+                    state = self.graph(body, [&step[..], shared].concat(), false)?;
+                }
+                last.extend(state);
             }
-            return Ok(moved);
+            return Ok(last);
         }
         // The carried values before any of the steps, those already walked included.
-        let mut all = last;
-        all.truncate(w.carry);
-        for state in &states {
-            all = self.join(&all, state, &w.body.0.output_types());
+        last.truncate(range.len());
+        for state in &kept {
+            last = self.join(&last, state, &first.output_types());
         }
-        let (carry, _) = self.closure(&w.body.0, &all, shared, w.carry)?;
-        let types = w.back.0.output_types();
+        let (mut all, _) = self.closure(first, &last, shared, range.len())?;
+        for (body, range) in pairs.iter().skip(1) {
+            let carried = self.carried(body, &all, own(range), shared)?;
+            all.extend(carried);
+        }
+        Ok(all)
+    }
+
+    /// What a sweep carries before and after any number of steps, where earlier sweeps carried
+    /// `earlier`.
+    fn carried(
+        &mut self,
+        body: &Graph,
+        earlier: &[State],
+        mut carry: Vec<State>,
+        shared: &[State],
+    ) -> Found {
+        let types = body.output_types();
         for round in 0.. {
-            let inputs: Vec<State> = carry.iter().chain(&moved).chain(shared).cloned().collect();
+            let inputs = [earlier, &carry, shared].concat();
             let next = if round < MAX_ROUNDS {
-                self.graph(&w.back.0, inputs, false)?
+                self.graph(body, inputs, false)?
             } else {
                 self.widened(&inputs, &types)
             };
-            let next = self.join(&moved, &next, &types);
-            if round >= MAX_ROUNDS || same(&next, &moved, &types) {
+            let next = self.join(&carry, &next, &types);
+            if round >= MAX_ROUNDS || same(&next, &carry, &types) {
                 return Ok(next);
             }
-            moved = next;
+            carry = next;
         }
-        Ok(moved)
+        Ok(carry)
     }
 
     /// Walks through the steps of a loop as long as its test is known.
