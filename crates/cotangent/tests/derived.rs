@@ -393,7 +393,10 @@ fn wrong_uses_name_the_line_and_what_was_expected() {
     says(
         g.call((Array::from([1.0]),)),
         line,
-        &["gives i64[1]:", "expected outputs of type f64 or f32"],
+        &[
+            "gives i64[1]:",
+            "expected outputs of a float or a complex dtype",
+        ],
     );
     let (g, line) = (count.grad(), line!());
     says(

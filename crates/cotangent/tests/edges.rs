@@ -86,7 +86,7 @@ const EDGES: &[Edge] = &[
     Edge { name: "cummin of ties", body: |x| x.cummin(0).square(), at: &[1.0, 2.0, 1.0], value: 3.0, gradient: &[6.0, 0.0, 0.0], second: &[6.0, 0.0, 0.0] },
     Edge { name: "median of ties", body: |x| x.median(..).square(), at: &[1.0, 3.0, 3.0, 9.0], value: 9.0, gradient: &[0.0, 3.0, 3.0, 0.0], second: &[0.0, 1.0, 1.0, 0.0] },
     Edge { name: "quantile on an element", body: |x| x.quantile(0.5, .., Interpolation::Linear).square(), at: &[0.0, 10.0, 30.0], value: 100.0, gradient: &[0.0, 20.0, 0.0], second: &[0.0, 2.0, 0.0] },
-    Edge { name: "median between infinities", body: |x| x.median(..), at: &[INF, INF, 1.0, INF], value: INF, gradient: &[0.5, 0.5, 0.0, 0.0], second: &[0.0; 4] },
+    Edge { name: "median between infinities", body: |x| x.median(..), at: &[INF, INF, 1.0, INF], value: INF, gradient: &[1.0, 0.0, 0.0, 0.0], second: &[0.0; 4] },
     Edge { name: "a rotation by 0, selected", body: |x| rotate(x, false), at: &[0.0, 0.0, 0.0, 1.0, 2.0, 4.0], value: 7.0, gradient: &[-2.0, 3.0, -1.0, 1.0, 1.0, 1.0], second: &[-2.0, -0.5, 2.5, 0.0, 0.0, 0.0] },
     Edge { name: "a rotation by 0, branched", body: |x| rotate(x, true), at: &[0.0, 0.0, 0.0, 1.0, 2.0, 4.0], value: 7.0, gradient: &[-2.0, 3.0, -1.0, 1.0, 1.0, 1.0], second: &[-2.0, -0.5, 2.5, 0.0, 0.0, 0.0] },
 ];

@@ -182,9 +182,12 @@ fn sort_rows() -> Vec<Row> {
         row("median", v(), |a| a[0].median(1).square()),
         row("median", v(), |a| a[0].median(..).square()),
         row("nanmedian", gaps(), |a| a[0].nanmedian(1).square()),
-        row("quantile", [x([3, 4]), unit([2])], |a| {
-            a[0].quantile(&a[1], 1, Interpolation::Linear).square()
-        }),
+        // Positions far from an element, where a quantile has a kink.
+        row(
+            "quantile",
+            [x([3, 4]), values([2], 0.5, |t| 0.1 + 0.8 * t)],
+            |a| a[0].quantile(&a[1], 1, Interpolation::Linear).square(),
+        ),
         row("quantile", [x([3, 4]), unit([2])], |a| {
             let q = &a[1];
             a[0].quantile(q, .., Interpolation::Lower).square()

@@ -21,6 +21,11 @@ pub(crate) trait Number: Element + Cell {
     fn narrow(x: Self::Sum) -> Self;
     fn add(x: Self::Sum, y: Self::Sum) -> Self::Sum;
     fn mul(x: Self::Sum, y: Self::Sum) -> Self::Sum;
+    /// One factor more in a product that starts at 1.
+    #[inline(always)]
+    fn factor(x: Self::Sum, y: Self::Sum) -> Self::Sum {
+        Self::mul(x, y)
+    }
 
     /// Arithmetic in the type itself, for matrix products.
     const NOTHING: Self;
@@ -256,6 +261,10 @@ macro_rules! pair {
             #[inline(always)]
             fn mul(x: Complex64, y: Complex64) -> Complex64 {
                 complex::mul(x, y)
+            }
+            #[inline(always)]
+            fn factor(x: Complex64, y: Complex64) -> Complex64 {
+                complex::factor(x, y)
             }
             const NOTHING: $C = $C { re: 0.0, im: 0.0 };
             #[inline(always)]

@@ -26,6 +26,17 @@ fn is_zero(z: Complex64) -> bool {
     z.re == 0.0 && z.im == 0.0
 }
 
+/// One factor more in a product that starts at 1, which leaves the other factor as it is: its zero
+/// imaginary part would make NaN of an infinity.
+pub fn factor(x: Complex64, y: Complex64) -> Complex64 {
+    let one = Complex64::new(1.0, 0.0);
+    match (x == one, y == one) {
+        (true, _) => y,
+        (_, true) => x,
+        _ => mul(x, y),
+    }
+}
+
 /// The product by its definition.
 #[inline(always)]
 pub fn mul(x: Complex64, y: Complex64) -> Complex64 {

@@ -3,9 +3,9 @@
 //!
 //! `COTANGENT_GRAPHS` sets how many (a tenth of it), `COTANGENT_SEED` the base seed.
 
-use cotangent_array::{Array, DType};
+use cotangent_array::Array;
 use cotangent_graph::{Builder, Graph, Var, eval};
-use cotangent_testkit::arrays::direction;
+use cotangent_testkit::arrays::{direction, parts, stack};
 use cotangent_testkit::rewrite::widen;
 use cotangent_testkit::shrink::describe;
 use cotangent_testkit::{Case, Rng};
@@ -28,7 +28,7 @@ fn random_graphs() {
             continue;
         };
         let types = graph.input_types();
-        let wrt: Vec<bool> = types.iter().map(|t| t.dtype.is_float()).collect();
+        let wrt: Vec<bool> = types.iter().map(|t| t.dtype.is_inexact()).collect();
         let size: usize = types.iter().map(|t| t.shape.elements()).sum();
         if !case.smooth || size > 300 || !wrt.contains(&true) {
             continue;
@@ -44,7 +44,7 @@ fn random_graphs() {
             .iter()
             .zip(&wrt)
             .filter(|(_, w)| **w)
-            .map(|(t, _)| direction(DType::F64, &t.shape, &mut rng))
+            .map(|(t, _)| direction(t.dtype, &t.shape, &mut rng))
             .collect();
         match check(&graph, &wrt, &inputs, &lines) {
             Ok(n) => {
@@ -64,14 +64,14 @@ fn check(graph: &Graph, wrt: &[bool], inputs: &[Array], lines: &[Array]) -> Resu
     let made = jet(graph, wrt, ORDER).map_err(|e| text(&e))?;
     let mut args = inputs.to_vec();
     for line in lines {
-        let mut rows = line.to_f64s();
-        rows.resize(ORDER * line.len(), 0.0);
-        let shape = [&[ORDER][..], line.shape().dims()].concat();
-        args.push(Array::new(shape, rows).map_err(|e| text(&e))?);
+        let zeros = Array::zeros(line.dtype(), line.shape().clone()).map_err(|e| text(&e))?;
+        let mut rows = vec![line.clone()];
+        rows.resize(ORDER, zeros);
+        args.push(stack(&rows, 0).ok_or("rows of one shape")?);
     }
     let found = eval(&made, &args).map_err(|e| text(&e))?;
     let outputs = graph.output_types();
-    let floats = outputs.iter().filter(|t| t.dtype.is_float()).count();
+    let floats = outputs.iter().filter(|t| t.dtype.is_inexact()).count();
     let coefficients = found.get(outputs.len()..).unwrap_or_default();
 
     let mut g = graph.clone();
@@ -97,11 +97,11 @@ fn check(graph: &Graph, wrt: &[bool], inputs: &[Array], lines: &[Array]) -> Resu
         kept = newest.len();
         factorial *= k as f64;
         let slopes = eval(&g, &args).map_err(|e| text(&e))?;
-        for (stack, slope) in coefficients.iter().zip(slopes) {
+        for (rows, slope) in coefficients.iter().zip(slopes) {
+            let (rows, slope) = (parts(rows), parts(&slope));
             let n = slope.len();
-            let row = stack.to_f64s();
-            let row = row.get((k - 1) * n..k * n).unwrap_or_default();
-            let slope: Vec<f64> = slope.to_f64s().iter().map(|x| x / factorial).collect();
+            let row = rows.get((k - 1) * n..k * n).unwrap_or_default();
+            let slope: Vec<f64> = slope.iter().map(|x| x / factorial).collect();
             let largest = slope.iter().fold(1.0_f64, |m, x| m.max(x.abs()));
             for (x, y) in row.iter().zip(slope) {
                 // Where numbers grow out of hand the two round apart.

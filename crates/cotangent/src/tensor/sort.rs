@@ -396,7 +396,7 @@ impl Tensor {
                 };
                 let low = sorted.element(at.floor(), skip_nan);
                 let high = sorted.element(at.ceil(), skip_nan);
-                // Two equal infinities have no difference.
+                // Two equal infinities have no difference; the lower place takes the derivative.
                 let same = low.is_inf() & low.equal(&high);
                 let gap = same.select(0.0, high - &low);
                 low + weight * gap

@@ -57,7 +57,7 @@ macro_rules! folds {
 
 folds! {
     Sum<T: Number> T => T::Sum => T { T::ZERO, |x| x.widen(), |a, b| T::add(a, b), |r| T::narrow(r) }
-    Product<T: Number> T => T::Sum => T { T::ONE, |x| x.widen(), |a, b| T::mul(a, b), |r| T::narrow(r) }
+    Product<T: Number> T => T::Sum => T { T::ONE, |x| x.widen(), |a, b| T::factor(a, b), |r| T::narrow(r) }
     Largest<T: Ordered> T => T => T { T::LOWEST, |x| x, |a, b| a.larger(b), |r| r }
     Smallest<T: Ordered> T => T => T { T::HIGHEST, |x| x, |a, b| a.smaller(b), |r| r }
     /// The root of the sum of squares, without scaling.

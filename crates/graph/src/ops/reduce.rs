@@ -110,7 +110,7 @@ impl Rule for Prod {
             Values::Float(v) => Values::Float(fold(&v, x, &self.axes, out, 1.0, |p, x| p * x)?),
             Values::Complex(v) => {
                 let one = Complex64::new(1.0, 0.0);
-                Values::Complex(fold(&v, x, &self.axes, out, one, complex::mul)?)
+                Values::Complex(fold(&v, x, &self.axes, out, one, complex::factor)?)
             }
             Values::Int(v) => Values::Int(fold(&v, x, &self.axes, out, 1, i64::wrapping_mul)?),
         };

@@ -1,7 +1,8 @@
 //! Derivatives of orders three and four in any mix of modes, and derivatives beside batches.
 
 use cotangent_array::Array;
-use cotangent_graph::{Builder, Graph, Var};
+use cotangent_graph::ops::Part;
+use cotangent_graph::{Builder, Graph, Op, Var};
 
 use super::derivatives::close;
 use super::{Checked, Checker, Named, Verdict};
@@ -81,6 +82,11 @@ fn along(c: &Checker, graph: &Graph, wrt: &[bool], forward: bool) -> Checked<Gra
             let product = b.mul(g, *direction);
             let axes: Vec<usize> = (0..b.rank(product)).collect();
             let part = b.sum(product, &axes);
+            // Complex cotangents and tangents pair as the real part of their product.
+            let part = match b.dtype(part).is_complex() {
+                true => b.push(Op::Part(Part::Real), &[part]),
+                false => part,
+            };
             total = Some(match total {
                 Some(total) => b.add(total, part),
                 None => part,
@@ -104,7 +110,7 @@ pub(super) fn batched(c: &mut Checker, graph: &Graph, inputs: &[Array], wrt: &[b
     let stacked = |c: &mut Checker, arrays: &[Array], by: f64| -> Checked<Vec<Array>> {
         let mut all = Vec::new();
         for a in arrays {
-            let other = match a.dtype().is_float() {
+            let other = match a.dtype().is_inexact() {
                 true => jitter(a, by, &mut c.rng),
                 false => shuffled(a, &mut c.rng),
             };

@@ -19,7 +19,7 @@ use cotangent_graph::ops::Concat;
 use cotangent_graph::{Builder, Graph, Op, Var};
 
 use crate::TransformError;
-use crate::forward::{check_choice, is_float};
+use crate::forward::{check_choice, is_inexact};
 use series::{Id, Series};
 
 /// The highest order of a jet.
@@ -29,7 +29,7 @@ pub const MAX_ORDER: usize = 255;
 ///
 /// Inputs of the result: those of `graph`, which are the coefficients of t^0, then for each chosen
 /// input its coefficients of t^1 to t^`order`, stacked along a leading axis, as `c_NAME`. Outputs:
-/// those of `graph`, then for each float output its coefficients, stacked likewise. At a kink the
+/// those of `graph`, then for each float or complex output its coefficients, stacked likewise. At a kink the
 /// curve goes on as the convention of the derivative says.
 ///
 /// ```
@@ -43,7 +43,7 @@ pub const MAX_ORDER: usize = 255;
 /// ```
 ///
 /// # Errors
-/// A choice that does not fit the inputs, or that names an input that is not a float; an order of 0
+/// A choice that does not fit the inputs, or that names an input that is neither float nor complex; an order of 0
 /// or above [`MAX_ORDER`].
 pub fn jet(graph: &Graph, wrt: &[bool], order: usize) -> Result<Graph, TransformError> {
     check_choice(graph, wrt)?;
@@ -80,7 +80,7 @@ pub fn jet(graph: &Graph, wrt: &[bool], order: usize) -> Result<Graph, Transform
     for (curve, ty) in found
         .iter()
         .zip(graph.output_types())
-        .filter(|(_, t)| is_float(t))
+        .filter(|(_, t)| is_inexact(t))
     {
         let mut dims = vec![1];
         dims.extend_from_slice(ty.shape.dims());

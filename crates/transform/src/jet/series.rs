@@ -7,7 +7,7 @@ use cotangent_graph::{Builder, Op, TensorType, Var};
 
 use super::Curve;
 use crate::TransformError;
-use crate::forward::{is_float, product, sum, tangent};
+use crate::forward::{is_inexact, product, sum, tangent};
 
 /// A variable of the series: its position.
 pub(super) type Id = usize;
@@ -105,7 +105,7 @@ impl Series {
         }
         let (kind, args) = key.clone();
         let stops = matches!(kind, Kind::Op(Op::Unary(Unary::StopGradient)));
-        let varies = is_float(&ty) && !stops && args.iter().any(|a| self.nodes[*a].varies);
+        let varies = is_inexact(&ty) && !stops && args.iter().any(|a| self.nodes[*a].varies);
         self.nodes.push(Node {
             kind,
             args,
