@@ -99,7 +99,8 @@ fn rotate(x: &Tensor, branched: bool) -> Tensor {
         let angle = axis.square().sum(..).sqrt();
         let (cos, sin) = (angle.cos(), angle.sin());
         let unit = axis / angle;
-        let along = unit.dot(&point) * (1.0 - &cos);
+        // Not by `dot`, which follows IEEE: 0 times the NaN of the arm not taken would be NaN.
+        let along = (&unit * &point).sum(..) * (1.0 - &cos);
         &point * cos + unit.cross(&point, 0) * sin + unit * along
     };
     let small = |(axis, point): (Tensor, Tensor)| {
