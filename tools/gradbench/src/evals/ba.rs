@@ -14,7 +14,7 @@ const POINT: usize = 3;
 /// The parameters that a residual depends on: a camera, a point and a weight.
 const BLOCK: usize = CAMERA + POINT + 1;
 
-pub fn eval() -> Eval {
+pub(crate) fn eval() -> Eval {
     Eval::default()
         .with("objective", Function::new(objective), read, write_errors)
         .with("jacobian", Function::new(jacobian), read, write_matrix)
@@ -23,13 +23,19 @@ pub fn eval() -> Eval {
 /// Cameras `[n, 11]`, points `[m, 3]`, and for each of p observations a weight `[p]`, what was seen
 /// `[p, 2]`, and which camera `[p]` saw which point `[p]`.
 #[derive(Clone, Tree)]
-struct Scene<T> {
-    cameras: T,
-    points: T,
-    weights: T,
-    features: T,
-    camera: T,
-    point: T,
+pub struct Scene<T> {
+    /// `[n, 11]`
+    pub cameras: T,
+    /// `[m, 3]`
+    pub points: T,
+    /// `[p]`
+    pub weights: T,
+    /// `[p, 2]`
+    pub features: T,
+    /// `[p]`, whole numbers.
+    pub camera: T,
+    /// `[p]`, whole numbers.
+    pub point: T,
 }
 
 fn read(input: &Input<'_>) -> Result<(Scene<Array>,), EvalError> {
@@ -81,7 +87,7 @@ fn write_matrix((rows, columns, values): (Array, Array, Array)) -> Value {
 
 /// The errors of the projections `[p, 2]` and of the weights `[p]`.
 fn objective(scene: &Scene<Tensor>) -> (Tensor, Tensor) {
-    let errors = Function::new(projection_error).vmap();
+    let errors = Function::new(guarded_error).vmap();
     (
         errors.apply((scene.blocks(), scene.features.clone())),
         weight_error(&scene.weights),
@@ -95,7 +101,7 @@ fn objective(scene: &Scene<Tensor>) -> (Tensor, Tensor) {
 fn jacobian(scene: &Scene<Tensor>) -> (Tensor, Tensor, Tensor) {
     let (n, m) = (scene.cameras.dim(0) as i64, scene.points.dim(0) as i64);
     let p = scene.weights.len();
-    let each = Function::new(projection_error).jacobian().vmap();
+    let each = Function::new(guarded_error).jacobian().vmap();
     let blocks = each.apply((scene.blocks(), scene.features.clone()));
     let slopes = grad(weight_error).vmap().apply((scene.weights.clone(),));
     let values = concat([blocks.ravel(), slopes], 0);
@@ -121,28 +127,42 @@ fn jacobian(scene: &Scene<Tensor>) -> (Tensor, Tensor, Tensor) {
 }
 
 impl Scene<Tensor> {
-    /// What each observation depends on `[p, 15]`.
-    fn blocks(&self) -> Tensor {
+    /// What each observation depends on, `[p, 15]`: camera, point and weight.
+    pub fn blocks(&self) -> Tensor {
         let cameras = self.cameras.take(&self.camera, 0);
         let points = self.points.take(&self.point, 0);
         concat([cameras, points, self.weights.expand_dims(1)], 1)
     }
 }
 
-/// The weighted distance `[2]` between where a camera should see a point and where it was seen.
-fn projection_error(block: &Tensor, feature: &Tensor) -> Tensor {
+/// The error of a projection, smooth where the camera is not turned, too.
+fn guarded_error(block: &Tensor, feature: &Tensor) -> Tensor {
+    projection_error(guarded_rotation, block, feature)
+}
+
+/// The weighted distance `[2]` between where a camera should see a point and where it was seen, from
+/// what it depends on (`[15]`), and a function that turns a point around an axis.
+pub fn projection_error(
+    rotate: impl Fn(&Tensor, &Tensor) -> Tensor,
+    block: &Tensor,
+    feature: &Tensor,
+) -> Tensor {
     let camera = block.at(..CAMERA);
     let (point, weight) = (block.at(CAMERA..CAMERA + POINT), block.at(-1));
-    (project(&camera, &point) - feature) * weight
+    (project(rotate, &camera, &point) - feature) * weight
 }
 
 /// Keeps the weights near 1.
-fn weight_error(w: &Tensor) -> Tensor {
+pub fn weight_error(w: &Tensor) -> Tensor {
     1.0 - w * w
 }
 
 /// Where a camera sees a point, in pixels.
-fn project(camera: &Tensor, point: &Tensor) -> Tensor {
+fn project(
+    rotate: impl Fn(&Tensor, &Tensor) -> Tensor,
+    camera: &Tensor,
+    point: &Tensor,
+) -> Tensor {
     let (rotation, center) = (camera.at(0..3), camera.at(3..6));
     let seen = rotate(&rotation, &(point - center));
     let flat = seen.at(..2) / seen.at(2);
@@ -151,18 +171,21 @@ fn project(camera: &Tensor, point: &Tensor) -> Tensor {
     flat * distortion * camera.at(6) + camera.at(7..9)
 }
 
-/// Rodrigues' formula: turns a point around an axis by the angle that is the axis' length. At angle 0
-/// its first two terms are used, which have the right derivative there.
-fn rotate(axis: &Tensor, point: &Tensor) -> Tensor {
-    let squared = axis.square().sum(..);
-    let turn = |(axis, point): (Tensor, Tensor)| {
-        let angle = axis.square().sum(..).sqrt();
-        let (cos, sin) = (angle.cos(), angle.sin());
-        let unit = axis / angle;
-        let along = unit.dot(&point) * (1.0 - &cos);
-        &point * cos + unit.cross(&point, 0) * sin + unit * along
-    };
+/// Rodrigues' formula: turns a point around an axis by the angle that is the axis' length, which is
+/// not 0.
+pub fn rotation(axis: &Tensor, point: &Tensor) -> Tensor {
+    let angle = axis.square().sum(..).sqrt();
+    let (cos, sin) = (angle.cos(), angle.sin());
+    let unit = axis / angle;
+    let along = unit.dot(point) * (1.0 - &cos);
+    point * cos + unit.cross(point, 0) * sin + unit * along
+}
+
+/// [`rotation`] by any angle. At 0 its first two terms are used, which have the right derivative
+/// there.
+fn guarded_rotation(axis: &Tensor, point: &Tensor) -> Tensor {
+    let turn = |(axis, point): (Tensor, Tensor)| rotation(&axis, &point);
     let small = |(axis, point): (Tensor, Tensor)| &point + axis.cross(&point, 0);
-    let arguments = (axis.clone(), point.clone());
-    control::cond(&squared.not_equal(0.0), turn, small, arguments)
+    let turned = axis.square().sum(..).not_equal(0.0);
+    control::cond(&turned, turn, small, (axis.clone(), point.clone()))
 }

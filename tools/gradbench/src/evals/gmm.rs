@@ -9,7 +9,7 @@ use crate::eval::{Eval, EvalError};
 use crate::input::Input;
 use crate::output::nested;
 
-pub fn eval() -> Eval {
+pub(crate) fn eval() -> Eval {
     let objective = Function::new(log_posterior);
     Eval::default()
         .with("jacobian", objective.grad(), read, write)
@@ -20,11 +20,15 @@ pub fn eval() -> Eval {
 /// precisions by the logarithms `q[k, d]` of their diagonals and, column by column, the elements
 /// `l` [k, d (d - 1) / 2] below.
 #[derive(Clone, Tree)]
-struct Mixture<T> {
-    alpha: T,
-    mu: T,
-    q: T,
-    l: T,
+pub struct Mixture<T> {
+    /// `[k]`
+    pub alpha: T,
+    /// `[k, d]`
+    pub mu: T,
+    /// `[k, d]`
+    pub q: T,
+    /// `[k, d (d - 1) / 2]`
+    pub l: T,
 }
 
 /// Points `x[n, d]` and the prior's precision and additional degrees of freedom.
@@ -67,30 +71,34 @@ fn write(gradient: Mixture<Array>) -> Value {
 }
 
 fn log_posterior(mixture: &Mixture<Tensor>, data: &Data<Tensor>) -> Tensor {
-    let Mixture { alpha, mu, q, l } = mixture;
-    let (n, d) = (data.x.dim(0) as f64, mu.dim(1) as f64);
-    let factors = lower_triangular(&q.exp(), l);
-    let log_dets = q.sum(1);
-    // Q (x - mu) as Q x - Q mu: one product for all points and components.
-    let centers = einsum("kij,kj->ki", [&factors, mu]).expand_dims(1);
-    let scaled = einsum("kij,nj->kni", [&factors, &data.x]) - centers;
-    let beta = (alpha + &log_dets).expand_dims(1) - scaled.square().sum(2) * 0.5;
-    let likelihood =
-        logsumexp(&beta).sum(..) - logsumexp(alpha) * n - n * d * 0.5 * (2.0 * PI).ln();
-    likelihood + log_prior(&factors, &log_dets, data)
+    log_likelihood(mixture, &data.x) + log_prior(mixture, &data.gamma, &data.m)
 }
 
-/// The Wishart prior of the precisions Q^T Q.
-fn log_prior(factors: &Tensor, log_dets: &Tensor, data: &Data<Tensor>) -> Tensor {
-    let (k, d) = (factors.dim(0) as f64, factors.dim(1));
-    let Data { gamma, m, .. } = data;
+/// The logarithm of the probability of points `x[n, d]`.
+pub fn log_likelihood(mixture: &Mixture<Tensor>, x: &Tensor) -> Tensor {
+    let Mixture { alpha, mu, q, l } = mixture;
+    let (n, d) = (x.dim(0) as f64, mu.dim(1) as f64);
+    let factors = lower_triangular(&q.exp(), l);
+    // Q (x - mu) as Q x - Q mu: one product for all points and components.
+    let centers = einsum("kij,kj->ki", [&factors, mu]).expand_dims(1);
+    let scaled = einsum("kij,nj->kni", [&factors, x]) - centers;
+    let beta = (alpha + q.sum(1)).expand_dims(1) - scaled.square().sum(2) * 0.5;
+    logsumexp(&beta).sum(..) - logsumexp(alpha) * n - n * d * 0.5 * (2.0 * PI).ln()
+}
+
+/// The logarithm of the Wishart prior of the precisions Q^T Q, with its precision `gamma` and `m`
+/// additional degrees of freedom.
+pub fn log_prior(mixture: &Mixture<Tensor>, gamma: &Tensor, m: &Tensor) -> Tensor {
+    let Mixture { mu, q, l, .. } = mixture;
+    let (k, d) = (mu.dim(0) as f64, mu.dim(1));
     let freedom = m + (d as f64 + 1.0);
     let mut log_gamma = freedom.zeros_like() + 0.25 * (d * d.saturating_sub(1)) as f64 * PI.ln();
     for j in 0..d {
         log_gamma += ((&freedom - j as f64) * 0.5).lgamma();
     }
     let constant = freedom * d as f64 * (gamma.log() - 0.5 * 2.0_f64.ln()) - log_gamma;
-    constant * k - gamma.square() * 0.5 * factors.square().sum(..) + m * log_dets.sum(..)
+    let squares = q.exp().square().sum(..) + l.square().sum(..);
+    constant * k - gamma.square() * 0.5 * squares + m * q.sum(..)
 }
 
 /// Over the first axis.

@@ -10,7 +10,7 @@ use crate::output::nested;
 const PARAMETERS: usize = 26;
 const FINGERS: usize = 5;
 
-pub fn eval() -> Eval {
+pub(crate) fn eval() -> Eval {
     let errors = Function::new(|pose: &Pose<Tensor>, data: &Data<Tensor>| errors(pose, data));
     Eval::default()
         .with("objective", errors, read, nested)
@@ -20,26 +20,36 @@ pub fn eval() -> Eval {
 /// The parameters `theta[26]` and, in the complicated case, where on their triangles the measured
 /// points are: `us[points, 2]`.
 #[derive(Clone, Tree)]
-struct Pose<T> {
-    theta: T,
-    us: Option<T>,
+pub struct Pose<T> {
+    /// `[26]`
+    pub theta: T,
+    /// `[points, 2]`
+    pub us: Option<T>,
 }
 
 /// The hand: transformations of bones `[bones, 4, 4]`, vertices `[vertices, 4]` with their weights
 /// `[vertices, bones]`, and the measurement `[points, 3]` with the corners of the surface it
 /// corresponds to, `[points, 1]` or `[points, 3]`.
 #[derive(Clone, Tree)]
-struct Data<T> {
-    base_relatives: T,
-    inverse_base_absolutes: T,
-    base_positions: T,
-    weights: T,
-    corners: T,
-    points: T,
+pub struct Data<T> {
+    /// `[bones, 4, 4]`
+    pub base_relatives: T,
+    /// `[bones, 4, 4]`
+    pub inverse_base_absolutes: T,
+    /// `[vertices, 4]`, the last 1.
+    pub base_positions: T,
+    /// `[vertices, bones]`
+    pub weights: T,
+    /// `[points, 1]` or `[points, 3]`: numbers of vertices.
+    pub corners: T,
+    /// `[points, 3]`
+    pub points: T,
+    /// The bone that each bone hangs on, one before it.
     #[tree(plain)]
-    parents: Vec<Option<usize>>,
+    pub parents: Vec<Option<usize>>,
+    /// Whether the hand is the other one.
     #[tree(plain)]
-    mirrored: bool,
+    pub mirrored: bool,
 }
 
 fn read(input: &Input<'_>) -> Result<(Pose<Array>, Data<Array>), EvalError> {
@@ -100,7 +110,7 @@ fn corners(data: &Input<'_>, model: &Input<'_>, triangles: bool) -> Result<Array
 /// The Jacobian [3 points, 2 + 26], or `[3 points, 26]` where there are no us. Each error depends on
 /// the two us of its own point alone, so two directions, which move the us of all points at once,
 /// give all there is.
-fn jacobian(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
+pub fn jacobian(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
     let width = if pose.us.is_some() { 2 } else { 0 };
     let (pose, data) = (pose.clone(), data.clone());
     let moved = Function::new(move |by: &Tensor| {
@@ -115,7 +125,7 @@ fn jacobian(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
 }
 
 /// The distances `[3 points]` of points and surface, coordinate by coordinate.
-fn errors(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
+pub fn errors(pose: &Pose<Tensor>, data: &Data<Tensor>) -> Tensor {
     let positions = positions(&pose.theta, data).take(&data.corners, 0);
     let found = match &pose.us {
         None => positions.at((.., 0)),

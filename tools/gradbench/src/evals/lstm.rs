@@ -7,7 +7,7 @@ use crate::eval::{Eval, EvalError};
 use crate::input::Input;
 use crate::output::nested;
 
-pub fn eval() -> Eval {
+pub(crate) fn eval() -> Eval {
     let objective = Function::new(loss);
     Eval::default()
         .with("jacobian", objective.grad(), read, write)
@@ -18,16 +18,20 @@ pub fn eval() -> Eval {
 /// `main[layers, 2, 4, b]`; `extra[3, b]` holds the weight of the input and the weight and bias
 /// of the output.
 #[derive(Clone, Tree)]
-struct Parameters<T> {
-    main: T,
-    extra: T,
+pub struct Parameters<T> {
+    /// `[layers, 2, 4, b]`: weights, then biases.
+    pub main: T,
+    /// `[3, b]`
+    pub extra: T,
 }
 
 /// Hidden and cell `state[layers, 2, b]` at the beginning, and a sequence `[steps, b]`.
 #[derive(Clone, Tree)]
-struct Data<T> {
-    state: T,
-    sequence: T,
+pub struct Data<T> {
+    /// `[layers, 2, b]`: hidden, then cell.
+    pub state: T,
+    /// `[steps, b]`
+    pub sequence: T,
 }
 
 fn read(input: &Input<'_>) -> Result<(Parameters<Array>, Data<Array>), EvalError> {
@@ -59,7 +63,7 @@ fn write(gradient: Parameters<Array>) -> Value {
 }
 
 /// Minus the mean logarithm of the probability that the network gives to the next element.
-fn loss(parameters: &Parameters<Tensor>, data: &Data<Tensor>) -> Tensor {
+pub fn loss(parameters: &Parameters<Tensor>, data: &Data<Tensor>) -> Tensor {
     let Parameters { main, extra } = parameters;
     let layers: Vec<(Tensor, Tensor)> = (0..main.dim(0) as i64)
         .map(|i| (main.at((i, 0)), main.at((i, 1))))

@@ -1,15 +1,15 @@
 //! The evals, each in a file: plain functions over tensors, and their derivatives by the library.
 
-mod ba;
+pub mod ba;
 mod descent;
 mod det;
-mod gmm;
+pub mod gmm;
 mod hello;
-mod ht;
+pub mod ht;
 mod kmeans;
 mod llsq;
 mod lse;
-mod lstm;
+pub mod lstm;
 mod ode;
 mod particle;
 mod saddle;
@@ -19,7 +19,7 @@ mod tests;
 use crate::eval::Eval;
 
 /// The eval of a name.
-pub fn find(name: &str) -> Option<Eval> {
+pub(crate) fn find(name: &str) -> Option<Eval> {
     match name {
         "ba" => Some(ba::eval()),
         "det" => Some(det::eval()),
