@@ -41,6 +41,29 @@ pub enum Compression {
 /// [`ArrayError::Format`] if this is no zip archive or a broken one, or if an entry is no `.npy` file that
 /// [`npy::read`] takes (the text names the entry); [`ArrayError::Io`] if reading fails.
 pub fn read(reader: impl Read + Seek) -> Result<Vec<(String, Array)>, ArrayError> {
+    read_where(reader, |_| true)
+}
+
+/// Reads the arrays whose names satisfy a condition, in the order of the file. The others may be of kinds that have no
+/// dtype here, such as text.
+///
+/// ```
+/// use cotangent_array::{Array, npz};
+/// use std::io::Cursor;
+/// let (x, y) = (Array::from([1.0, 2.0]), Array::from(3i64));
+/// let mut file = Vec::new();
+/// npz::write(&mut file, [("x", &x), ("y", &y)], npz::Compression::Stored)?;
+/// let read = npz::read_where(Cursor::new(file), |name| name == "x")?;
+/// assert_eq!(read, [("x".to_owned(), x)]);
+/// # Ok::<(), cotangent_array::ArrayError>(())
+/// ```
+///
+/// # Errors
+/// As [`read`], for the arrays that are wanted.
+pub fn read_where(
+    reader: impl Read + Seek,
+    mut wanted: impl FnMut(&str) -> bool,
+) -> Result<Vec<(String, Array)>, ArrayError> {
     let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
     let archive = ZipArchive::from_seekable(reader, &mut buffer).map_err(zip_error)?;
 
@@ -91,6 +114,9 @@ pub fn read(reader: impl Read + Seek) -> Result<Vec<(String, Array)>, ArrayError
 
     let mut arrays = Vec::new();
     for (name, method, wayfinder, _) in &entries {
+        if !wanted(name) {
+            continue;
+        }
         let entry = archive
             .get_entry(*wayfinder)
             .map_err(|error| within(name, zip_error(error)))?;
@@ -367,6 +393,18 @@ mod tests {
         file[500] ^= 0xff;
         let error = message(read(Cursor::new(file)));
         assert!(error.starts_with("npz entry `x`: "), "{error}");
+    }
+
+    #[test]
+    fn arrays_that_are_not_wanted_may_hold_anything() {
+        let mut npy = Vec::new();
+        npy::write(&mut npy, &Array::from([1.0])).unwrap();
+        let store = CompressionMethod::STORE;
+        let file = raw(&[("x.npy", &npy, store), ("text.npy", b"words", store)]);
+        assert!(read(Cursor::new(&file)).is_err());
+        let some = read_where(Cursor::new(&file), |name| name != "text").unwrap();
+        assert_eq!(some, [("x".to_owned(), Array::from([1.0]))]);
+        assert_eq!(read_where(Cursor::new(&file), |_| false).unwrap(), []);
     }
 
     /// An archive of raw entries, whatever they hold.

@@ -29,6 +29,16 @@ impl Program {
         self.compiled(graph)?.run(inputs)
     }
 
+    /// Runs the graph that this program belongs to, into arrays of the caller.
+    pub(crate) fn run_into(
+        &self,
+        graph: &Graph,
+        inputs: &[&Array],
+        outputs: &mut [Array],
+    ) -> Result<(), RunError> {
+        self.compiled(graph)?.run_into(inputs, outputs)
+    }
+
     /// The compiled program of the graph that this belongs to.
     pub(crate) fn compiled(&self, graph: &Graph) -> Result<&cotangent_cpu::Program, RunError> {
         match self.compiled.get() {

@@ -372,3 +372,28 @@ fn tensors_print_their_type_and_known_values() {
     });
     f.call(([1.0, 2.0].into(),)).expect("runs");
 }
+
+#[test]
+fn results_are_written_into_the_arrays_given() -> Result<(), Error> {
+    let f = Function::new(|x: &Tensor| (x.exp(), x.sum(..)));
+    let x = Array::from([0.0, 1.0]);
+    let traced = f.trace(&(x.clone(),))?;
+    let mut results = traced.run(&[x.clone()])?;
+    let place = results[0].as_slice::<f64>()?.as_ptr();
+    traced.run_into(&[&Array::from([0.0, 0.0])], &mut results)?;
+    assert_eq!(results, [Array::from([1.0, 1.0]), 0.0.into()]);
+    assert_eq!(results[0].as_slice::<f64>()?.as_ptr(), place);
+
+    // A clone keeps its values, and an array of another type is replaced.
+    let kept = results[0].clone();
+    let mut results = vec![results[0].clone(), Array::from([1i64, 2])];
+    traced.run_into(&[&x], &mut results)?;
+    assert_eq!(kept, [1.0, 1.0].into());
+    assert_eq!(results[1], 1.0.into());
+
+    let error = traced.run_into(&[&x], &mut results[..1]).unwrap_err();
+    assert!(error.to_string().contains("2"), "{error}");
+    let error = traced.run_into(&[], &mut results).unwrap_err();
+    assert!(matches!(error, Error::Run(_)), "{error}");
+    Ok(())
+}

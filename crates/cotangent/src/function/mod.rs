@@ -119,14 +119,45 @@ impl Traced {
     /// Arrays of other types, an index out of range, or tensors of an enclosing trace, whose
     /// values are not known.
     pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, Error> {
-        if !self.captures.is_empty() {
-            return Err(Error::Argument(format!(
+        self.expect_closed()?;
+        Ok(self.program.run(&self.graph, inputs)?)
+    }
+
+    /// Runs the graph on arrays, one for each leaf of the arguments, and writes to arrays, one for
+    /// each leaf of the result, in order. This is the call for inner loops: it allocates nothing
+    /// where the arrays have the types of the results and are not shared with clones. Others are
+    /// replaced.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| (x * x).sum(..)).value_and_grad();
+    /// let mut x = Array::from([1.0, 2.0]);
+    /// let traced = f.trace(&(x.clone(),))?;
+    /// let mut results = traced.run(&[x.clone()])?;
+    /// x.as_mut_slice::<f64>()?[0] = 3.0;
+    /// traced.run_into(&[&x], &mut results)?;
+    /// assert_eq!(results, [13.0.into(), [6.0, 4.0].into()]);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Traced::run), and another number of arrays to write to than there are
+    /// results. After an error in a run the arrays hold any values.
+    pub fn run_into(&self, inputs: &[&Array], outputs: &mut [Array]) -> Result<(), Error> {
+        self.expect_closed()?;
+        Ok(self.program.run_into(&self.graph, inputs, outputs)?)
+    }
+
+    /// Fails where values of an enclosing trace would be needed.
+    fn expect_closed(&self) -> Result<(), Error> {
+        match self.captures.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Argument(format!(
                 "`{}` uses a tensor of an enclosing traced function, so it can only be applied \
                  inside of that one",
                 self.graph.name()
-            )));
+            ))),
         }
-        Ok(self.program.run(&self.graph, inputs)?)
     }
 
     /// Compiles the graph now, if that has not been done. Otherwise the first run does it.
