@@ -84,7 +84,12 @@ impl Digest {
         };
         let pairs = [
             ("value", self.value, reference.value, reference.value),
-            ("norm of the gradient", self.norm, reference.norm, reference.norm),
+            (
+                "norm of the gradient",
+                self.norm,
+                reference.norm,
+                reference.norm,
+            ),
             (
                 "probe of the gradient",
                 self.probe,
@@ -123,7 +128,10 @@ pub fn sum_of_squares(array: &Array) -> Result<f64, BenchError> {
 pub fn scalar(array: &Array) -> Result<f64, BenchError> {
     match (array.at(0), array.len()) {
         (Some(value), 1) => Ok(value.to_f64()),
-        (_, found) => Err(BenchError::results("one number", format!("{found} numbers"))),
+        (_, found) => Err(BenchError::results(
+            "one number",
+            format!("{found} numbers"),
+        )),
     }
 }
 
@@ -199,11 +207,23 @@ mod tests {
         };
         assert_eq!(near.expect(&right, "", 1e-6), Ok(()));
         let wrong = [
-            Digest { value: 10.1, ..right },
+            Digest {
+                value: 10.1,
+                ..right
+            },
             Digest { norm: 2.1, ..right },
-            Digest { probe: 0.1, ..right },
-            Digest { value: f64::NAN, ..right },
-            Digest { probe: f64::NAN, ..right },
+            Digest {
+                probe: 0.1,
+                ..right
+            },
+            Digest {
+                value: f64::NAN,
+                ..right
+            },
+            Digest {
+                probe: f64::NAN,
+                ..right
+            },
         ];
         for wrong in wrong {
             assert!(wrong.expect(&right, "right", 1e-3).is_err(), "{wrong:?}");

@@ -128,7 +128,9 @@ fn one(workload: &Workload, scale: Scale, options: &Options) -> Result<Row, Benc
     let mut skipped = Vec::new();
     let mut lanes: Vec<Lane> = Vec::new();
     for peer in &options.peers {
-        let fixed = workload.fixed.filter(|(name, _)| name == peer && scale == Scale::Odd);
+        let fixed = workload
+            .fixed
+            .filter(|(name, _)| name == peer && scale == Scale::Odd);
         let started = match (fixed, &source.folder) {
             (Some((_, why)), _) => Err(BenchError::process(peer, why)),
             (None, Some(folder)) => peers::start(peer, workload, folder, options),
@@ -141,10 +143,14 @@ fn one(workload: &Workload, scale: Scale, options: &Options) -> Result<Row, Benc
     }
     let rounds = options.rounds.get();
     let mut fail = |name: &str, e: &BenchError| skipped.push((name.to_owned(), without_name(e)));
-    alternate(&mut ours, &mut lanes, rounds, options, &mut fail, |lane| &mut lane.derivative)?;
+    alternate(&mut ours, &mut lanes, rounds, options, &mut fail, |lane| {
+        &mut lane.derivative
+    })?;
     go_on(&mut ours, &mut lanes, &mut fail)?;
     let rounds = rounds.div_ceil(2);
-    alternate(&mut ours, &mut lanes, rounds, options, &mut fail, |lane| &mut lane.primal)?;
+    alternate(&mut ours, &mut lanes, rounds, options, &mut fail, |lane| {
+        &mut lane.primal
+    })?;
     go_on(&mut ours, &mut lanes, &mut fail)?;
     row(workload, scale, source.label, &ours, &lanes, skipped)
 }
@@ -254,7 +260,12 @@ fn row(
 ) -> Result<Row, BenchError> {
     let digest = Digest::read(&ours.done);
     let digest = digest.ok_or_else(|| BenchError::results("a value and a gradient", "NaN"))?;
-    let text = |name: &str| ours.done.get(name).and_then(Value::as_str).unwrap_or_default();
+    let text = |name: &str| {
+        ours.done
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let dtype = match text("dtype") {
         "f32" => cotangent::DType::F32,
         _ => cotangent::DType::F64,
@@ -262,11 +273,9 @@ fn row(
     let tolerance = tolerance(dtype);
     let mut checked = Vec::new();
     let mut wrong = Vec::new();
-    let mut check = |reference: &Digest, of: &str| {
-        match digest.expect(reference, of, tolerance) {
-            Ok(()) => checked.push(of.to_owned()),
-            Err(message) => wrong.push(message),
-        }
+    let mut check = |reference: &Digest, of: &str| match digest.expect(reference, of, tolerance) {
+        Ok(()) => checked.push(of.to_owned()),
+        Err(message) => wrong.push(message),
     };
     if let Some(recorded) = expected::find(text("fingerprint")) {
         check(&recorded, "recorded");

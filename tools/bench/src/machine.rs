@@ -4,7 +4,8 @@ use std::fs;
 
 /// One line that says what was measured on.
 pub fn line() -> String {
-    let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
+    let cpu =
+        field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".to_owned());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let memory = field("/proc/meminfo", "MemTotal").and_then(|m| kib(&m));
     let memory = memory.map_or(String::new(), |kib| {

@@ -98,7 +98,10 @@ mod tests {
         assert_eq!(o.peers, ["c", "numpy"]);
         assert_eq!(o.threads.get(), 1);
         for wrong in ["W99", "--peers=abacus", "--threads=0", "--seconds=-1"] {
-            assert!(Options::try_parse_from(["bench", wrong]).is_err(), "{wrong}");
+            assert!(
+                Options::try_parse_from(["bench", wrong]).is_err(),
+                "{wrong}"
+            );
         }
     }
 }

@@ -44,7 +44,10 @@ pub fn start(
 pub fn dump(workload: &Workload, into: &Path, options: &Options) -> Result<(), BenchError> {
     let mut command = python(options);
     command.arg(options.peers_dir().join("dump.py"));
-    command.arg(into).arg(workload.name).env_remove("PEERS_DATA");
+    command
+        .arg(into)
+        .arg(workload.name)
+        .env_remove("PEERS_DATA");
     let failed = |message: String| BenchError::process("dump.py", message);
     let output = command.output().map_err(|e| failed(e.to_string()))?;
     match output.status.success() {

@@ -114,7 +114,10 @@ impl<'a> Report<'a> {
     /// A workload that gave nothing.
     pub fn failure(&self, workload: &str, error: &BenchError) {
         if self.options.json {
-            println!("{}", json!({"workload": workload, "error": error.to_string()}));
+            println!(
+                "{}",
+                json!({"workload": workload, "error": error.to_string()})
+            );
         }
         eprintln!("bench: {workload}: {error}");
     }

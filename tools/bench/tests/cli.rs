@@ -16,7 +16,16 @@ fn bench(arguments: &[&str]) -> Output {
 
 #[test]
 fn a_workload_needs_nothing_but_the_program() {
-    let output = bench(&["W9a", "W6", "--json", "--odd", "--seconds", "0.02", "--rounds", "2"]);
+    let output = bench(&[
+        "W9a",
+        "W6",
+        "--json",
+        "--odd",
+        "--seconds",
+        "0.02",
+        "--rounds",
+        "2",
+    ]);
     let text = String::from_utf8(output.stdout).unwrap();
     let rows: Vec<serde_json::Value> = text
         .lines()
@@ -38,7 +47,10 @@ fn a_workload_needs_nothing_but_the_program() {
     }
     let size = |i: usize| rows[i]["size"].as_str().unwrap();
     assert_eq!((size(0), size(1)), ("n=1000", "n=1003"));
-    assert_eq!((&rows[2]["odd"], &rows[3]["odd"]), (&false.into(), &true.into()));
+    assert_eq!(
+        (&rows[2]["odd"], &rows[3]["odd"]),
+        (&false.into(), &true.into())
+    );
 }
 
 #[test]

@@ -26,7 +26,9 @@ impl Block<Tensor> {
     /// `[batch, length, d]` to the same shape.
     fn apply(&self, x: &Tensor) -> Tensor {
         let (batch, length, width) = (x.dim(0), x.dim(1), x.dim(2));
-        let projected = self.queries_keys_values.apply(&self.before_attention.apply(x));
+        let projected = self
+            .queries_keys_values
+            .apply(&self.before_attention.apply(x));
         let [q, k, v] = [0, 1, 2].map(|part| {
             let from = part * width;
             projected
@@ -82,12 +84,15 @@ pub fn inputs(
         params.push(r.normals32([width], 0.0)?);
         Ok(())
     };
-    let linear =
-        |params: &mut Vec<Array>, r: &mut Random, from: usize, to: usize| -> Result<(), BenchError> {
-            params.push(r.normals32([from, to], 1.0 / (from as f64).sqrt())?);
-            params.push(r.normals32([to], 0.0)?);
-            Ok(())
-        };
+    let linear = |params: &mut Vec<Array>,
+                  r: &mut Random,
+                  from: usize,
+                  to: usize|
+     -> Result<(), BenchError> {
+        params.push(r.normals32([from, to], 1.0 / (from as f64).sqrt())?);
+        params.push(r.normals32([to], 0.0)?);
+        Ok(())
+    };
     norm(&mut params, r)?;
     linear(&mut params, r, width, 3 * width)?;
     linear(&mut params, r, width, width)?;

@@ -30,11 +30,7 @@ fn jacobian(scene: &Scene<Tensor>) -> (Tensor, Tensor) {
 }
 
 pub fn job(inputs: &Inputs) -> Result<Job, BenchError> {
-    let ([n, _], [m, _], [p]) = (
-        inputs.dims("cams")?,
-        inputs.dims("pts")?,
-        inputs.dims("w")?,
-    );
+    let ([n, _], [m, _], [p]) = (inputs.dims("cams")?, inputs.dims("pts")?, inputs.dims("w")?);
     let scene = Scene {
         cameras: inputs.array("cams")?,
         points: inputs.array("pts")?,
@@ -101,7 +97,10 @@ mod tests {
             let mut moved = primal.inputs.clone();
             for (array, change) in moved.iter_mut().zip(&change) {
                 let values = array.as_mut_slice::<f64>().unwrap();
-                values.iter_mut().zip(change).for_each(|(x, c)| *x += step * c);
+                values
+                    .iter_mut()
+                    .zip(change)
+                    .for_each(|(x, c)| *x += step * c);
             }
             let outputs = primal.traced.run(&moved).unwrap();
             (outputs[0].to_f64s(), outputs[1].to_f64s())
@@ -124,7 +123,10 @@ mod tests {
                 let at = o * 2 + e;
                 let found = (above.0[at] - below.0[at]) / (2.0 * h);
                 let scale: f64 = row.iter().map(|x| x.abs()).sum();
-                assert!((found - expected).abs() < 1e-6 * scale, "{found} {expected}");
+                assert!(
+                    (found - expected).abs() < 1e-6 * scale,
+                    "{found} {expected}"
+                );
             }
             let found = (above.1[o] - below.1[o]) / (2.0 * h);
             assert!((found - slopes[o] * change[2][o]).abs() < 1e-8);

@@ -14,7 +14,11 @@ fn objective((a, b, c): &(Tensor, Tensor, Tensor)) -> Tensor {
 pub fn job(inputs: &Inputs) -> Result<Job, BenchError> {
     let [n] = inputs.dims("a")?;
     let arguments = ((inputs.array("a")?, inputs.array("b")?, inputs.array("c")?),);
-    Ok(Job::gradient(format!("n={n}"), Function::new(objective), arguments))
+    Ok(Job::gradient(
+        format!("n={n}"),
+        Function::new(objective),
+        arguments,
+    ))
 }
 
 pub fn inputs(n: usize, r: &mut Random) -> Result<Inputs, BenchError> {

@@ -43,7 +43,10 @@ pub fn job(inputs: &Inputs) -> Result<Job, BenchError> {
 fn homogeneous(positions: &Array) -> Result<Array, BenchError> {
     let values = positions.as_slice::<f64>()?;
     let rows = values.as_chunks::<3>().0;
-    let all: Vec<f64> = rows.iter().flat_map(|[x, y, z]| [*x, *y, *z, 1.0]).collect();
+    let all: Vec<f64> = rows
+        .iter()
+        .flat_map(|[x, y, z]| [*x, *y, *z, 1.0])
+        .collect();
     Ok(Array::new([rows.len(), 4], all)?)
 }
 
@@ -112,8 +115,14 @@ pub fn inputs(
         .with("inv_abs", frames(r)?)
         .with("pos", r.normals([vertices, 3], 0.1)?)
         .with("wts", Array::new([vertices, BONES], weights)?)
-        .with("tri", r.indices(triangles * 3, vertices).reshape([triangles, 3])?)
-        .with("corr", r.indices(points, if complicated { triangles } else { vertices }))
+        .with(
+            "tri",
+            r.indices(triangles * 3, vertices).reshape([triangles, 3])?,
+        )
+        .with(
+            "corr",
+            r.indices(points, if complicated { triangles } else { vertices }),
+        )
         .with("points", r.normals([points, 3], 0.1)?)
         .with("theta", r.normals([ANGLES], 0.5)?)
         .with_size("n", points);

@@ -20,7 +20,10 @@ impl LeNet<Tensor> {
     fn apply(&self, images: &Tensor) -> Tensor {
         let mut x = images.clone();
         for conv in &self.convolutions {
-            x = conv.apply(&x).relu().max_pool([2, 2], &PoolOptions::default());
+            x = conv
+                .apply(&x)
+                .relu()
+                .max_pool([2, 2], &PoolOptions::default());
         }
         self.dense.apply(&x.flatten(1, -1))
     }

@@ -16,7 +16,9 @@ fn objective(w: &Tensor, x: &Tensor, y: &Tensor, penalty: f64) -> Tensor {
 
 type Arguments<T> = (T, T, T);
 
-fn function(inputs: &Inputs) -> Result<(Function<Arguments<Tensor>, Tensor>, Arguments<Array>), BenchError> {
+fn function(
+    inputs: &Inputs,
+) -> Result<(Function<Arguments<Tensor>, Tensor>, Arguments<Array>), BenchError> {
     let penalty = inputs.number("lam")?;
     let f = move |w: &Tensor, x: &Tensor, y: &Tensor| objective(w, x, y, penalty);
     let arguments = (inputs.array("w")?, inputs.array("X")?, inputs.array("y")?);

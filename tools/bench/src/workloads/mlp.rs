@@ -23,7 +23,11 @@ fn descend(net: &Mlp<Tensor>, x: &Tensor, y: &Tensor) -> (Tensor, Mlp<Tensor>) {
     let layers = net.layers.iter().zip(&gradient.layers);
     let layers = layers.map(|(p, g)| Linear {
         weight: &p.weight - &g.weight * RATE,
-        bias: p.bias.as_ref().zip(g.bias.as_ref()).map(|(p, g)| p - g * RATE),
+        bias: p
+            .bias
+            .as_ref()
+            .zip(g.bias.as_ref())
+            .map(|(p, g)| p - g * RATE),
     });
     let activation = net.activation;
     let layers = layers.collect();
@@ -49,7 +53,11 @@ pub fn step(inputs: &Inputs) -> Result<Job, BenchError> {
 /// W6
 pub fn gradient(inputs: &Inputs) -> Result<Job, BenchError> {
     let arguments = arguments(inputs, Activation::Tanh)?;
-    Ok(Job::gradient(size(inputs)?, Function::new(error), arguments))
+    Ok(Job::gradient(
+        size(inputs)?,
+        Function::new(error),
+        arguments,
+    ))
 }
 
 fn arguments(

@@ -126,7 +126,13 @@ pub const ALL: &[Workload] = &[
     Workload {
         name: "W4s",
         title: "Hand tracking, Jacobian, f64",
-        make: |s, r| hand::inputs(s.of([544, 1084, 400], [547, 1091, 403], [5, 3, 2]), false, r),
+        make: |s, r| {
+            hand::inputs(
+                s.of([544, 1084, 400], [547, 1091, 403], [5, 3, 2]),
+                false,
+                r,
+            )
+        },
         job: hand::job,
         fixed: None,
     },
@@ -151,7 +157,11 @@ pub const ALL: &[Workload] = &[
         name: "W7",
         title: "Transformer block, f32",
         make: |s, r| {
-            let sizes = s.of([8, 128, 256, 4, 1024], [7, 127, 260, 4, 1021], [2, 3, 4, 2, 5]);
+            let sizes = s.of(
+                [8, 128, 256, 4, 1024],
+                [7, 127, 260, 4, 1021],
+                [2, 3, 4, 2, 5],
+            );
             block::inputs(sizes, r)
         },
         job: block::job,

@@ -45,7 +45,11 @@ pub fn product(inputs: &Inputs) -> Result<Job, BenchError> {
 
 fn job(inputs: &Inputs, function: Function<(Tensor,), Tensor>) -> Result<Job, BenchError> {
     let [n] = inputs.dims("x")?;
-    Ok(Job::gradient(format!("n={n}"), function, (inputs.array("x")?,)))
+    Ok(Job::gradient(
+        format!("n={n}"),
+        function,
+        (inputs.array("x")?,),
+    ))
 }
 
 pub fn inputs(n: usize, r: &mut Random) -> Result<Inputs, BenchError> {

@@ -119,7 +119,10 @@ fn steps_go_on_from_each_other() {
         built.run(&mut results).unwrap();
         losses.push(scalar(&results[0]).unwrap());
     }
-    assert!(losses.windows(2).all(|pair| pair[1] < pair[0]), "{losses:?}");
+    assert!(
+        losses.windows(2).all(|pair| pair[1] < pair[0]),
+        "{losses:?}"
+    );
 }
 
 #[test]

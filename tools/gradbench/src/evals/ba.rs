@@ -158,11 +158,7 @@ pub fn weight_error(w: &Tensor) -> Tensor {
 }
 
 /// Where a camera sees a point, in pixels.
-fn project(
-    rotate: impl Fn(&Tensor, &Tensor) -> Tensor,
-    camera: &Tensor,
-    point: &Tensor,
-) -> Tensor {
+fn project(rotate: impl Fn(&Tensor, &Tensor) -> Tensor, camera: &Tensor, point: &Tensor) -> Tensor {
     let (rotation, center) = (camera.at(0..3), camera.at(3..6));
     let seen = rotate(&rotation, &(point - center));
     let flat = seen.at(..2) / seen.at(2);
