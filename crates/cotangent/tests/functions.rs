@@ -378,7 +378,7 @@ fn results_are_written_into_the_arrays_given() -> Result<(), Error> {
     let f = Function::new(|x: &Tensor| (x.exp(), x.sum(..)));
     let x = Array::from([0.0, 1.0]);
     let traced = f.trace(&(x.clone(),))?;
-    let mut results = traced.run(&[x.clone()])?;
+    let mut results = traced.run(std::slice::from_ref(&x))?;
     let place = results[0].as_slice::<f64>()?.as_ptr();
     traced.run_into(&[&Array::from([0.0, 0.0])], &mut results)?;
     assert_eq!(results, [Array::from([1.0, 1.0]), 0.0.into()]);

@@ -55,11 +55,20 @@ def sample(call, min_time):
 
 
 try:
+    import data
     import harness
 except Exception as e:
     say(error=f"{type(e).__name__}: {e}")
     sys.exit(1)
-measure = harness.measure
+load, measure = data.load, harness.measure
+
+
+def load_all(name):
+    """In place of data.load: our files name no absent values, and W4s has no `us`."""
+    found = load(name)
+    if name == "W4s":
+        found.setdefault("us", None)
+    return found
 
 
 def measure_and_keep(build, min_time):
@@ -70,6 +79,6 @@ def measure_and_keep(build, min_time):
     return measure(built, min_time)
 
 
-harness.sample, harness.measure = sample, measure_and_keep
+data.load, harness.sample, harness.measure = load_all, sample, measure_and_keep
 sys.argv = ["run.py", workload, peer, "--threads", threads]
 runpy.run_path(os.path.join(folder, "run.py"), run_name="__main__")
