@@ -48,11 +48,10 @@ pub fn limit_cores(count: usize) -> std::io::Result<()> {
 /// The text after a name and a colon in a file of such lines.
 fn field(path: &str, name: &str) -> Option<String> {
     let text = fs::read_to_string(path).ok()?;
-    let value = text.lines().find_map(|line| {
+    text.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         (key.trim() == name).then(|| value.trim().to_owned())
-    });
-    value
+    })
 }
 
 /// The number of a text such as `123 kB`.

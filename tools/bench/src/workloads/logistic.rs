@@ -15,10 +15,9 @@ fn objective(w: &Tensor, x: &Tensor, y: &Tensor, penalty: f64) -> Tensor {
 }
 
 type Arguments<T> = (T, T, T);
+type Objective = Function<Arguments<Tensor>, Tensor>;
 
-fn function(
-    inputs: &Inputs,
-) -> Result<(Function<Arguments<Tensor>, Tensor>, Arguments<Array>), BenchError> {
+fn function(inputs: &Inputs) -> Result<(Objective, Arguments<Array>), BenchError> {
     let penalty = inputs.number("lam")?;
     let f = move |w: &Tensor, x: &Tensor, y: &Tensor| objective(w, x, y, penalty);
     let arguments = (inputs.array("w")?, inputs.array("X")?, inputs.array("y")?);
