@@ -277,7 +277,7 @@ fn row(
         Ok(()) => checked.push(of.to_owned()),
         Err(message) => wrong.push(message),
     };
-    if let Some(recorded) = expected::find(text("fingerprint")) {
+    if let Some(recorded) = expected::find(workload.name, text("fingerprint")) {
         check(&recorded, "recorded");
     }
     let mut rows = Vec::new();
