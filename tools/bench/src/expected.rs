@@ -28,13 +28,14 @@ mod tests {
     use crate::workloads::{ALL, Scale};
 
     #[test]
-    fn records_are_unique_and_readable() {
+    fn records_are_readable_and_do_not_contradict() {
         let all: Vec<[&str; 7]> = records().collect();
         let lines = include_str!("expected.csv").lines().count();
         assert_eq!(all.len() + 1, lines);
         for (i, record) in all.iter().enumerate() {
-            let other = |r: &[&str; 7]| r[..2] != record[..2];
-            assert!(all.iter().skip(i + 1).all(other), "{record:?}");
+            // The inputs of W9d are no random numbers: both kinds are the same.
+            let agrees = |r: &[&str; 7]| r[..2] != record[..2] || r[4..] == record[4..];
+            assert!(all.iter().skip(i + 1).all(agrees), "{record:?}");
             let found = find(record[1], record[0]);
             let norm = record[5].parse::<f64>().unwrap();
             assert_eq!(found.map(|d| d.norm), Some(norm), "{record:?}");
