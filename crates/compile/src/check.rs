@@ -271,6 +271,17 @@ impl Replay<'_> {
                 Ok(())
             }
             StepOp::Flow(flow) => flow.check(step),
+            StepOp::Native(native) => {
+                if step.args.iter().any(|a| matches!(a.place, Place::Splat(_))) {
+                    return Err("a native operation reads arrays".into());
+                }
+                let types: Vec<Type> = step.args.iter().map(|a| (*a.ty).clone().into()).collect();
+                let op = Op::Native(native.clone());
+                let ty = op.infer(&types.iter().collect::<Vec<_>>());
+                let ty = ty.map_err(|e| e.to_string())?;
+                let outputs: Vec<&TensorType> = ty.components().iter().collect();
+                same_list(&outputs, &step.outs, "results")
+            }
             StepOp::Op(op) => {
                 let [out] = &step.outs[..] else {
                     return Err("an operation has one result".into());
@@ -282,6 +293,7 @@ impl Replay<'_> {
                         | Op::Constant(_)
                         | Op::Call(_)
                         | Op::Region(_)
+                        | Op::Native(_)
                         | Op::Get(_)
                 ) {
                     return Err("expected an operation that computes".into());

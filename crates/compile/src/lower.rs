@@ -176,7 +176,7 @@ impl Lower<'_> {
                 }
                 _ => Err(self.malformed("`get` of something that is no tuple")),
             },
-            Op::Call(_) | Op::Region(_) => self.call(v, e),
+            Op::Call(_) | Op::Region(_) | Op::Native(_) => self.call(v, e),
             _ => match e.args.first() {
                 Some(x) if is_view(self.graph, e) => Ok(self.values[x.index()].clone()),
                 Some(x) if is_spread(self.graph, e) => match self.values[x.index()].clone() {
@@ -221,6 +221,7 @@ impl Lower<'_> {
             }
         }
         let (op, scratch) = match (&e.op, &bodies[..]) {
+            (Op::Native(native), _) => (StepOp::Native(native.clone()), 0),
             (Op::Call(_), [plan]) => (StepOp::Call(plan.clone()), plan.arena),
             (Op::Region(region), bodies) => match Flow::new(region, bodies) {
                 Some(flow) => {

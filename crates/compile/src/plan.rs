@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_array::{Array, Scalar};
+use cotangent_graph::ops::Native;
 use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
@@ -67,6 +68,8 @@ pub enum StepOp {
     Call(Arc<Plan>),
     /// A branch or a loop over other plans.
     Flow(Flow),
+    /// Calls a Rust closure on arrays, which are copied for it.
+    Native(Native),
 }
 
 /// A value that a step reads or writes.
@@ -122,6 +125,7 @@ impl StepOp {
             StepOp::Copy => "copy",
             StepOp::Call(plan) => &plan.name,
             StepOp::Flow(flow) => flow.name(),
+            StepOp::Native(_) => "native",
         }
     }
 
@@ -144,7 +148,7 @@ impl Step {
     /// Operations of one run, in units of one addition.
     pub fn cost(&self) -> u64 {
         match &self.op {
-            StepOp::Copy => 0,
+            StepOp::Copy | StepOp::Native(_) => 0,
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
             StepOp::Op(op) => {

@@ -90,6 +90,12 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{key}={value}")?;
             }
         }
+        StepOp::Native(native) => {
+            for (key, value) in native.attributes() {
+                comma(f)?;
+                write!(f, "{key}={value}")?;
+            }
+        }
         StepOp::Flow(flow) => {
             for (key, plan) in flow.plans() {
                 comma(f)?;

@@ -48,7 +48,9 @@ impl Error {
     pub fn location(&self) -> Option<Location> {
         match self {
             Error::Trace(e) | Error::Transform(TransformError::Graph(e)) => e.location(),
-            Error::Transform(TransformError::NotLinear { location, .. }) => *location,
+            Error::Transform(
+                TransformError::NotLinear { location, .. } | TransformError::NoRule { location, .. },
+            ) => location.map(Location::origin),
             Error::Run(RunError::Op { location, .. }) => *location,
             Error::Derived { at, .. } => Some(Location::Code(at)),
             _ => None,

@@ -80,6 +80,8 @@
 //! stays 0 beside a pole, and an arm of a [`select`](Tensor::select) that was not taken adds
 //! nothing.
 //!
+//! **Derivatives of your own**, and operations in plain Rust: [`custom`].
+//!
 //! **Random numbers** are a function of a [`Key`], so the same key gives the same bits anywhere.
 //!
 //! **Graphs** are plain data: [`Function::graph`] gives one, [`print()`] and [`parse()`] write and
@@ -106,6 +108,7 @@
 extern crate self as cotangent;
 
 pub mod control;
+pub mod custom;
 pub mod data;
 mod error;
 pub mod finite;
@@ -132,7 +135,7 @@ pub use cotangent_cpu::RunError;
 pub use cotangent_derive::Tree;
 pub use cotangent_graph::{
     EvalError, Graph, GraphError, Location, Module, ParseError, TensorType, eval, eval_op, parse,
-    print,
+    parse_with, print,
 };
 pub use cotangent_transform::{self as transform, Mode, TransformError};
 pub use error::Error;

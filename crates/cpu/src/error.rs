@@ -74,6 +74,14 @@ pub enum RunError {
         /// The limit.
         limit: usize,
     },
+    /// An operation written in Rust failed, panicked, or gave other results than it had stated.
+    #[error("native operation `{name}`: {message}")]
+    Native {
+        /// The name of the operation.
+        name: String,
+        /// What went wrong.
+        message: String,
+    },
     /// An array for an output could not be made.
     #[error(transparent)]
     Array(#[from] ArrayError),

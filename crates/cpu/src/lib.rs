@@ -21,6 +21,7 @@ mod error;
 mod flow;
 mod kernels;
 mod memory;
+mod native;
 mod number;
 mod program;
 

@@ -13,6 +13,7 @@ use crate::RunError;
 use crate::flow;
 use crate::kernels::{self, Arg, Site};
 use crate::memory::{Frame, Kept, Memory, Run, Slot, Workspace};
+use crate::native;
 use crate::number::by_dtype;
 
 /// The most bytes that loops keep of their steps, unless [`Program::set_loop_memory`] says more.
@@ -240,6 +241,11 @@ impl Core {
                     core.depth = core.depth.max(own + below);
                     core.flow(step, flow, &bodies, &mut known)
                 }
+                StepOp::Native(op) => {
+                    let args = step.args.iter().map(|a| core.arg(a, &mut known)).collect();
+                    let outs = step.outs.iter().map(|o| core.arg(o, &mut known)).collect();
+                    Some(native::call(op.clone(), args, outs))
+                }
                 _ => core.kernel(step, &mut known),
             };
             match run {
@@ -305,7 +311,7 @@ impl Core {
                 }
                 kernels::choose(op, &site)
             }
-            StepOp::Call(_) | StepOp::Flow(_) => None,
+            StepOp::Call(_) | StepOp::Flow(_) | StepOp::Native(_) => None,
         }
     }
 

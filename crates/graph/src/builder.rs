@@ -275,6 +275,7 @@ impl Builder {
             Op::Region(Region::Cond(c)) => (vec![&c.then.0, &c.otherwise.0], 0),
             Op::Region(Region::Scan(s)) => (vec![&s.body.0], s.carry),
             Op::Region(Region::While(w)) => (vec![&w.body.0], w.carry),
+            Op::Region(Region::Custom(c)) => (vec![&c.call.0], 0),
             _ => return None,
         };
         let kept = |i: usize| bodies.iter().all(|g| g.finite.get(i) == Some(&true));
@@ -306,7 +307,7 @@ impl Builder {
         op.infer(&types).map_err(|error| {
             let operands: Vec<String> = types.iter().map(|t| t.to_string()).collect();
             GraphError::Op {
-                op: op.name().to_owned(),
+                op: op.label().to_owned(),
                 operands: operands.join(", "),
                 error,
                 location: self.location,
@@ -535,7 +536,12 @@ impl Builder {
 
     /// Runs a branch or a loop; one variable for each of its results.
     pub fn region(&mut self, region: Region, args: &[Var]) -> Vec<Var> {
-        let result = self.push(Op::Region(region), args);
+        self.results(Op::Region(region), args)
+    }
+
+    /// Adds an operation; one variable for each of its results.
+    pub fn results(&mut self, op: Op, args: &[Var]) -> Vec<Var> {
+        let result = self.push(op, args);
         match self.ty(result) {
             Type::Tensor(_) => vec![result],
             Type::Tuple(parts) => (0..parts.len())

@@ -18,11 +18,53 @@ pub enum Location {
         /// The column in characters, from 1.
         column: u32,
     },
+    /// The derivative of an operation that was written there.
+    Derivative(Origin),
+}
+
+/// Where an operation was written of which something is the derivative.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Origin {
+    /// See [`Location::Code`].
+    Code(&'static std::panic::Location<'static>),
+    /// See [`Location::Text`].
+    Text {
+        /// The line, from 1.
+        line: u32,
+        /// The column in characters, from 1.
+        column: u32,
+    },
+}
+
+impl Location {
+    /// The same place, for an operation of the derivative of what was written there.
+    pub fn in_derivative(self) -> Location {
+        match self {
+            Location::Code(l) => Location::Derivative(Origin::Code(l)),
+            Location::Text { line, column } => Location::Derivative(Origin::Text { line, column }),
+            Location::Derivative(_) => self,
+        }
+    }
+
+    /// The place itself.
+    pub fn origin(self) -> Location {
+        match self {
+            Location::Derivative(Origin::Code(l)) => Location::Code(l),
+            Location::Derivative(Origin::Text { line, column }) => Location::Text { line, column },
+            written => written,
+        }
+    }
+
+    /// Whether the operation is part of a derivative of what was written there.
+    pub fn is_derivative(self) -> bool {
+        matches!(self, Location::Derivative(_))
+    }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Location::Derivative(_) => self.origin().fmt(f),
             Location::Code(l) => write!(f, "{}:{}:{}", l.file(), l.line(), l.column()),
             Location::Text { line, column } => write!(f, "line {line}, column {column}"),
         }
@@ -147,6 +189,20 @@ pub enum EvalError {
         /// What went wrong.
         #[source]
         source: Box<EvalError>,
+    },
+    /// An operation written in Rust failed, panicked, or gave other results than it had stated.
+    #[error("native operation `{name}`: {message}")]
+    Native {
+        /// The name of the operation.
+        name: String,
+        /// What went wrong.
+        message: String,
+    },
+    /// A linear map of which only the transpose is known was to be run.
+    #[error("`{rule}` is a rule for reverse mode alone, so there is no forward mode")]
+    NoForward {
+        /// The name of the rule.
+        rule: String,
     },
     /// An array could not be made.
     #[error(transparent)]

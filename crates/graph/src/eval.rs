@@ -108,6 +108,18 @@ impl<'a> Evaluator<'a> {
                 _ => return Err(malformed(v, "an operand has no array")),
             }
         }
+        if let Op::Native(native) = &e.op {
+            let inputs: Vec<Array> = args.into_iter().cloned().collect();
+            let mut results = native.run(&inputs, &e.ty).map_err(|source| EvalError::Op {
+                op: native.name().to_owned(),
+                location: e.location,
+                source: Box::new(source),
+            })?;
+            return Ok(match (&e.ty, results.len()) {
+                (Type::Tensor(_), 1) => Value::Array(results.remove(0)),
+                _ => Value::Tuple(results.into()),
+            });
+        }
         let located = |source: EvalError| EvalError::Op {
             op: e.op.name().to_owned(),
             location: e.location,

@@ -27,9 +27,9 @@ mod ty;
 mod verify;
 
 pub use builder::Builder;
-pub use error::{EvalError, GraphError, Location, TypeError};
+pub use error::{EvalError, GraphError, Location, Origin, TypeError};
 pub use eval::{Evaluator, eval, eval_op, eval_scalars};
 pub use graph::{Equation, Graph, Var};
 pub use op::{Arity, Callee, Op};
-pub use text::{Module, ParseError, parse, print};
+pub use text::{Module, ParseError, parse, parse_with, print};
 pub use ty::{TensorType, Type};

@@ -6,7 +6,7 @@ use cotangent_array::{Array, DType, Scalar, Shape};
 
 use crate::ops::complex::COMPLEX;
 use crate::ops::{
-    ArrayOp, Binary, Bound, Compare, Indexed, Part, Region, Row, Ternary, Test, Unary,
+    ArrayOp, Binary, Bound, Compare, Indexed, Native, Part, Region, Row, Ternary, Test, Unary,
 };
 use crate::{Graph, TensorType, Type, TypeError, type_error};
 
@@ -74,6 +74,8 @@ pub enum Op {
     Call(Callee),
     /// A branch or a loop, whose bodies are graphs.
     Region(Region),
+    /// A Rust closure; its results are a tuple unless it has just one.
+    Native(Native),
     /// One component of a tuple.
     Get(usize),
 }
@@ -115,7 +117,16 @@ impl Op {
             Op::Array(op) => op.name(),
             Op::Call(callee) => callee.0.name(),
             Op::Region(region) => region.name(),
+            Op::Native(_) => "native",
             Op::Get(_) => "get",
+        }
+    }
+
+    /// The name in messages: a native operation goes by its own.
+    pub fn label(&self) -> &str {
+        match self {
+            Op::Native(native) => native.name(),
+            op => op.name(),
         }
     }
 
@@ -185,6 +196,7 @@ impl Op {
             Op::Array(op) => op.arity(),
             Op::Call(callee) => Arity::Exactly(callee.0.inputs().len()),
             Op::Region(region) => region.arity(),
+            Op::Native(_) => Arity::AtLeast(0),
         }
     }
 
@@ -238,6 +250,7 @@ impl Op {
             }
             (Op::Array(op), tensors) => op.infer(tensors)?,
             (Op::Region(region), tensors) => return region.infer(tensors),
+            (Op::Native(native), tensors) => return native.infer(tensors),
             (Op::Call(callee), tensors) => {
                 for (((name, _), want), found) in callee
                     .0
@@ -265,7 +278,7 @@ impl Op {
             Op::Indexed(op, n) => op.bound(*n),
             Op::Full(value, _) if value.is_finite() => Bound::Finite,
             Op::Full(..) | Op::Constant(_) => Bound::Open,
-            Op::Call(_) | Op::Region(_) => Bound::Open,
+            Op::Call(_) | Op::Region(_) | Op::Native(_) => Bound::Open,
             Op::Input => Bound::Finite,
             Op::Convert(_) | Op::Array(_) | Op::Get(_) => Bound::Operands,
             _ => self.row().map_or(Bound::Open, |row| row.bound),

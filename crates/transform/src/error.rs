@@ -82,6 +82,16 @@ pub enum TransformError {
         /// Where it was written.
         location: Option<Location>,
     },
+    /// An operation has no rule for its derivative.
+    #[error("{}`{op}` {why}", At(*location))]
+    NoRule {
+        /// The operation, or the function that has the wrong rule.
+        op: String,
+        /// What is missing.
+        why: &'static str,
+        /// Where it was written.
+        location: Option<Location>,
+    },
     /// An axis to batch over does not exist, or the size does not fit.
     #[error("{0}")]
     Batch(String),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cotangent_array::Scalar;
 use cotangent_graph::ops::complex::{abs_jvp, complex_jvp};
 use cotangent_graph::ops::{Binary, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
+use cotangent_graph::{Builder, Equation, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::regions;
@@ -28,7 +28,9 @@ pub fn jvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
             outputs.push(tangent.unwrap_or_else(|| b.like(value, 0.0)));
         }
     }
-    Ok(b.finish(&outputs)?.without_dead_code())
+    let out = b.finish(&outputs)?.without_dead_code();
+    regions::check_forward(&out)?;
+    Ok(out)
 }
 
 /// A walk over a graph that emits each operation and, where its operands vary, its tangent.
@@ -147,7 +149,7 @@ impl Forward {
         let args: Vec<Var> = e.args.iter().map(|a| self.to[a.index()]).collect();
         let tangents: Vec<Option<Var>> = e.args.iter().map(|a| self.tangents[a.index()]).collect();
         if e.op.callees().next().is_some() {
-            let results = regions::forward(b, &e.op, &args, &tangents, self.split)?;
+            let results = regions::forward(b, &e.op, &args, &tangents, self.split, e.location)?;
             if let ([(value, tangent)], Some(_)) = (&results[..], e.ty.tensor()) {
                 self.to[v.index()] = *value;
                 self.tangents[v.index()] = *tangent;
@@ -155,9 +157,28 @@ impl Forward {
             self.parts.insert(v, results);
             return Ok(());
         }
+        if let Op::Native(native) = &e.op {
+            if tangents.iter().any(Option::is_some) && e.ty.components().iter().any(is_inexact) {
+                return Err(TransformError::NoRule {
+                    op: native.name().to_owned(),
+                    why: "is a native operation without a rule for its derivative; give the \
+                          function around it one by `with_jvp` or `with_vjp`, or stop the gradient \
+                          of its operands",
+                    location: e.location,
+                });
+            }
+            let values = b.results(e.op.clone(), &args);
+            if let ([value], Some(_)) = (&values[..], e.ty.tensor()) {
+                self.to[v.index()] = *value;
+            }
+            self.parts
+                .insert(v, values.into_iter().map(|value| (value, None)).collect());
+            return Ok(());
+        }
         let out = b.push(e.op.clone(), &args);
         self.to[v.index()] = out;
         if tangents.iter().any(Option::is_some) && is_inexact(&b.tensor(out)) {
+            b.set_location(e.location.map(Location::in_derivative));
             self.tangents[v.index()] = tangent(b, &e.op, &args, out, &tangents);
         }
         Ok(())

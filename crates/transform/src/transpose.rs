@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cotangent_graph::ops::complex::complex_transpose;
 use cotangent_graph::ops::{Binary, Operand, Part, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Var};
+use cotangent_graph::{Builder, Equation, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::forward::{product, sum};
@@ -95,7 +95,7 @@ pub(crate) fn pull_back(
         if !linear[v.index()] || e.op.is_input() {
             continue;
         }
-        b.set_location(e.location);
+        b.set_location(e.location.map(Location::in_derivative));
         if let Some(parts) = walk.parts.remove(&v) {
             walk.call(b, e, &parts)?;
         } else if let Some(cotangent) = walk.cotangents[v.index()] {

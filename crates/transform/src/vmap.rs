@@ -1,8 +1,10 @@
 //! Batching: a graph over one example becomes a graph over many.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use cotangent_graph::{Builder, Equation, Graph, Op, Var};
+use cotangent_graph::ops::{Region, Scan};
+use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
 
 use crate::{TransformError, regions};
 
@@ -84,13 +86,63 @@ pub(crate) fn walk(
             parts.insert(v, results);
             continue;
         }
+        if let Op::Native(_) = &e.op
+            && args.iter().any(|a| a.1)
+        {
+            let results = native(b, e, graph, &args, size)?;
+            if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
+                to[v.index()] = *one;
+            }
+            parts.insert(v, results);
+            continue;
+        }
         to[v.index()] = step(b, e, &args, size);
+        if e.ty.tensor().is_none() {
+            // Nothing varies over the batch; the components are those of the one result.
+            let tuple = to[v.index()].0;
+            let count = e.ty.components().len();
+            let components = (0..count).map(|i| (b.push(Op::Get(i), &[tuple]), false));
+            parts.insert(v, components.collect());
+        }
         if b.failed() {
             break;
         }
     }
     b.set_location(None);
     Ok(graph.outputs().iter().map(|o| to[o.index()]).collect())
+}
+
+/// A native operation over the batch: the engine cannot look into it, so a loop calls it once for
+/// each example, as the text of the result shows.
+fn native(
+    b: &mut Builder,
+    e: &Equation,
+    graph: &Graph,
+    args: &[(Var, bool)],
+    size: usize,
+) -> Result<Vec<(Var, bool)>, TransformError> {
+    let mut body = Builder::new("one_call");
+    let mut inputs = vec![Var::from_index(0); args.len()];
+    let mut operands = Vec::with_capacity(args.len());
+    for batched in [true, false] {
+        for (i, (v, _)) in args.iter().enumerate().filter(|(_, a)| a.1 == batched) {
+            if let Some(ty) = e.args.get(i).and_then(|a| graph.ty(*a).tensor()) {
+                inputs[i] = body.input("x", ty.clone());
+            }
+            operands.push(*v);
+        }
+    }
+    body.set_location(e.location);
+    let results = body.results(e.op.clone(), &inputs);
+    let scan = Scan {
+        body: Callee(Arc::new(body.finish(&results)?)),
+        carry: 0,
+        scanned: args.iter().filter(|a| a.1).count(),
+        length: size,
+        reverse: false,
+    };
+    let results = b.region(Region::Scan(scan), &operands);
+    Ok(results.into_iter().map(|v| (v, true)).collect())
 }
 
 /// One operation over the batch: one match over the families.

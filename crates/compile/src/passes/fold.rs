@@ -34,7 +34,12 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
 
 /// The value of an operation whose operands are constants.
 pub(super) fn fold(graph: &Graph, op: &Op, args: &[Var], ty: &Type) -> Option<Op> {
-    if op.is_constant() || matches!(op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
+    if op.is_constant()
+        || matches!(
+            op,
+            Op::Input | Op::Call(_) | Op::Region(_) | Op::Native(_) | Op::Get(_)
+        )
+    {
         return None;
     }
     let constant = |v: &Var| {

@@ -1,6 +1,7 @@
 //! The passes, in one list.
 
 mod cse;
+mod custom;
 mod dead;
 mod fold;
 mod rewrite;
@@ -28,6 +29,11 @@ pub struct Pass {
 
 /// Every pass, in the order in which they run.
 pub const PASSES: &[Pass] = &[
+    Pass {
+        name: "custom",
+        doc: "Puts functions that have rules of their own in place: small ones are copied, others called.",
+        run: custom::run,
+    },
     Pass {
         name: "fold",
         doc: "Computes operations on constants with the reference evaluator, up to 1,024 elements.",

@@ -136,7 +136,12 @@ fn site<'a>(
     ty: &'a Type,
     only_use: bool,
 ) -> Option<Site<'a>> {
-    if op.is_constant() || matches!(op, Op::Input | Op::Call(_) | Op::Region(_) | Op::Get(_)) {
+    if op.is_constant()
+        || matches!(
+            op,
+            Op::Input | Op::Call(_) | Op::Region(_) | Op::Native(_) | Op::Get(_)
+        )
+    {
         return None;
     }
     Some(Site {

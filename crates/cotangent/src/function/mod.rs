@@ -5,6 +5,7 @@ mod batch;
 mod derivative;
 mod into;
 mod linear;
+mod rules;
 mod taylor;
 mod whole;
 

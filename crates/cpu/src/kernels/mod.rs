@@ -70,9 +70,13 @@ pub(crate) fn choose(op: &Op, site: &Site<'_>) -> Option<Run> {
         Op::Ternary(op) => pointwise::ternary(*op, site),
         Op::Convert(_) => pointwise::convert(site),
         Op::Array(op) => array(op, site),
-        Op::Input | Op::Full(..) | Op::Constant(_) | Op::Call(_) | Op::Region(_) | Op::Get(_) => {
-            None
-        }
+        Op::Input
+        | Op::Full(..)
+        | Op::Constant(_)
+        | Op::Call(_)
+        | Op::Region(_)
+        | Op::Native(_)
+        | Op::Get(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use cotangent_array::{Array, DType};
 
-use super::{Attribute, Attributes, Value};
+use super::{Attribute, Attributes, Custom, Pullback, Value};
 use crate::{Arity, Callee, EvalError, TensorType, Type, TypeError, type_error};
 
 use sweeps::SWEEPS;
@@ -29,6 +29,10 @@ pub enum Region {
     While(While),
     /// See [`Sweeps`].
     Sweeps(Sweeps),
+    /// See [`Custom`].
+    Custom(Custom),
+    /// See [`Pullback`].
+    Pullback(Pullback),
 }
 
 /// One of two graphs, by a condition that is known when the program runs.
@@ -106,6 +110,18 @@ impl Region {
             "sweeps over values and tangents together; its transpose walks the sweeps again, turned around",
             "",
         ),
+        (
+            "custom",
+            "A function with a derivative of its author's own: custom(x.., f=f, jvp=rule), or vjp=rule, or backward=rule.",
+            "by its rule, which takes the operands, the results and tangents (cotangents); the other mode transposes it",
+            "those of the rule",
+        ),
+        (
+            "pullback",
+            "A linear map of which only the transpose is known: pullback(known.., t.., rule=g, known=1). It cannot be run.",
+            "reverse mode only: its rule",
+            "",
+        ),
     ];
 
     /// The name in texts.
@@ -115,6 +131,8 @@ impl Region {
             Region::Scan(_) => "scan",
             Region::While(_) => "while",
             Region::Sweeps(_) => "sweeps",
+            Region::Custom(_) => "custom",
+            Region::Pullback(_) => "pullback",
         }
     }
 
@@ -128,12 +146,16 @@ impl Region {
                 let bodies = SWEEPS.into_iter().zip(&s.bodies);
                 std::iter::once(("test", &s.test)).chain(bodies).collect()
             }
+            Region::Custom(c) => vec![("f", &c.call), (c.kind.name(), &c.rule)],
+            Region::Pullback(p) => vec![("rule", &p.rule)],
         }
     }
 
     /// Whether an attribute of this name is a graph that an operation runs.
     pub(crate) fn is_body(attribute: &str) -> bool {
-        matches!(attribute, "then" | "otherwise" | "body" | "test") || SWEEPS.contains(&attribute)
+        let own = matches!(attribute, "then" | "otherwise" | "body" | "test" | "f" | "rule");
+        let rule = super::RuleKind::ALL.iter().any(|kind| kind.name() == attribute);
+        own || rule || SWEEPS.contains(&attribute)
     }
 
     /// The attributes that are numbers, as the text form writes them.
@@ -153,6 +175,8 @@ impl Region {
             }
             Region::While(w) => vec![("carry", w.carry.to_value())],
             Region::Sweeps(s) => vec![("carry", s.carry.to_value())],
+            Region::Custom(_) => Vec::new(),
+            Region::Pullback(p) => vec![("known", p.known.to_value())],
         }
     }
 
@@ -164,16 +188,25 @@ impl Region {
         mut numbers: Attributes,
         lengths: &[usize],
     ) -> Result<Region, TypeError> {
+        let custom = match name {
+            "custom" => Some(Custom::from_callees(&mut callees)?),
+            _ => None,
+        };
         let mut callee = |what: &str| match callees.remove(what) {
             Some(c) => Ok(c),
             None => type_error!("missing attribute `{what}`: expected the name of a function"),
         };
-        let region = match name {
-            "cond" => Region::Cond(Cond {
+        let region = match (name, custom) {
+            (_, Some(custom)) => Region::Custom(custom),
+            ("pullback", _) => Region::Pullback(Pullback {
+                rule: callee("rule")?,
+                known: numbers.take("known")?.unwrap_or(0),
+            }),
+            ("cond", _) => Region::Cond(Cond {
                 then: callee("then")?,
                 otherwise: callee("otherwise")?,
             }),
-            "scan" => {
+            ("scan", _) => {
                 let body = callee("body")?;
                 let carry = numbers.take("carry")?.unwrap_or(1);
                 let scanned = numbers
@@ -195,7 +228,7 @@ impl Region {
                     reverse,
                 })
             }
-            "sweeps" => {
+            ("sweeps", _) => {
                 let test = callee("test")?;
                 let mut bodies = vec![callee("sweep0")?];
                 for name in &SWEEPS[1..] {
@@ -221,7 +254,7 @@ impl Region {
         if let Some(other) = callees.keys().next() {
             type_error!("unknown attribute `{other}`");
         }
-        numbers.finish(&["carry", "scanned", "length", "reverse"])?;
+        numbers.finish(&["carry", "scanned", "length", "reverse", "known"])?;
         Ok(region)
     }
 
@@ -240,6 +273,8 @@ impl Region {
                 // The last body takes all operands.
                 s.bodies.last().and_then(|body| input(body, position))
             }
+            Region::Custom(c) => input(&c.call, position),
+            Region::Pullback(p) => p.operand_type(position),
         }
     }
 
@@ -270,6 +305,15 @@ impl Region {
                 bodies: s.bodies.iter().map(f).collect::<Result<_, E>>()?,
                 carry: s.carry.clone(),
             }),
+            Region::Custom(c) => Region::Custom(Custom {
+                call: f(&c.call)?,
+                rule: f(&c.rule)?,
+                kind: c.kind,
+            }),
+            Region::Pullback(p) => Region::Pullback(Pullback {
+                rule: f(&p.rule)?,
+                known: p.known,
+            }),
         })
     }
 
@@ -280,6 +324,8 @@ impl Region {
             Region::Scan(s) => s.body.0.inputs().len(),
             Region::While(w) => w.body.0.inputs().len(),
             Region::Sweeps(s) => s.bodies.last().map_or(0, |b| b.0.inputs().len()),
+            Region::Custom(c) => c.call.0.inputs().len(),
+            Region::Pullback(p) => p.known.saturating_add(p.rule.0.outputs().len()),
         })
     }
 
@@ -290,6 +336,8 @@ impl Region {
             Region::Scan(s) => s.infer(args),
             Region::While(w) => w.infer(args),
             Region::Sweeps(s) => s.infer(args),
+            Region::Custom(c) => c.infer(args),
+            Region::Pullback(p) => p.infer(args),
         }
     }
 
@@ -303,6 +351,8 @@ impl Region {
                 let bodies = s.bodies.iter().map(|b| b.0.cost());
                 bodies.fold(s.test.0.cost(), u64::saturating_add)
             }
+            Region::Custom(c) => c.call.0.cost(),
+            Region::Pullback(p) => p.rule.0.cost(),
         }
     }
 
@@ -324,6 +374,10 @@ impl Region {
             }
             Region::Scan(s) => s.eval(args, run),
             Region::Sweeps(s) => s.eval(args, run),
+            Region::Custom(c) => run(&c.call, args),
+            Region::Pullback(p) => Err(EvalError::NoForward {
+                rule: p.rule.0.name().to_owned(),
+            }),
             Region::While(w) => {
                 let mut state = args.to_vec();
                 loop {
@@ -479,7 +533,7 @@ pub fn stacked(t: &TensorType, length: usize) -> TensorType {
     t.with_shape(dims)
 }
 
-fn tuple(mut types: Vec<TensorType>) -> Type {
+pub(crate) fn tuple(mut types: Vec<TensorType>) -> Type {
     if types.len() == 1
         && let Some(one) = types.pop()
     {

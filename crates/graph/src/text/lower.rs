@@ -10,12 +10,13 @@ use super::literal::literal_type;
 use super::values::{attribute_value, common_dtype, elements, from_start, in_dtype};
 use super::{At, Module, ParseError, broadcast, index, sugar};
 use crate::ops::{
-    ArrayOp, Attributes, Binary, Compare, Indexed, Region, Unary, Value as AttributeValue,
+    ArrayOp, Attributes, Binary, Compare, Indexed, Region, Registry, Unary,
+    Value as AttributeValue,
 };
 use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
 
 /// The graphs of all functions, in the order of the text.
-pub(super) fn lower(functions: &[Function]) -> Result<Module, ParseError> {
+pub(super) fn lower(functions: &[Function], registry: &Registry) -> Result<Module, ParseError> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (i, f) in functions.iter().enumerate() {
         if places.insert(&f.name, i).is_some() {
@@ -28,7 +29,7 @@ pub(super) fn lower(functions: &[Function]) -> Result<Module, ParseError> {
     let mut graphs: Vec<Option<Arc<Graph>>> = vec![None; functions.len()];
     for i in callees_first(functions, &places)? {
         let known = |name: &str| places.get(name).and_then(|i| graphs[*i].clone());
-        let graph = lower_function(&functions[i], &known, &places)?;
+        let graph = lower_function(&functions[i], &known, &places, registry)?;
         graphs[i] = Some(Arc::new(graph));
     }
     let module = Module::from_graphs(graphs.into_iter().flatten().collect());
@@ -122,12 +123,14 @@ fn lower_function(
     function: &Function,
     known: &dyn Fn(&str) -> Option<Arc<Graph>>,
     places: &HashMap<&str, usize>,
+    registry: &Registry,
 ) -> Result<Graph, ParseError> {
     let mut l = Lowerer {
         builder: Builder::new(&function.name),
         scope: HashMap::new(),
         functions: known,
         names: places,
+        registry,
     };
     for (name, ty, at) in &function.inputs {
         let v = l.builder.input(name, ty.clone());
@@ -167,6 +170,7 @@ pub(super) struct Lowerer<'a> {
     scope: HashMap<&'a str, Var>,
     functions: &'a dyn Fn(&str) -> Option<Arc<Graph>>,
     names: &'a HashMap<&'a str, usize>,
+    registry: &'a Registry,
 }
 
 /// What an expression is: a variable, or a literal that takes its type from its surroundings.
@@ -349,6 +353,15 @@ impl Lowerer<'_> {
         if is_region(name) && (self.functions)(name).is_none() {
             let op = self.region(at, name, attributes, &operands)?;
             return self.plain(at, op, &operands, want);
+        }
+        if name == "native" && (self.functions)(name).is_none() {
+            let mut named = Vec::with_capacity(attributes.len());
+            for (attribute, e) in attributes {
+                named.push((attribute.clone(), attribute_value(e)?));
+            }
+            let native = self.registry.find(&named);
+            let native = native.map_err(|e| ParseError::new(at, format!("`native`: {e}")))?;
+            return self.plain(at, Op::Native(native), &operands, want);
         }
         if let Some(callee) = (self.functions)(name) {
             let op = Op::Call(Callee(callee));

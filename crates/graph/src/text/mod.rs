@@ -14,6 +14,7 @@ mod values;
 use std::sync::Arc;
 
 use crate::Graph;
+use crate::ops::Registry;
 
 pub(crate) use parse::is_reserved;
 pub(crate) use print::identifier;
@@ -72,7 +73,15 @@ impl Module {
 /// # Errors
 /// The first place at which the text is not a graph: line, column, what was expected.
 pub fn parse(text: &str) -> Result<Module, ParseError> {
-    lower::lower(&parse::parse_functions(text)?)
+    parse_with(text, &Registry::new())
+}
+
+/// Reads a text that may name the native operations of a registry: `native(x, name=f, version=1)`.
+///
+/// # Errors
+/// As [`parse()`], and an operation that the registry does not have.
+pub fn parse_with(text: &str, registry: &Registry) -> Result<Module, ParseError> {
+    lower::lower(&parse::parse_functions(text)?, registry)
 }
 
 /// Where and why a text is not a graph.

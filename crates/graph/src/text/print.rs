@@ -195,6 +195,10 @@ impl<'a> Printer<'a> {
         for (name, value) in self.attributes(e, &types) {
             parts.push(format!("{name}={value}"));
         }
+        if let Op::Native(native) = &e.op {
+            let named = native.attributes();
+            parts.extend(named.iter().map(|(name, value)| format!("{name}={value}")));
+        }
         let op = match &e.op {
             Op::Call(callee) => self.functions.get(&Key::of(&callee.0)).map_or("f", |n| n),
             op => op.name(),

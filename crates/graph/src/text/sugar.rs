@@ -144,7 +144,7 @@ pub(super) fn matmul(l: &mut Lowerer<'_>, at: At, x: Var, y: Var) -> Result<Var,
 
 /// Every name that a call may have, except the functions of the text.
 fn names() -> impl Iterator<Item = &'static str> {
-    let special = ["convert", "get", "full", "constant"];
+    let special = ["convert", "get", "full", "constant", "native"];
     Unary::ALL
         .iter()
         .map(|op| op.name())

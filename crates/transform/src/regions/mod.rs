@@ -1,16 +1,20 @@
 //! Calls, branches and loops: their bodies are transformed as graphs of their own.
 
 mod cond;
+mod custom;
 mod lanes;
 mod repeat;
 mod scan;
 mod turn;
 
+pub use custom::check_rule;
+pub(crate) use custom::check_forward;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Operand, Region};
-use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
+use cotangent_graph::ops::{Custom, Operand, Region};
+use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
 
 use crate::TransformError;
 use crate::linearize::{Linearized, linearize_call};
@@ -26,6 +30,7 @@ pub(crate) fn forward(
     args: &[Var],
     tangents: &[Option<Var>],
     split: bool,
+    location: Option<Location>,
 ) -> Result<Vec<Moved>, TransformError> {
     if tangents.iter().all(Option::is_none) {
         return Ok(plain(b, op, args).into_iter().map(|v| (v, None)).collect());
@@ -36,6 +41,7 @@ pub(crate) fn forward(
         Op::Region(Region::Scan(s)) => scan::forward(b, s, args, tangents),
         Op::Region(Region::While(w)) => repeat::forward(b, &w.into(), args, tangents, split),
         Op::Region(Region::Sweeps(s)) => repeat::forward(b, s, args, tangents, split),
+        Op::Region(Region::Custom(c)) => custom::forward(b, c, args, tangents, location),
         _ => Ok(Vec::new()),
     }
 }
@@ -48,7 +54,11 @@ pub(crate) fn transpose(
     cotangents: &[Var],
 ) -> Result<Vec<Option<Var>>, TransformError> {
     let results = match &e.op {
-        Op::Call(callee) => {
+        Op::Region(Region::Pullback(p)) => {
+            return custom::transpose(b, p, e, operands, cotangents);
+        }
+        // Where such a function is part of a linear map, it is its own derivative.
+        Op::Call(callee) | Op::Region(Region::Custom(Custom { call: callee, .. })) => {
             let args: Vec<Var> = known(operands).chain(cotangents.iter().copied()).collect();
             let open = args.iter().map(|a| !b.is_finite(*a)).collect::<Vec<bool>>();
             let turned = transposed(&callee.0, operands, &open)?;
@@ -97,6 +107,9 @@ pub(crate) fn batch(
         Op::Region(Region::Scan(s)) => scan::batch(b, s, args, size),
         Op::Region(Region::While(w)) => repeat::batch(b, &w.into(), args, size),
         Op::Region(Region::Sweeps(s)) => repeat::batch(b, s, args, size),
+        Op::Region(region @ (Region::Custom(_) | Region::Pullback(_))) => {
+            custom::batch(b, region, args, size)
+        }
         _ => Ok(Vec::new()),
     }
 }

@@ -1,0 +1,144 @@
+//! Functions with a derivative of their author's own.
+
+use std::collections::HashMap;
+
+use crate::{Callee, Graph, TensorType, Type, TypeError, type_error};
+
+/// A function with a rule for its derivative, which replaces the derivative of its operations.
+///
+/// Operands and results are those of `call`, which is the meaning. The rule for one mode serves both:
+/// the other one transposes it, so it must be linear in tangents or cotangents. It is a graph like
+/// any other and is differentiated itself for higher orders.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Custom {
+    /// The function.
+    pub call: Callee,
+    /// Its derivative. Inputs: those of `call`, then its outputs, then what `kind` says.
+    pub rule: Callee,
+    /// What the rule takes and gives.
+    pub kind: RuleKind,
+}
+
+/// What the rule of a [`Custom`] function takes and gives.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RuleKind {
+    /// Takes a tangent for each float input, gives one for each float output; linear.
+    Jvp,
+    /// Takes a cotangent for each float output, gives one for each float input; linear.
+    Vjp,
+    /// As `Vjp`, but it need not be linear; so there is no forward mode.
+    Backward,
+}
+
+/// A linear map of which only the transpose is known: what forward mode makes of a [`Custom`]
+/// function with [`RuleKind::Backward`]. It cannot be run; reverse mode transposes it away.
+///
+/// Operands: `known` values, then tangents, one for each output of the rule. Results: a tangent for
+/// each input of the rule behind the known ones.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Pullback {
+    /// The transpose: takes the known values and cotangents of the results, gives cotangents of the
+    /// tangents.
+    pub rule: Callee,
+    /// How many operands are values.
+    pub known: usize,
+}
+
+impl RuleKind {
+    /// Every kind.
+    pub const ALL: [RuleKind; 3] = [RuleKind::Jvp, RuleKind::Vjp, RuleKind::Backward];
+
+    /// The name of the attribute that holds such a rule.
+    pub fn name(self) -> &'static str {
+        match self {
+            RuleKind::Jvp => "jvp",
+            RuleKind::Vjp => "vjp",
+            RuleKind::Backward => "backward",
+        }
+    }
+
+    /// The types of what a rule of this kind takes and gives for a function.
+    pub fn rule_types(self, call: &Graph) -> (Vec<TensorType>, Vec<TensorType>) {
+        let (inputs, outputs) = (call.input_types(), call.output_types());
+        let floats = |types: &[TensorType]| -> Vec<TensorType> {
+            let floats = types.iter().filter(|t| t.dtype.is_float());
+            floats.cloned().collect()
+        };
+        let (from, to) = match self {
+            RuleKind::Jvp => (floats(&inputs), floats(&outputs)),
+            RuleKind::Vjp | RuleKind::Backward => (floats(&outputs), floats(&inputs)),
+        };
+        ([inputs, outputs, from].concat(), to)
+    }
+}
+
+impl Custom {
+    pub(crate) fn from_callees(callees: &mut HashMap<String, Callee>) -> Result<Custom, TypeError> {
+        let Some(call) = callees.remove("f") else {
+            type_error!("missing attribute `f`: expected the name of a function");
+        };
+        let mut rules = RuleKind::ALL
+            .into_iter()
+            .filter_map(|kind| callees.remove(kind.name()).map(|rule| (kind, rule)));
+        match (rules.next(), rules.next()) {
+            (Some((kind, rule)), None) => Ok(Custom { call, rule, kind }),
+            _ => type_error!(
+                "expected one attribute of `jvp`, `vjp` and `backward`: the name of a function"
+            ),
+        }
+    }
+
+    pub(crate) fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
+        expect("f", "input", &self.call.0.input_types(), args.iter().copied())?;
+        let (takes, gives) = self.kind.rule_types(&self.call.0);
+        let (inputs, outputs) = (self.rule.0.input_types(), self.rule.0.output_types());
+        expect(self.kind.name(), "input", &takes, inputs.iter())?;
+        expect(self.kind.name(), "result", &gives, outputs.iter())?;
+        Ok(self.call.0.result_type())
+    }
+}
+
+impl Pullback {
+    pub(crate) fn operand_type(&self, position: usize) -> Option<TensorType> {
+        match position.checked_sub(self.known) {
+            None => self.rule.0.input_types().get(position).cloned(),
+            Some(tangent) => self.rule.0.output_types().get(tangent).cloned(),
+        }
+    }
+
+    pub(crate) fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
+        let mut results = self.rule.0.input_types();
+        if self.known > results.len() {
+            type_error!(
+                "expected a rule of {} inputs or more, found {}",
+                self.known,
+                results.len()
+            );
+        }
+        let tangents = results.split_off(self.known);
+        let takes = [results, self.rule.0.output_types()].concat();
+        expect("rule", "operand", &takes, args.iter().copied())?;
+        Ok(super::region::tuple(tangents))
+    }
+}
+
+fn expect<'a>(
+    what: &str,
+    part: &str,
+    want: &[TensorType],
+    found: impl ExactSizeIterator<Item = &'a TensorType>,
+) -> Result<(), TypeError> {
+    if want.len() != found.len() {
+        type_error!(
+            "expected `{what}` to have {} {part}s, found {}",
+            want.len(),
+            found.len()
+        );
+    }
+    for (i, (want, found)) in want.iter().zip(found).enumerate() {
+        if want != found {
+            type_error!("expected {part} {i} of `{what}` to be {want}, found {found}");
+        }
+    }
+    Ok(())
+}

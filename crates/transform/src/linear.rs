@@ -1,0 +1,240 @@
+//! Whether a graph is linear in some of its inputs, and what follows where some of those are zero.
+
+use std::collections::HashMap;
+
+use cotangent_graph::ops::{ArrayOp, Binary, Operand, Region, Ternary, Unary};
+use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, TensorType, Var};
+
+use crate::TransformError;
+use crate::linearize::dependents;
+use crate::transpose::transpose_call;
+
+/// Fails unless every output of the graph is linear in these inputs, which are floats.
+///
+/// A graph that can be transposed is affine in them; it is linear if it also gives zero where they
+/// are zero, which is followed through each operation.
+///
+/// # Errors
+/// The operation that is not linear, with its place.
+pub fn check_linear(graph: &Graph, linear: &[bool]) -> Result<(), TransformError> {
+    if !linear.contains(&true) {
+        return Ok(());
+    }
+    transpose_call(graph, linear, &[])?;
+    let zeros = Zeros::of(graph, linear);
+    if graph.outputs().iter().all(|o| zeros.is_zero(*o)) {
+        return Ok(());
+    }
+    // The first operation that adds something to what vanishes, or the output that never depended on
+    // the inputs at all.
+    let on: Vec<Var> = (graph.inputs().iter().zip(linear))
+        .filter(|(_, linear)| **linear)
+        .map(|((_, v), _)| *v)
+        .collect();
+    let (depends, live) = (dependents(graph, &on), graph.live());
+    let culprit = (graph.iter())
+        .find(|(v, _)| {
+            live[v.index()] && depends[v.index()] && zeros.parts(*v).contains(&false)
+        })
+        .or_else(|| {
+            let output = graph.outputs().iter().find(|o| !zeros.is_zero(**o))?;
+            Some((*output, graph.equation(*output)))
+        });
+    let (op, location): (&str, Option<Location>) = match culprit {
+        Some((_, e)) => (e.op.name(), e.location),
+        None => (graph.name(), None),
+    };
+    Err(TransformError::NotLinear {
+        op: op.to_owned(),
+        location,
+    })
+}
+
+/// Which variables are zero because some inputs are, whatever the others hold, infinities included:
+/// what a map does that is linear in those inputs.
+pub(crate) struct Zeros {
+    parts: Vec<Vec<bool>>,
+}
+
+impl Zeros {
+    /// Follows zeros through a graph whose inputs with a flag are zero.
+    pub(crate) fn of(graph: &Graph, inputs: &[bool]) -> Zeros {
+        let mut parts: Vec<Vec<bool>> = Vec::with_capacity(graph.equations().len());
+        let flags: HashMap<Var, bool> = (graph.inputs().iter().zip(inputs))
+            .map(|((_, v), zero)| (*v, *zero))
+            .collect();
+        for (v, e) in graph.iter() {
+            let own = match &e.op {
+                Op::Input => vec![flags.get(&v) == Some(&true)],
+                Op::Get(i) => {
+                    let tuple = e.args.first().and_then(|t| parts.get(t.index()));
+                    vec![tuple.and_then(|t| t.get(*i)) == Some(&true)]
+                }
+                op => {
+                    let zero = |a: &Var| parts[a.index()] == [true];
+                    let args: Vec<bool> = e.args.iter().map(zero).collect();
+                    let types: Vec<TensorType> = (e.args.iter())
+                        .filter_map(|a| graph.ty(*a).tensor().cloned())
+                        .collect();
+                    let count = e.ty.components().len();
+                    results(op, &args, &types, count)
+                }
+            };
+            parts.push(own);
+        }
+        Zeros { parts }
+    }
+
+    /// Whether the whole variable is zero.
+    pub(crate) fn is_zero(&self, v: Var) -> bool {
+        self.parts(v).iter().all(|zero| *zero)
+    }
+
+    fn parts(&self, v: Var) -> &[bool] {
+        self.parts.get(v.index()).map_or(&[], |p| p)
+    }
+}
+
+/// Which results of an operation are zero where operands with a flag are.
+fn results(op: &Op, zero: &[bool], types: &[TensorType], count: usize) -> Vec<bool> {
+    match op {
+        Op::Call(callee) => outputs(callee, zero),
+        Op::Region(region) => of_region(region, zero, count),
+        _ => vec![one(op, zero, types); count],
+    }
+}
+
+fn one(op: &Op, zero: &[bool], types: &[TensorType]) -> bool {
+    match (op, zero) {
+        (Op::Full(value, _), _) => value.to_f64() == 0.0,
+        (Op::Constant(array), _) => array.scalars().all(|x| x.to_f64() == 0.0),
+        (Op::Unary(Unary::Neg), [x]) => *x,
+        (Op::Binary(Binary::Add | Binary::Sub), [x, y]) => *x && *y,
+        (Op::Binary(Binary::Mul | Binary::Zmul), [x, y]) => *x || *y,
+        (Op::Binary(Binary::Div), [x, _]) => *x,
+        (Op::Ternary(Ternary::Select), [_, x, y]) => *x && *y,
+        (Op::Convert(_), [x]) => *x,
+        (Op::Array(op), zero) => array(op, zero, types),
+        _ => false,
+    }
+}
+
+/// For an operation that is linear in all float operands together all of them must be zero; for one
+/// that is linear in each of them alone, such as a product, one is enough. Its transpose rule says
+/// which it is.
+fn array(op: &ArrayOp, zero: &[bool], types: &[TensorType]) -> bool {
+    if !zero.contains(&true) {
+        return false;
+    }
+    let floats: Vec<bool> = types.iter().map(|t| t.dtype.is_float()).collect();
+    if is_transposable(op, &floats, types) {
+        return floats.iter().zip(zero).all(|(float, zero)| !float || *zero);
+    }
+    let both: Vec<bool> = floats.iter().zip(zero).map(|(f, z)| *f && *z).collect();
+    both.contains(&true) && is_transposable(op, &both, types)
+}
+
+fn is_transposable(op: &ArrayOp, linear: &[bool], types: &[TensorType]) -> bool {
+    let mut b = Builder::new("probe");
+    let operands: Vec<Operand> = (types.iter().zip(linear))
+        .map(|(ty, linear)| match linear {
+            true => Operand::Linear(ty.clone()),
+            false => Operand::Known(b.input("x", ty.clone())),
+        })
+        .collect();
+    let types: Vec<&TensorType> = types.iter().collect();
+    let Ok(out) = op.infer(&types) else {
+        return false;
+    };
+    let cotangent = b.input("ct", out);
+    op.transpose(&mut b, &operands, cotangent).is_some() && !b.failed()
+}
+
+fn outputs(callee: &Callee, zero: &[bool]) -> Vec<bool> {
+    let zeros = Zeros::of(&callee.0, zero);
+    callee.0.outputs().iter().map(|o| zeros.is_zero(*o)).collect()
+}
+
+fn of_region(region: &Region, zero: &[bool], count: usize) -> Vec<bool> {
+    let repeated = |body: &Callee, carry: usize| {
+        let mut zero = zero.to_vec();
+        loop {
+            let out = outputs(body, &zero);
+            let lost: Vec<usize> = (0..carry)
+                .filter(|i| zero.get(*i) == Some(&true) && out.get(*i) != Some(&true))
+                .collect();
+            if lost.is_empty() {
+                // A loop of no steps gives what it was given.
+                return (out.iter().enumerate())
+                    .map(|(i, out)| *out && (i >= carry || zero.get(i) == Some(&true)))
+                    .collect();
+            }
+            for i in lost {
+                zero[i] = false;
+            }
+        }
+    };
+    match region {
+        Region::Cond(c) => {
+            let inputs = zero.get(1..).unwrap_or_default();
+            let (x, y) = (outputs(&c.then, inputs), outputs(&c.otherwise, inputs));
+            x.into_iter().zip(y).map(|(x, y)| x && y).collect()
+        }
+        Region::Scan(s) => repeated(&s.body, s.carry),
+        Region::While(w) => repeated(&w.body, w.carry),
+        Region::Custom(c) => outputs(&c.call, zero),
+        Region::Pullback(p) => {
+            let tangents = zero.get(p.known..).unwrap_or_default();
+            vec![tangents.iter().all(|zero| *zero); count]
+        }
+        _ => vec![false; count],
+    }
+}
+
+/// Copies a graph that is linear in its last inputs into `b`; tangents that are `None` are zero, and
+/// so are results that are. The operations count as derivatives of what was written where they were.
+pub(crate) fn inline_linear(
+    b: &mut Builder,
+    graph: &Graph,
+    known: &[Var],
+    tangents: &[Option<Var>],
+    location: Option<Location>,
+) -> Vec<Option<Var>> {
+    let flags: Vec<bool> = (known.iter().map(|_| false))
+        .chain(tangents.iter().map(Option::is_none))
+        .collect();
+    let zeros = Zeros::of(graph, &flags);
+    let mut to: HashMap<Var, Var> = HashMap::new();
+    let values = known.iter().map(|v| Some(*v)).chain(tangents.iter().copied());
+    for ((_, v), value) in graph.inputs().iter().zip(values) {
+        if let Some(value) = value {
+            to.insert(*v, value);
+        }
+    }
+    let live = graph.live();
+    let is_zero = |v: Var, e: &Equation| zeros.is_zero(v) && e.ty.tensor().is_some();
+    for (v, e) in graph.iter() {
+        // What is zero is made where something reads it.
+        if !live[v.index()] || to.contains_key(&v) || is_zero(v, e) {
+            continue;
+        }
+        let at = e.location.or(location);
+        b.set_location(at.map(Location::in_derivative));
+        let args: Vec<Var> = (e.args.iter())
+            .map(|a| match (to.get(a), graph.ty(*a).tensor()) {
+                (Some(done), _) => *done,
+                (None, Some(ty)) => b.zeros(ty),
+                (None, None) => *a,
+            })
+            .collect();
+        let out = b.push(e.op.clone(), &args);
+        to.insert(v, out);
+    }
+    b.set_location(location);
+    (graph.outputs().iter())
+        .map(|o| match zeros.is_zero(*o) {
+            true => None,
+            false => to.get(o).copied(),
+        })
+        .collect()
+}
