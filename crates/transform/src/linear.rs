@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cotangent_graph::ops::{ArrayOp, Binary, Operand, Region, Ternary, Unary};
-use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, TensorType, Var};
+use cotangent_graph::{Builder, Callee, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::linearize::dependents;
@@ -11,8 +11,9 @@ use crate::transpose::transpose_call;
 
 /// Fails unless every output of the graph is linear in these inputs, which are floats.
 ///
-/// A graph that can be transposed is affine in them; it is linear if it also gives zero where they
-/// are zero, which is followed through each operation.
+/// A graph that can be transposed is affine in them, and so is one whose derivative by them does not
+/// depend on them; it is linear if it also gives zero where they are zero, which is followed through
+/// each operation.
 ///
 /// # Errors
 /// The operation that is not linear, with its place.
@@ -20,7 +21,12 @@ pub fn check_linear(graph: &Graph, linear: &[bool]) -> Result<(), TransformError
     if !linear.contains(&true) {
         return Ok(());
     }
-    transpose_call(graph, linear, &[])?;
+    // The transpose says best which operation is wrong, but knows no loops that also carry values.
+    if let Err(e) = transpose_call(graph, linear, &[])
+        && !is_affine(graph, linear)?
+    {
+        return Err(e);
+    }
     let zeros = Zeros::of(graph, linear);
     if graph.outputs().iter().all(|o| zeros.is_zero(*o)) {
         return Ok(());
@@ -48,6 +54,18 @@ pub fn check_linear(graph: &Graph, linear: &[bool]) -> Result<(), TransformError
         op: op.to_owned(),
         location,
     })
+}
+
+/// Whether the derivative by these inputs is the same wherever they are.
+fn is_affine(graph: &Graph, linear: &[bool]) -> Result<bool, TransformError> {
+    let derivative = crate::forward::jvp(graph, linear)?;
+    let at: Vec<Var> = (derivative.inputs().iter().zip(linear))
+        .filter(|(_, linear)| **linear)
+        .map(|((_, v), _)| *v)
+        .collect();
+    let depends = dependents(&derivative, &at);
+    let tangents = derivative.outputs().iter().skip(graph.outputs().len());
+    Ok(!tangents.into_iter().any(|t| depends[t.index()]))
 }
 
 /// Which variables are zero because some inputs are, whatever the others hold, infinities included:
@@ -189,52 +207,4 @@ fn of_region(region: &Region, zero: &[bool], count: usize) -> Vec<bool> {
         }
         _ => vec![false; count],
     }
-}
-
-/// Copies a graph that is linear in its last inputs into `b`; tangents that are `None` are zero, and
-/// so are results that are. The operations count as derivatives of what was written where they were.
-pub(crate) fn inline_linear(
-    b: &mut Builder,
-    graph: &Graph,
-    known: &[Var],
-    tangents: &[Option<Var>],
-    location: Option<Location>,
-) -> Vec<Option<Var>> {
-    let flags: Vec<bool> = (known.iter().map(|_| false))
-        .chain(tangents.iter().map(Option::is_none))
-        .collect();
-    let zeros = Zeros::of(graph, &flags);
-    let mut to: HashMap<Var, Var> = HashMap::new();
-    let values = known.iter().map(|v| Some(*v)).chain(tangents.iter().copied());
-    for ((_, v), value) in graph.inputs().iter().zip(values) {
-        if let Some(value) = value {
-            to.insert(*v, value);
-        }
-    }
-    let live = graph.live();
-    let is_zero = |v: Var, e: &Equation| zeros.is_zero(v) && e.ty.tensor().is_some();
-    for (v, e) in graph.iter() {
-        // What is zero is made where something reads it.
-        if !live[v.index()] || to.contains_key(&v) || is_zero(v, e) {
-            continue;
-        }
-        let at = e.location.or(location);
-        b.set_location(at.map(Location::in_derivative));
-        let args: Vec<Var> = (e.args.iter())
-            .map(|a| match (to.get(a), graph.ty(*a).tensor()) {
-                (Some(done), _) => *done,
-                (None, Some(ty)) => b.zeros(ty),
-                (None, None) => *a,
-            })
-            .collect();
-        let out = b.push(e.op.clone(), &args);
-        to.insert(v, out);
-    }
-    b.set_location(location);
-    (graph.outputs().iter())
-        .map(|o| match zeros.is_zero(*o) {
-            true => None,
-            false => to.get(o).copied(),
-        })
-        .collect()
 }

@@ -7,9 +7,9 @@ use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
 
 use super::{Moved, batched_body, known, not_linear, plain};
 use crate::TransformError;
-use crate::forward::is_float;
-use crate::linear::{check_linear, inline_linear};
-use crate::transpose::transpose_call;
+use crate::forward::{Forward, is_float};
+use crate::linear::check_linear;
+use crate::reverse::vjp;
 
 /// The function stays as it stands for the values; the tangents come from the rule, on operands and
 /// results. Both are differentiated in turn for higher orders.
@@ -18,6 +18,7 @@ pub(super) fn forward(
     c: &Custom,
     args: &[Var],
     tangents: &[Option<Var>],
+    split: bool,
     location: Option<Location>,
 ) -> Result<Vec<Moved>, TransformError> {
     let values = b.region(Region::Custom(c.clone()), args);
@@ -28,10 +29,13 @@ pub(super) fn forward(
     let known = [args, &values].concat();
     check_rule(c)?;
     let moved: Vec<Option<Var>> = match c.kind {
-        RuleKind::Jvp => inline_linear(b, &c.rule.0, &known, &moving, location),
+        RuleKind::Jvp => along(b, &c.rule.0, &known, &moving, split)?,
         RuleKind::Vjp => {
-            let turned = transpose_call(&c.rule.0, &linear_inputs(c), &[])?;
-            inline_linear(b, &turned, &known, &moving, location)
+            // The transpose takes cotangents, at which it does not look, and then tangents.
+            let turned = vjp(&c.rule.0, &linear_inputs(c))?;
+            let cotangents = turned.inputs().len() - known.len() - moving.len();
+            let skipped = vec![None; cotangents];
+            along(b, &turned, &known, &[skipped, moving].concat(), split)?
         }
         RuleKind::Backward => {
             let mut operands = known.clone();
@@ -50,6 +54,7 @@ pub(super) fn forward(
             moved.into_iter().map(Some).collect()
         }
     };
+    b.set_location(location);
     let mut moved = moved.into_iter();
     Ok(values
         .into_iter()
@@ -58,6 +63,27 @@ pub(super) fn forward(
             false => (v, None),
         })
         .collect())
+}
+
+/// A graph that is linear in the inputs behind the known ones, applied to tangents of which some are
+/// zero. A linear map is its own derivative; taking that by the rules of the operations keeps zeros
+/// zero and splits loops into what is known and what is linear.
+fn along(
+    b: &mut Builder,
+    map: &Graph,
+    known: &[Var],
+    tangents: &[Option<Var>],
+    split: bool,
+) -> Result<Vec<Option<Var>>, TransformError> {
+    let mut inputs = known.to_vec();
+    for ty in map.input_types().iter().skip(known.len()) {
+        inputs.push(b.zeros(ty));
+    }
+    let mut moving = vec![None; known.len()];
+    moving.extend_from_slice(tangents);
+    let walked = Forward::walk(b, map, &inputs, &moving, split)?;
+    let outputs = map.outputs().iter();
+    Ok(outputs.map(|o| walked.tangents[o.index()]).collect())
 }
 
 /// Fails unless the rule is linear where it has to be.

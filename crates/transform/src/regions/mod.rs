@@ -41,7 +41,7 @@ pub(crate) fn forward(
         Op::Region(Region::Scan(s)) => scan::forward(b, s, args, tangents),
         Op::Region(Region::While(w)) => repeat::forward(b, &w.into(), args, tangents, split),
         Op::Region(Region::Sweeps(s)) => repeat::forward(b, s, args, tangents, split),
-        Op::Region(Region::Custom(c)) => custom::forward(b, c, args, tangents, location),
+        Op::Region(Region::Custom(c)) => custom::forward(b, c, args, tangents, split, location),
         _ => Ok(Vec::new()),
     }
 }
