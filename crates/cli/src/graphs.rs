@@ -58,7 +58,7 @@ impl Source {
 
     /// `file:line:column`, and the line with a mark under the column.
     pub fn place(&self, location: Option<Location>) -> (String, String) {
-        match location {
+        match location.map(Location::origin) {
             Some(Location::Text { line, column }) => (
                 format!("{}:{line}:{column}", self.name),
                 excerpt(&self.text, line as usize, column as usize),

@@ -5,8 +5,9 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use cotangent::checked::{self, CheckedError};
 use cotangent_array::{Array, npy, npz};
-use cotangent_graph::{Equation, EvalError, Graph, Location, Op, Var, eval_op};
+use cotangent_graph::Graph;
 
 use crate::failure::{Failure, failed, usage};
 use crate::graphs::{self, Source, type_of};
@@ -37,7 +38,7 @@ pub struct Args {
     /// The most that loops of unknown length may keep of their steps for a backward pass.
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, default_value = "1GiB")]
     loop_memory: usize,
-    /// Stops at the first operation whose operands are finite and whose result is not, and names it.
+    /// Names the first operation whose operands are finite and whose result is not, if a result comes of it.
     #[arg(long)]
     checked: bool,
     /// Prints how long compiling and running took, on standard error.
@@ -184,149 +185,14 @@ fn seconds(start: Instant) -> String {
     }
 }
 
-/// Runs by the reference evaluator, operation by operation; fails at the first one that makes a value that is not
-/// finite out of finite ones.
+/// Runs by the reference evaluator; fails at the first operation that makes a value that is not finite out of
+/// finite ones, if a result comes of it.
 fn checked(source: &Source, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Failure> {
-    watch(graph, inputs).map_err(|stop| match stop {
-        Stop::Failed(error) => Failure::from(error),
-        Stop::Fault {
-            op,
-            location,
-            value,
-            index,
-        } => {
-            let (place, excerpt) = source.place(location);
-            let at = if index.is_empty() {
-                String::new()
-            } else {
-                format!(" at {index:?}")
-            };
-            Failure::Failed(format!(
-                "{place}: `{op}` gives {value}{at}, although its operands are finite\n{excerpt}"
-            ))
+    checked::eval(graph, inputs).map_err(|error| match error {
+        CheckedError::Fault(fault) => {
+            let (place, excerpt) = source.place(fault.location);
+            Failure::Failed(format!("{place}: {}\n{excerpt}", fault.message()))
         }
+        other => Failure::from(other),
     })
-}
-
-/// Why a checked run ends early.
-enum Stop {
-    /// An operation made a value that is not finite.
-    Fault {
-        op: String,
-        location: Option<Location>,
-        value: String,
-        index: Vec<usize>,
-    },
-    /// An operation could not be evaluated.
-    Failed(EvalError),
-}
-
-impl From<EvalError> for Stop {
-    fn from(error: EvalError) -> Stop {
-        Stop::Failed(error)
-    }
-}
-
-/// The reference evaluator's walk, which knows of every operand whether it is finite; the observer of
-/// [`cotangent_graph::Evaluator`] sees results only. Calls nest at most 256 deep.
-fn watch(graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, Stop> {
-    let mut values: Vec<Vec<Array>> = vec![Vec::new(); graph.equations().len()];
-    for ((_, var), array) in graph.inputs().iter().zip(inputs) {
-        values[var.index()] = vec![array.clone()];
-    }
-    let (last, live) = (graph.last_uses(), graph.live());
-    for (var, equation) in graph
-        .iter()
-        .filter(|(var, e)| live[var.index()] && !e.op.is_input())
-    {
-        let first = |var: &Var| values[var.index()].first();
-        let operands: Vec<&Array> = equation.args.iter().filter_map(first).collect();
-        let owned = || -> Vec<Array> { operands.iter().map(|array| (*array).clone()).collect() };
-        let results = match &equation.op {
-            Op::Get(index) => {
-                let tuple = equation.args.first().map(|tuple| &values[tuple.index()]);
-                tuple
-                    .and_then(|tuple| tuple.get(*index))
-                    .cloned()
-                    .into_iter()
-                    .collect()
-            }
-            Op::Call(callee) => watch(&callee.0, &owned())?,
-            Op::Region(region) => {
-                // The loop takes errors of the evaluator only, so what stopped its body is kept here.
-                let mut stop = None;
-                let results = region.eval(&owned(), &mut |body, inputs| {
-                    watch(&body.0, inputs).map_err(|why| {
-                        stop = Some(why);
-                        EvalError::Malformed {
-                            var,
-                            message: "a body stopped".to_owned(),
-                        }
-                    })
-                });
-                match stop {
-                    Some(stop) => return Err(stop),
-                    None => results?,
-                }
-            }
-            op => vec![step(equation, op, &operands, var)?],
-        };
-        values[var.index()] = results;
-        for arg in equation
-            .args
-            .iter()
-            .filter(|arg| last[arg.index()] == var.index())
-        {
-            values[arg.index()] = Vec::new();
-        }
-    }
-    let outputs = graph.outputs().iter();
-    Ok(outputs
-        .filter_map(|output| values[output.index()].first().cloned())
-        .collect())
-}
-
-/// The result of an operation that runs no other graph.
-fn step(equation: &Equation, op: &Op, operands: &[&Array], var: Var) -> Result<Array, Stop> {
-    let Some(ty) = equation.ty.tensor() else {
-        return Err(Stop::Failed(EvalError::Malformed {
-            var,
-            message: "expected an array".to_owned(),
-        }));
-    };
-    let result = eval_op(op, operands, ty).map_err(|error| EvalError::Op {
-        op: op.name().to_owned(),
-        location: equation.location,
-        source: Box::new(error),
-    })?;
-    match not_finite(&result) {
-        // A constant is what its writer wanted.
-        Some((index, value))
-            if !op.is_constant()
-                && operands.iter().all(|operand| not_finite(operand).is_none()) =>
-        {
-            Err(Stop::Fault {
-                op: op.name().to_owned(),
-                location: equation.location,
-                value,
-                index,
-            })
-        }
-        _ => Ok(result),
-    }
-}
-
-/// The first element that is not finite, and where it stands.
-fn not_finite(array: &Array) -> Option<(Vec<usize>, String)> {
-    if !array.dtype().is_inexact() {
-        return None;
-    }
-    let flat = array.scalars().position(|x| !x.is_finite())?;
-    let mut rest = flat;
-    let index = array.shape().strides().into_iter().map(|stride| {
-        let at = rest / stride.max(1);
-        rest %= stride.max(1);
-        at
-    });
-    Some((index.collect(), array.at(flat)?.to_string()))
 }

@@ -47,10 +47,10 @@ use cotangent_graph::{Builder, Graph, GraphError, Location, Op, TensorType};
 
 pub use cotangent_graph::ops::{Native, Registry};
 
+use crate::Tensor;
 use crate::function::{Failed, Traced, finish};
 use crate::trace::{self, Place};
 use crate::tree::Structure;
-use crate::Tensor;
 
 /// Applies a native operation that has one result.
 ///
@@ -89,7 +89,10 @@ pub fn call<'a>(native: &Native, operands: impl IntoIterator<Item = &'a Tensor>)
 /// # Ok::<(), cotangent::Error>(())
 /// ```
 #[track_caller]
-pub fn call_all<'a>(native: &Native, operands: impl IntoIterator<Item = &'a Tensor>) -> Vec<Tensor> {
+pub fn call_all<'a>(
+    native: &Native,
+    operands: impl IntoIterator<Item = &'a Tensor>,
+) -> Vec<Tensor> {
     let at = Caller::caller();
     results(native, operands.into_iter().cloned().collect(), at)
 }

@@ -4,6 +4,7 @@ use cotangent_cpu::RunError;
 use cotangent_graph::{GraphError, Location};
 use cotangent_transform::TransformError;
 
+use crate::checked::CheckedError;
 use crate::{ArrayError, tree::TreeError};
 
 /// A place in the user's code, as `#[track_caller]` reports it.
@@ -23,6 +24,9 @@ pub enum Error {
     /// The graph could not be compiled, or run on these arrays.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A checked run met a value that is not finite, or could not be evaluated.
+    #[error(transparent)]
+    Checked(#[from] CheckedError),
     /// An array could not be made, or is not what was asked for.
     #[error(transparent)]
     Array(#[from] ArrayError),
@@ -49,10 +53,12 @@ impl Error {
         match self {
             Error::Trace(e) | Error::Transform(TransformError::Graph(e)) => e.location(),
             Error::Transform(
-                TransformError::NotLinear { location, .. } | TransformError::NoRule { location, .. },
+                TransformError::NotLinear { location, .. }
+                | TransformError::NoRule { location, .. },
             ) => location.map(Location::origin),
             Error::Run(RunError::Op { location, .. }) => *location,
             Error::Derived { at, .. } => Some(Location::Code(at)),
+            Error::Checked(CheckedError::Fault(fault)) => fault.location,
             _ => None,
         }
     }

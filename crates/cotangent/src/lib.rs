@@ -107,6 +107,7 @@
 // `#[derive(Tree)]` names this crate, also inside of it.
 extern crate self as cotangent;
 
+pub mod checked;
 pub mod control;
 pub mod custom;
 pub mod data;

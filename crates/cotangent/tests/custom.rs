@@ -20,7 +20,10 @@ fn numbers(array: &Array) -> Vec<f64> {
 fn near(found: &Array, expected: &Array) {
     assert_eq!(found.shape(), expected.shape());
     for (x, y) in numbers(found).iter().zip(numbers(expected)) {
-        assert!((x - y).abs() <= 1e-12 * y.abs().max(1.0), "{found} and {expected}");
+        assert!(
+            (x - y).abs() <= 1e-12 * y.abs().max(1.0),
+            "{found} and {expected}"
+        );
     }
 }
 
@@ -56,11 +59,17 @@ fn a_rule_for_one_mode_serves_both_to_any_order() -> Result<(), Error> {
         let dsum = sum.grad();
         near(&dsum.call((x.clone(),))?, &slope);
         // Forward over reverse, and reverse over reverse.
-        near(&dsum.jvp().call(((x.clone(),), (ones.clone(),)))?.1, &second);
+        near(
+            &dsum.jvp().call(((x.clone(),), (ones.clone(),)))?.1,
+            &second,
+        );
         let g = dsum.clone();
         let again = Function::new(move |x: &Tensor| g.apply((x.clone(),)).sum(..)).grad();
         near(&again.call((x.clone(),))?, &second);
-        near(&again.jvp().call(((x.clone(),), (ones.clone(),)))?.1, &third);
+        near(
+            &again.jvp().call(((x.clone(),), (ones.clone(),)))?.1,
+            &third,
+        );
         // Whole derivatives and batches.
         let rows = Array::from([[-2.0, 0.0], [3.0, 800.0]]);
         near(
@@ -81,7 +90,12 @@ fn the_text_keeps_function_and_rule() -> Result<(), Error> {
     for (f, kind) in log1pexp().iter().zip(["jvp", "vjp"]) {
         let graph = f.graph(&(scalar(),))?;
         let text = print(&graph);
-        assert!(text.contains(&format!("custom(x, f=log1pexp_2, {kind}=log1pexp_{kind}_rule)")), "{text}");
+        assert!(
+            text.contains(&format!(
+                "custom(x, f=log1pexp_2, {kind}=log1pexp_{kind}_rule)"
+            )),
+            "{text}"
+        );
         let read = cotangent::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         assert_eq!(read.entry(), &*graph);
         // Derivatives of what was read are those of the rule.
@@ -112,13 +126,14 @@ fn cotangent_compile_steps(graph: &cotangent::Graph) -> Vec<String> {
 
 #[test]
 fn rounding_goes_straight_through() -> Result<(), Error> {
-    let round = Function::new(|x: &Tensor| x.round())
-        .with_jvp(|_x: One, _y: Tensor, (t,): One| t);
+    let round = Function::new(|x: &Tensor| x.round()).with_jvp(|_x: One, _y: Tensor, (t,): One| t);
     let f = Function::new(move |x: &Tensor| (round.apply((x.clone(),)) * x).sum(..));
     // d(round(x) x) = x + round(x)
     let g = f.grad().call(([0.4, 1.75].into(),))?;
     assert_eq!(g, [0.4, 3.75].into());
-    let (_, t) = f.jvp().call((([0.4, 1.75].into(),), ([1.0, 0.0].into(),)))?;
+    let (_, t) = f
+        .jvp()
+        .call((([0.4, 1.75].into(),), ([1.0, 0.0].into(),)))?;
     assert_eq!(t, 0.4.into());
     Ok(())
 }
@@ -146,7 +161,10 @@ fn a_rule_for_reverse_mode_alone_clips_and_refuses_forward_mode() -> Result<(), 
     let rows = Array::from([[-8.0, 1.0, 3.0], [0.0, 2.0, -4.0]]);
     let g = f.grad().vmap().call((rows,))?;
     assert_eq!(g, [[-1.0, 0.5, 1.0], [0.0, 1.0, -1.0]].into());
-    let error = f.jvp().call(((x.clone(),), (x,))).expect_err("no forward mode");
+    let error = f
+        .jvp()
+        .call(((x.clone(),), (x,)))
+        .expect_err("no forward mode");
     let message = error.to_string();
     assert!(
         message.contains("`clip_backward_rule` is a rule for reverse mode alone"),
@@ -167,16 +185,26 @@ fn rules_take_trees_integers_and_several_results() -> Result<(), Error> {
     );
     let (table, i) = (Array::from([[1.0, 2.0], [3.0, 4.0]]), Array::from(1));
     let cotangents = (Array::from([1.0, 10.0]), Array::from(100.0));
-    let plain = f.vjp().call(((table.clone(), i.clone()), cotangents.clone()))?;
-    let custom = ruled.vjp().call(((table.clone(), i.clone()), cotangents.clone()))?;
+    let plain = f
+        .vjp()
+        .call(((table.clone(), i.clone()), cotangents.clone()))?;
+    let custom = ruled
+        .vjp()
+        .call(((table.clone(), i.clone()), cotangents.clone()))?;
     assert_eq!(plain, custom);
     // Only one result is used, only one argument varies.
     let first = Function::new(move |table: &Tensor| {
-        ruled.apply((table.clone(), Tensor::scalar(0_i64))).0.sum(..)
+        ruled
+            .apply((table.clone(), Tensor::scalar(0_i64)))
+            .0
+            .sum(..)
     });
     let g = first.grad().call((table.clone(),))?;
     assert_eq!(g, [[2.0, 2.0], [0.0, 0.0]].into());
-    let batched = first.grad().vmap().call(([[[1.0, 2.0]], [[3.0, 4.0]]].into(),))?;
+    let batched = first
+        .grad()
+        .vmap()
+        .call(([[[1.0, 2.0]], [[3.0, 4.0]]].into(),))?;
     assert_eq!(batched, [[[2.0, 2.0]], [[2.0, 2.0]]].into());
     Ok(())
 }
@@ -199,7 +227,10 @@ fn shifted(calls: Arc<AtomicUsize>) -> Native {
         "shifted",
         |operands| match operands {
             [x] if x.dtype == DType::F64 => Ok(vec![x.clone()]),
-            _ => Err(format!("expected one operand of f64, found {}", operands.len())),
+            _ => Err(format!(
+                "expected one operand of f64, found {}",
+                operands.len()
+            )),
         },
         move |operands: &[Array]| -> Result<Vec<Array>, ArrayError> {
             calls.fetch_add(1, Ordering::Relaxed);
@@ -233,12 +264,16 @@ fn native_operations_run_print_and_read_back() -> Result<(), Error> {
     assert_eq!(out, [[3.0, 9.0].into()]);
     // Another version or attribute is another operation.
     let other = text.replace("version=2", "version=3");
-    let error = parse_with(&other, &registry).expect_err("no version 3").to_string();
+    let error = parse_with(&other, &registry)
+        .expect_err("no version 3")
+        .to_string();
     assert!(
         error.contains("it has native(name=shifted, version=2, shift=0.5, mode=square)"),
         "{error}"
     );
-    let error = cotangent::parse(&text).expect_err("no registry").to_string();
+    let error = cotangent::parse(&text)
+        .expect_err("no registry")
+        .to_string();
     assert!(error.contains("it is empty"), "{error}");
     // Outside of any trace it runs at once.
     assert_eq!(custom::call(&native, [&3.0.into()]).item::<f64>()?, 9.5);
@@ -271,7 +306,10 @@ fn native_operations_with_rules() -> Result<(), Error> {
     let sum = Function::new(move |x: &Tensor| f.apply((x.clone(),)).sum(..));
     let x = Array::from([1.0, -3.0]);
     assert_eq!(sum.grad().call((x.clone(),))?, [2.0, -6.0].into());
-    assert_eq!(sum.hessian().call((x.clone(),))?, [[2.0, 0.0], [0.0, 2.0]].into());
+    assert_eq!(
+        sum.hessian().call((x.clone(),))?,
+        [[2.0, 0.0], [0.0, 2.0]].into()
+    );
     let rows = Array::from([[1.0, -3.0], [2.0, 0.0]]);
     let g = sum.grad().vmap().call((rows,))?;
     assert_eq!(g, [[2.0, -6.0], [4.0, 0.0]].into());
@@ -306,9 +344,18 @@ fn wrong_rules_are_errors_when_traced() {
 
     // Not linear: a product of tangents, an affine rule, one that forgets the tangent.
     let rules = [
-        (f.with_jvp(|_: One, _: Tensor, (t,): One| &t * &t), "`mul` is not linear in the tangents"),
-        (f.with_jvp(|_: One, _: Tensor, (t,): One| t + 1.0), "`add` is not linear in the tangents"),
-        (f.with_jvp(|(x,): One, _: Tensor, _: One| x.sin()), "`sin` is not linear in the tangents"),
+        (
+            f.with_jvp(|_: One, _: Tensor, (t,): One| &t * &t),
+            "`mul` is not linear in the tangents",
+        ),
+        (
+            f.with_jvp(|_: One, _: Tensor, (t,): One| t + 1.0),
+            "`add` is not linear in the tangents",
+        ),
+        (
+            f.with_jvp(|(x,): One, _: Tensor, _: One| x.sin()),
+            "`sin` is not linear in the tangents",
+        ),
         (
             f.with_vjp(|_: One, _: Tensor, ct: Tensor| (ct.clamp(-1.0, 1.0),)),
             "`clamp` is not linear in the cotangents, as the vjp rule of `f` must be",
@@ -337,7 +384,10 @@ fn rules_see_no_tensors_from_around() {
         g.apply((x.clone(),))
     });
     let text = message(&outer);
-    assert!(text.contains("may use a tensor of an enclosing traced function"), "{text}");
+    assert!(
+        text.contains("may use a tensor of an enclosing traced function"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -360,23 +410,34 @@ fn native_operations_that_go_wrong_are_errors() {
     }
     // Its gradient may be stopped.
     let native = shifted(Arc::default());
-    let stopped = Function::new(move |x: &Tensor| {
-        (custom::call(&native, [&x.stop_gradient()]) * x).sum(..)
-    });
-    let g = stopped.grad().call(([1.0, 2.0].into(),)).expect("a gradient");
+    let stopped =
+        Function::new(move |x: &Tensor| (custom::call(&native, [&x.stop_gradient()]) * x).sum(..));
+    let g = stopped
+        .grad()
+        .call(([1.0, 2.0].into(),))
+        .expect("a gradient");
     assert_eq!(g, [1.5, 4.5].into());
 
     let call = |native: Native| {
         let f = Function::new(move |x: &Tensor| custom::call(&native, [x]));
-        f.call(([1.0, 2.0].into(),)).map(|_| ()).expect_err("an error").to_string()
+        f.call(([1.0, 2.0].into(),))
+            .map(|_| ())
+            .expect_err("an error")
+            .to_string()
     };
     let same = |operands: &[TensorType]| Ok(operands.to_vec());
     type Results = Result<Vec<Array>, String>;
-    let panics = Native::new("panics", same, |_: &[Array]| -> Results { panic!("no luck") });
+    let panics = Native::new("panics", same, |_: &[Array]| -> Results {
+        panic!("no luck")
+    });
     assert!(call(panics).contains("native operation `panics`: it panicked: no luck"));
-    let fails = Native::new("fails", same, |_: &[Array]| -> Results { Err("too cold".into()) });
+    let fails = Native::new("fails", same, |_: &[Array]| -> Results {
+        Err("too cold".into())
+    });
     assert!(call(fails).contains("native operation `fails`: too cold"));
-    let short = Native::new("short", same, |_: &[Array]| -> Results { Ok(vec![1.0.into()]) });
+    let short = Native::new("short", same, |_: &[Array]| -> Results {
+        Ok(vec![1.0.into()])
+    });
     assert!(call(short).contains("expected result 0 to be f64[2], as it was stated, found f64"));
     let none = Native::new("none", same, |_: &[Array]| -> Results { Ok(Vec::new()) });
     assert!(call(none).contains("expected 1 results, found 0"));
@@ -386,7 +447,9 @@ fn native_operations_that_go_wrong_are_errors() {
         |_: &[Array]| -> Results { Ok(Vec::new()) },
     );
     assert!(call(picky).contains("picky: expected a matrix (operands: f64[2])"));
-    let odd = Native::new("two words", same, |_: &[Array]| -> Results { Ok(Vec::new()) });
+    let odd = Native::new("two words", same, |_: &[Array]| -> Results {
+        Ok(Vec::new())
+    });
     assert!(call(odd).contains("expected a name and attributes that the text form can write"));
     let wild = Native::new(
         "wild",

@@ -356,6 +356,7 @@ pub fn is_exact(op: &Op) -> bool {
         | Op::Convert(_)
         | Op::Call(_)
         | Op::Region(_)
+        | Op::Native(_)
         | Op::Get(_) => true,
     }
 }

@@ -34,7 +34,7 @@ pub use jacobian::{Mode, hessian, hvp, jacobian};
 pub use jet::{MAX_ORDER, jet};
 pub use linear::check_linear;
 pub use linearize::{Linearized, linearize};
-pub use reverse::{grad, value_and_grad, vjp};
 pub use regions::check_rule;
+pub use reverse::{grad, value_and_grad, vjp};
 pub use transpose::transpose;
 pub use vmap::vmap;

@@ -39,9 +39,7 @@ pub fn check_linear(graph: &Graph, linear: &[bool]) -> Result<(), TransformError
         .collect();
     let (depends, live) = (dependents(graph, &on), graph.live());
     let culprit = (graph.iter())
-        .find(|(v, _)| {
-            live[v.index()] && depends[v.index()] && zeros.parts(*v).contains(&false)
-        })
+        .find(|(v, _)| live[v.index()] && depends[v.index()] && zeros.parts(*v).contains(&false))
         .or_else(|| {
             let output = graph.outputs().iter().find(|o| !zeros.is_zero(**o))?;
             Some((*output, graph.equation(*output)))
@@ -170,7 +168,12 @@ fn is_transposable(op: &ArrayOp, linear: &[bool], types: &[TensorType]) -> bool 
 
 fn outputs(callee: &Callee, zero: &[bool]) -> Vec<bool> {
     let zeros = Zeros::of(&callee.0, zero);
-    callee.0.outputs().iter().map(|o| zeros.is_zero(*o)).collect()
+    callee
+        .0
+        .outputs()
+        .iter()
+        .map(|o| zeros.is_zero(*o))
+        .collect()
 }
 
 fn of_region(region: &Region, zero: &[bool], count: usize) -> Vec<bool> {

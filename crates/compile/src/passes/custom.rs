@@ -51,7 +51,11 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
         to.push(match &e.op {
             Op::Region(Region::Custom(Custom { call, .. })) => {
                 let once = calls.get(&call.0.fingerprint()) == Some(&1);
-                let nested = call.0.equations().iter().any(|e| e.op.callees().next().is_some());
+                let nested = call
+                    .0
+                    .equations()
+                    .iter()
+                    .any(|e| e.op.callees().next().is_some());
                 let small = call.0.operation_count() <= SMALL;
                 match !nested && (once || small) {
                     true => b.inline(&call.0, &args),

@@ -150,7 +150,7 @@ impl Traced {
     }
 
     /// Fails where values of an enclosing trace would be needed.
-    fn expect_closed(&self) -> Result<(), Error> {
+    pub(crate) fn expect_closed(&self) -> Result<(), Error> {
         match self.captures.is_empty() {
             true => Ok(()),
             false => Err(Error::Argument(format!(
@@ -235,6 +235,29 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             .traced(&signature_of(&arguments))
             .map_err(|f| *f.error)?;
         Ok(from_leaves(&traced.result, traced.run(&leaves)?)?)
+    }
+
+    /// Runs the function on arrays by the reference evaluator, and fails where a NaN or an infinity
+    /// arises: the error names the first operation whose operands were finite and whose result is
+    /// not, and its place in the user's code. In a derivative that is the place of which it is part
+    /// of the derivative. See [`checked`](crate::checked).
+    ///
+    /// ```
+    /// use cotangent::{Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x.log() * x);
+    /// let error = f.call_checked((0.0.into(),)).unwrap_err();
+    /// assert!(error.to_string().contains("`log` gives -inf, although its operands are finite"));
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`call`](Function::call), and the first value that is not finite.
+    pub fn call_checked(&self, arguments: I::Of<Array>) -> Result<O::Of<Array>, Error> {
+        let leaves: Vec<Array> = arguments.leaves().into_iter().cloned().collect();
+        let traced = self.trace(&arguments)?;
+        traced.expect_closed()?;
+        let outputs = crate::checked::eval(&traced.graph, &leaves)?;
+        Ok(from_leaves(&traced.result, outputs)?)
     }
 
     /// Traces the function for arguments of these types: types or arrays. The result is kept for

@@ -41,7 +41,11 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     where
         R: IntoFunction<M, In = (I, O, I), Out = O> + Send + Sync + 'static,
     {
-        self.with_rule(RuleKind::Jvp, rule.into_function().inner(), Caller::caller())
+        self.with_rule(
+            RuleKind::Jvp,
+            rule.into_function().inner(),
+            Caller::caller(),
+        )
     }
 
     /// The same function with a rule for the cotangents of its arguments. Forward mode transposes
@@ -65,7 +69,11 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     where
         R: IntoFunction<M, In = (I, O, O), Out = I> + Send + Sync + 'static,
     {
-        self.with_rule(RuleKind::Vjp, rule.into_function().inner(), Caller::caller())
+        self.with_rule(
+            RuleKind::Vjp,
+            rule.into_function().inner(),
+            Caller::caller(),
+        )
     }
 
     /// As [`with_vjp`](Function::with_vjp) for a rule that need not be linear, such as one that
@@ -86,7 +94,11 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     where
         R: IntoFunction<M, In = (I, O, O), Out = I> + Send + Sync + 'static,
     {
-        self.with_rule(RuleKind::Backward, rule.into_function().inner(), Caller::caller())
+        self.with_rule(
+            RuleKind::Backward,
+            rule.into_function().inner(),
+            Caller::caller(),
+        )
     }
 
     fn with_rule(&self, kind: RuleKind, rule: &Arc<Inner>, at: Place) -> Function<I, O> {

@@ -89,7 +89,12 @@ impl Custom {
     }
 
     pub(crate) fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
-        expect("f", "input", &self.call.0.input_types(), args.iter().copied())?;
+        expect(
+            "f",
+            "input",
+            &self.call.0.input_types(),
+            args.iter().copied(),
+        )?;
         let (takes, gives) = self.kind.rule_types(&self.call.0);
         let (inputs, outputs) = (self.rule.0.input_types(), self.rule.0.output_types());
         expect(self.kind.name(), "input", &takes, inputs.iter())?;

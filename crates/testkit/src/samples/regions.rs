@@ -1,21 +1,28 @@
 //! A sampler for each branch and loop, whose bodies are drawn like any other graph.
 
 use cotangent_array::{Array, DType, Scalar, Shape};
-use cotangent_graph::ops::{Binary, Compare, Cond, Region, Scan, While};
-use cotangent_graph::{Callee, TensorType, Var};
+use cotangent_graph::ops::{Binary, Compare, Cond, Custom, Region, RuleKind, Scan, While};
+use cotangent_graph::{Builder, Callee, Graph, TensorType, Var};
+use cotangent_transform as transform;
 
 use super::Sampler;
 use crate::random::Generator;
 
 /// The name and the sampler of every branch and loop.
-pub(super) const SAMPLERS: &[(&str, Sampler)] =
-    &[("cond", cond), ("scan", scan), ("while", while_)];
+pub(super) const SAMPLERS: &[(&str, Sampler)] = &[
+    ("cond", cond),
+    ("scan", scan),
+    ("while", while_),
+    ("custom", custom),
+];
 
 /// No default arm: an operation that is added must be thought of here.
 #[allow(dead_code)]
 fn is_complete(region: &Region) {
     match region {
-        Region::Cond(_) | Region::Scan(_) | Region::While(_) => {}
+        Region::Cond(_) | Region::Scan(_) | Region::While(_) | Region::Custom(_) => {}
+        // Forward mode makes it of rules for reverse mode alone, and it cannot be run.
+        Region::Pullback(_) => {}
         // Reverse mode makes it of `while`.
         Region::Sweeps(_) => {}
     }
@@ -171,6 +178,46 @@ fn while_(g: &mut Generator) -> Option<Var> {
         carry: carried.len(),
     };
     g.region(Region::While(region), &operands)
+}
+
+/// A function with its own derivative as a rule, for tangents or for cotangents.
+fn custom(g: &mut Generator) -> Option<Var> {
+    let operands = some(g, 1, 3);
+    let inputs = typed(g, &operands);
+    let mut types: Vec<TensorType> = Vec::new();
+    for _ in 0..g.rng.size(1, 2) {
+        let like = g.some(|_| true)?;
+        types.push(g.ty(like));
+    }
+    let call = body(g, &inputs, &types)?;
+    let kind = g.rng.pick(&[RuleKind::Jvp, RuleKind::Vjp])?;
+    let rule = Callee(std::sync::Arc::new(own_rule(&call.0, kind)?));
+    g.region(Region::Custom(Custom { call, rule, kind }), &operands)
+}
+
+/// The derivative of a function as a rule.
+fn own_rule(f: &Graph, kind: RuleKind) -> Option<Graph> {
+    let float = |t: &TensorType| t.dtype.is_float();
+    let wrt: Vec<bool> = f.input_types().iter().map(float).collect();
+    if !wrt.contains(&true) || !f.output_types().iter().any(float) {
+        return None;
+    }
+    let derivative = match kind {
+        RuleKind::Jvp => transform::jvp(f, &wrt),
+        RuleKind::Vjp | RuleKind::Backward => transform::vjp(f, &wrt),
+    };
+    let derivative = derivative.unwrap_or_else(|e| panic!("the derivative of a body: {e}"));
+    let (takes, _) = kind.rule_types(f);
+    let mut b = Builder::new("rule");
+    let mut args: Vec<Var> = takes.into_iter().map(|t| b.input("x", t)).collect();
+    // The rule does not read the results.
+    args.drain(f.inputs().len()..f.inputs().len() + f.outputs().len());
+    let mut results = b.inline(&derivative, &args);
+    if kind == RuleKind::Jvp {
+        results.drain(..f.outputs().len());
+    }
+    let rule = b.finish(&results).map(|g| g.without_dead_code());
+    Some(rule.unwrap_or_else(|e| panic!("a rule: {e}")))
 }
 
 /// A graph of inputs with these types and values that gives results of these types.

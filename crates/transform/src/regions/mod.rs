@@ -7,8 +7,8 @@ mod repeat;
 mod scan;
 mod turn;
 
-pub use custom::check_rule;
 pub(crate) use custom::check_forward;
+pub use custom::check_rule;
 
 use std::collections::HashMap;
 use std::sync::Arc;
