@@ -193,6 +193,12 @@ fn ops() -> String {
             "",
         ),
         (
+            "native",
+            "An operation in Rust code that the reader of the text supplies, by name, version and attributes.",
+            "none; the function around it may have a rule",
+            "",
+        ),
+        (
             "get",
             "One component of a tuple.",
             "the component of the tangent",

@@ -332,8 +332,9 @@ fn carried(e: &Equation, operands: &[&Watched], array: &Array) -> Option<Array> 
         }),
         // The strong zero keeps a zero whatever stands beside it.
         (Op::Binary(Binary::Zmul), [x, y]) => marks(array, |k| {
-            let zero =
-                |w: &Watched| w.mark(k) == 0 && w.array.at(k).is_some_and(|x| x.to_f64() == 0.0);
+            let zero = |w: &Watched| {
+                w.mark(k) == 0 && w.array.at(k).is_some_and(|x| x.as_real() == Some(0.0))
+            };
             if zero(x) || zero(y) { 0 } else { any(k) }
         }),
         (op, _) if op.is_pointwise() => marks(array, any),
@@ -346,7 +347,7 @@ fn carried(e: &Equation, operands: &[&Watched], array: &Array) -> Option<Array> 
             let first = operands.iter().filter_map(|w| w.first_suspect()).min()?;
             let tamed =
                 |w: &&Watched| (0..w.array.len()).any(|k| w.mark(k) > 0 && !is_bad(&w.array, k));
-            let all = !array.dtype().is_float() || operands.iter().any(|w| tamed(&w));
+            let all = !array.dtype().is_inexact() || operands.iter().any(|w| tamed(&w));
             marks(array, |k| if all || is_bad(array, k) { first } else { 0 })
         }
     }
@@ -382,7 +383,7 @@ fn marks(like: &Array, number: impl Fn(usize) -> i64) -> Option<Array> {
 }
 
 fn is_bad(array: &Array, k: usize) -> bool {
-    array.dtype().is_float() && array.at(k).is_some_and(|x| !x.to_f64().is_finite())
+    array.dtype().is_inexact() && array.at(k).is_some_and(|x| !x.is_finite())
 }
 
 /// The index of an element from its place in row-major order.

@@ -210,6 +210,38 @@ fn rules_take_trees_integers_and_several_results() -> Result<(), Error> {
 }
 
 #[test]
+fn complex_numbers_have_rules_too() -> Result<(), Error> {
+    let plain = Function::new(|z: &Tensor| z * z.conj() * z);
+    let jvp = plain.with_jvp(|(z,): One, _: Tensor, (t,): One| {
+        let t_conj = t.conj();
+        t * &z * z.conj() * 2.0 + t_conj * &z * z
+    });
+    let vjp = plain.with_vjp(|(z,): One, _: Tensor, ct: Tensor| {
+        // Cotangents pair with tangents by the real part of their product.
+        (&ct * &z * z.conj() * 2.0 + (ct * &z * &z).conj(),)
+    });
+    let z = Array::from([cotangent::Complex64::new(1.0, 2.0)]);
+    let t = Array::from([cotangent::Complex64::new(-0.5, 3.0)]);
+    let near = |x: &Array, y: &Array| {
+        let pairs = x.scalars().zip(y.scalars());
+        pairs
+            .into_iter()
+            .all(|(x, y)| (x.to_complex() - y.to_complex()).norm() < 1e-12)
+    };
+    let (push, pull) = (
+        plain.jvp().call(((z.clone(),), (t.clone(),)))?.1,
+        plain.vjp().call(((z.clone(),), t.clone()))?.1.0,
+    );
+    for f in [jvp, vjp] {
+        let (_, found) = f.jvp().call(((z.clone(),), (t.clone(),)))?;
+        assert!(near(&found, &push), "{found} and {push}");
+        let (_, (found,)) = f.vjp().call(((z.clone(),), t.clone()))?;
+        assert!(near(&found, &pull), "{found} and {pull}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_zero_tangent_stays_zero_through_a_rule() -> Result<(), Error> {
     let f = Function::new(|x: &Tensor, y: &Tensor| x.sqrt() * y).with_jvp(
         |(x, y): (Tensor, Tensor), _: Tensor, (t, u): (Tensor, Tensor)| {

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use cotangent_graph::ops::{ArrayOp, Binary, Operand, Region, Ternary, Unary};
+use cotangent_array::Scalar;
+use cotangent_graph::ops::{ArrayOp, Binary, Operand, Part, Region, Ternary, Unary};
 use cotangent_graph::{Builder, Callee, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
@@ -120,12 +121,17 @@ fn results(op: &Op, zero: &[bool], types: &[TensorType], count: usize) -> Vec<bo
     }
 }
 
+fn is_zero(x: Scalar) -> bool {
+    x.as_real() == Some(0.0)
+}
+
 fn one(op: &Op, zero: &[bool], types: &[TensorType]) -> bool {
     match (op, zero) {
-        (Op::Full(value, _), _) => value.to_f64() == 0.0,
-        (Op::Constant(array), _) => array.scalars().all(|x| x.to_f64() == 0.0),
+        (Op::Full(value, _), _) => is_zero(*value),
+        (Op::Constant(array), _) => array.scalars().all(is_zero),
         (Op::Unary(Unary::Neg), [x]) => *x,
-        (Op::Binary(Binary::Add | Binary::Sub), [x, y]) => *x && *y,
+        (Op::Part(Part::Real | Part::Imag | Part::Conj), [x]) => *x,
+        (Op::Binary(Binary::Add | Binary::Sub) | Op::Complex, [x, y]) => *x && *y,
         (Op::Binary(Binary::Mul | Binary::Zmul), [x, y]) => *x || *y,
         (Op::Binary(Binary::Div), [x, _]) => *x,
         (Op::Ternary(Ternary::Select), [_, x, y]) => *x && *y,
@@ -142,7 +148,7 @@ fn array(op: &ArrayOp, zero: &[bool], types: &[TensorType]) -> bool {
     if !zero.contains(&true) {
         return false;
     }
-    let floats: Vec<bool> = types.iter().map(|t| t.dtype.is_float()).collect();
+    let floats: Vec<bool> = types.iter().map(|t| t.dtype.is_inexact()).collect();
     if is_transposable(op, &floats, types) {
         return floats.iter().zip(zero).all(|(float, zero)| !float || *zero);
     }

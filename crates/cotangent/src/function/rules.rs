@@ -20,7 +20,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     ///
     /// The rule takes the tuple of the arguments, the result and the tuple of the arguments'
     /// tangents, and gives the tangent of the result, of the result's structure and types. It must
-    /// be linear in the tangents. Leaves that are not floats have tangents of zero, and the rule
+    /// be linear in the tangents. Leaves that are neither floats nor complex have tangents of zero, and the rule
     /// gives any values of their type for them. Neither the function nor the rule may use tensors of
     /// an enclosing traced function, whose derivatives the rule would lose.
     ///
@@ -218,7 +218,7 @@ fn adapted(
                 RuleKind::Jvp => format!("t_{}", names.get(t - 1).copied().unwrap_or("x")),
                 _ => format!("ct_out{}", t - 1),
             };
-            match ty.dtype.is_float() {
+            match ty.dtype.is_inexact() {
                 true => b.input(&name, ty),
                 false => b.zeros(&ty),
             }
@@ -228,7 +228,7 @@ fn adapted(
     let outputs = b.inline(rule, &args);
     let floats = outputs.into_iter().zip(rule.output_types());
     let floats: Vec<Var> = floats
-        .filter(|(_, t)| t.dtype.is_float())
+        .filter(|(_, t)| t.dtype.is_inexact())
         .map(|(v, _)| v)
         .collect();
     Ok(b.finish(&floats)?.without_dead_code())

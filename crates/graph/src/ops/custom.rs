@@ -22,9 +22,9 @@ pub struct Custom {
 /// What the rule of a [`Custom`] function takes and gives.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum RuleKind {
-    /// Takes a tangent for each float input, gives one for each float output; linear.
+    /// Takes a tangent for each differentiable input, gives one for each differentiable output; linear.
     Jvp,
-    /// Takes a cotangent for each float output, gives one for each float input; linear.
+    /// Takes a cotangent for each differentiable output, gives one for each differentiable input; linear.
     Vjp,
     /// As `Vjp`, but it need not be linear; so there is no forward mode.
     Backward,
@@ -61,7 +61,7 @@ impl RuleKind {
     pub fn rule_types(self, call: &Graph) -> (Vec<TensorType>, Vec<TensorType>) {
         let (inputs, outputs) = (call.input_types(), call.output_types());
         let floats = |types: &[TensorType]| -> Vec<TensorType> {
-            let floats = types.iter().filter(|t| t.dtype.is_float());
+            let floats = types.iter().filter(|t| t.dtype.is_inexact());
             floats.cloned().collect()
         };
         let (from, to) = match self {

@@ -197,7 +197,7 @@ fn custom(g: &mut Generator) -> Option<Var> {
 
 /// The derivative of a function as a rule.
 fn own_rule(f: &Graph, kind: RuleKind) -> Option<Graph> {
-    let float = |t: &TensorType| t.dtype.is_float();
+    let float = |t: &TensorType| t.dtype.is_inexact();
     let wrt: Vec<bool> = f.input_types().iter().map(float).collect();
     if !wrt.contains(&true) || !f.output_types().iter().any(float) {
         return None;

@@ -7,7 +7,7 @@ use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
 
 use super::{Moved, batched_body, known, not_linear, plain};
 use crate::TransformError;
-use crate::forward::{Forward, is_float};
+use crate::forward::{Forward, is_inexact};
 use crate::linear::check_linear;
 use crate::reverse::vjp;
 
@@ -23,7 +23,7 @@ pub(super) fn forward(
 ) -> Result<Vec<Moved>, TransformError> {
     let values = b.region(Region::Custom(c.clone()), args);
     let moving: Vec<Option<Var>> = (args.iter().zip(tangents))
-        .filter(|(a, _)| is_float(&b.tensor(**a)))
+        .filter(|(a, _)| is_inexact(&b.tensor(**a)))
         .map(|(_, t)| *t)
         .collect();
     let known = [args, &values].concat();
@@ -39,7 +39,7 @@ pub(super) fn forward(
         }
         RuleKind::Backward => {
             let mut operands = known.clone();
-            let floats = args.iter().filter(|a| is_float(&b.tensor(**a)));
+            let floats = args.iter().filter(|a| is_inexact(&b.tensor(**a)));
             let floats: Vec<Var> = floats.copied().collect();
             for (a, t) in floats.iter().zip(&moving) {
                 operands.push(t.unwrap_or_else(|| b.like(*a, 0.0)));
@@ -58,7 +58,7 @@ pub(super) fn forward(
     let mut moved = moved.into_iter();
     Ok(values
         .into_iter()
-        .map(|v| match is_float(&b.tensor(v)) {
+        .map(|v| match is_inexact(&b.tensor(v)) {
             true => (v, moved.next().flatten()),
             false => (v, None),
         })
