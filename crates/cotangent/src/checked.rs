@@ -347,7 +347,7 @@ fn carried(e: &Equation, operands: &[&Watched], array: &Array) -> Option<Array> 
             let first = operands.iter().filter_map(|w| w.first_suspect()).min()?;
             let tamed =
                 |w: &&Watched| (0..w.array.len()).any(|k| w.mark(k) > 0 && !is_bad(&w.array, k));
-            let all = !array.dtype().is_inexact() || operands.iter().any(|w| tamed(&w));
+            let all = !array.dtype().is_inexact() || operands.iter().any(tamed);
             marks(array, |k| if all || is_bad(array, k) { first } else { 0 })
         }
     }

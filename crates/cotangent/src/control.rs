@@ -244,14 +244,14 @@ fn scan_at<C: Tree<Tensor>, X: Tree<Tensor>, Y: Tree<Tensor>>(
 }
 
 /// The leaves of an argument.
-struct Given {
-    tensors: Vec<Tensor>,
-    types: Vec<TensorType>,
-    structure: Structure,
+pub(crate) struct Given {
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) types: Vec<TensorType>,
+    pub(crate) structure: Structure,
 }
 
 impl Given {
-    fn of<T: Tree<Tensor>>(tree: &T) -> Given {
+    pub(crate) fn of<T: Tree<Tensor>>(tree: &T) -> Given {
         let tensors: Vec<Tensor> = tree.leaves().into_iter().cloned().collect();
         let types = tensors.iter().map(|t| t.ty().clone()).collect();
         Given {

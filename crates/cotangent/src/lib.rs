@@ -80,7 +80,8 @@
 //! stays 0 beside a pole, and an arm of a [`select`](Tensor::select) that was not taken adds
 //! nothing.
 //!
-//! **Derivatives of your own**, and operations in plain Rust: [`custom`].
+//! **Derivatives of your own**, and operations in plain Rust: [`custom`]. **Solutions of equations**,
+//! with derivatives that do not go through the solver: [`implicit`].
 //!
 //! **Random numbers** are a function of a [`Key`], so the same key gives the same bits anywhere.
 //!
@@ -114,6 +115,7 @@ pub mod data;
 mod error;
 pub mod finite;
 mod function;
+pub mod implicit;
 #[cfg(doctest)]
 mod lessons;
 pub mod nn;

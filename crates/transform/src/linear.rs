@@ -58,13 +58,72 @@ pub fn check_linear(graph: &Graph, linear: &[bool]) -> Result<(), TransformError
 /// Whether the derivative by these inputs is the same wherever they are.
 fn is_affine(graph: &Graph, linear: &[bool]) -> Result<bool, TransformError> {
     let derivative = crate::forward::jvp(graph, linear)?;
-    let at: Vec<Var> = (derivative.inputs().iter().zip(linear))
-        .filter(|(_, linear)| **linear)
-        .map(|((_, v), _)| *v)
+    let mut at = linear.to_vec();
+    at.resize(derivative.inputs().len(), false);
+    let depends = outputs_on(&derivative, &at);
+    Ok(!depends.iter().skip(graph.outputs().len()).any(|d| *d))
+}
+
+/// Which outputs depend on some inputs, through bodies result by result: what a loop carries beside
+/// its tangents does not depend on them.
+fn outputs_on(graph: &Graph, on: &[bool]) -> Vec<bool> {
+    let mut parts: Vec<Vec<bool>> = Vec::with_capacity(graph.equations().len());
+    let flags: HashMap<Var, bool> = (graph.inputs().iter().zip(on))
+        .map(|((_, v), on)| (*v, *on))
         .collect();
-    let depends = dependents(&derivative, &at);
-    let tangents = derivative.outputs().iter().skip(graph.outputs().len());
-    Ok(!tangents.into_iter().any(|t| depends[t.index()]))
+    for (v, e) in graph.iter() {
+        let count = e.ty.components().len();
+        let args: Vec<bool> = (e.args.iter())
+            .map(|a| parts[a.index()].contains(&true))
+            .collect();
+        let own = match (&e.op, e.args.first()) {
+            (Op::Input, _) => vec![flags.get(&v) == Some(&true)],
+            (Op::Get(i), Some(tuple)) => vec![parts[tuple.index()].get(*i) == Some(&true)],
+            (_, _) if !args.contains(&true) => vec![false; count],
+            (Op::Call(callee), _) => outputs_on(&callee.0, &args),
+            (Op::Region(region), _) => region_on(region, args, count),
+            _ => vec![true; count],
+        };
+        parts.push(own);
+    }
+    let outputs = graph.outputs().iter();
+    outputs.map(|o| parts[o.index()].contains(&true)).collect()
+}
+
+fn region_on(region: &Region, mut on: Vec<bool>, count: usize) -> Vec<bool> {
+    let (body, carry) = match region {
+        Region::Cond(c) if on.first() == Some(&false) => {
+            let inputs = on.get(1..).unwrap_or_default();
+            let (x, y) = (
+                outputs_on(&c.then.0, inputs),
+                outputs_on(&c.otherwise.0, inputs),
+            );
+            return x.into_iter().zip(y).map(|(x, y)| x || y).collect();
+        }
+        Region::Custom(c) => return outputs_on(&c.call.0, &on),
+        Region::Scan(s) => (&s.body, s.carry),
+        Region::While(w) => (&w.body, w.carry),
+        _ => return vec![true; count],
+    };
+    loop {
+        let out = outputs_on(&body.0, &on);
+        let new: Vec<usize> = (0..carry)
+            .filter(|i| out.get(*i) == Some(&true) && on.get(*i) == Some(&false))
+            .collect();
+        if new.is_empty() {
+            let tested = match region {
+                Region::While(w) => outputs_on(&w.test.0, &on).contains(&true),
+                _ => false,
+            };
+            // What is carried is given back as it came where no step is taken.
+            let given = |i: usize| i < carry && on.get(i) == Some(&true);
+            let all = out.iter().enumerate();
+            return all.map(|(i, out)| tested || *out || given(i)).collect();
+        }
+        for i in new {
+            on[i] = true;
+        }
+    }
 }
 
 /// Which variables are zero because some inputs are, whatever the others hold, infinities included:
