@@ -1,19 +1,16 @@
 //! `cotangent check`: verifies the functions of a file and checks their derivatives numerically.
 
-mod numeric;
-mod widen;
-
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use cotangent_array::{Array, Complex64, DType, Scalar};
-use cotangent_graph::{Graph, eval};
+use cotangent::{check, explain};
+use cotangent_array::Array;
+use cotangent_graph::Graph;
 
 use crate::failure::{Failure, failed, usage};
 use crate::files;
-use crate::graphs::{Source, type_of};
+use crate::graphs::{Source, chosen};
 use crate::run::read_npz;
-use numeric::{Random, close, parts};
 
 /// Verifies every function of a file and checks its derivatives numerically, one line a check.
 ///
@@ -34,6 +31,12 @@ pub struct Args {
     /// The seed of what is drawn.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Says instead why the derivatives by inputs are zero at the point or are not, path by path.
+    #[arg(long)]
+    explain: bool,
+    /// The inputs that are explained; all floats if not given.
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "explain")]
+    wrt: Vec<String>,
 }
 
 /// Runs the command.
@@ -50,24 +53,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(name) => vec![source.function(Some(name))?],
         None => source.module.functions.clone(),
     };
+    if args.explain {
+        let function = args.function.as_deref();
+        return explained(&source, &*source.function(function)?, &given, args);
+    }
     let (mut count, mut wrong) = (0, 0);
     for graph in &functions {
-        let mut report = |what: &str, outcome: Outcome| {
-            let (ok, detail) = match outcome {
-                Outcome::Ok(detail) => (true, detail),
-                Outcome::Wrong(detail) => (false, detail),
-            };
-            count += 1;
-            wrong += usize::from(!ok);
-            let verdict = if ok { "ok" } else { "FAILED" };
-            let detail = if detail.is_empty() {
-                detail
-            } else {
-                format!(" ({detail})")
-            };
-            files::print(&format!("{}: {what}: {verdict}{detail}\n", graph.name()))
-        };
-        function(graph, &given, args.seed, &mut report)?;
+        let report = function(graph, &given, args.seed)?;
+        for check in report.checks() {
+            files::print(&format!("{}: {check}\n", graph.name()))?;
+        }
+        count += report.checks().len();
+        wrong += report.checks().iter().filter(|c| !c.passed()).count();
     }
     match wrong {
         0 => Ok(()),
@@ -75,134 +72,42 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// What came out of a check, with a detail such as the largest error.
-pub enum Outcome {
-    /// As it should be.
-    Ok(String),
-    /// Not as it should be.
-    Wrong(String),
-}
-
-type Report<'a> = dyn FnMut(&str, Outcome) -> Result<(), Failure> + 'a;
-
 fn function(
     graph: &Graph,
     given: &HashMap<String, Array>,
     seed: u64,
-    report: &mut Report<'_>,
-) -> Result<(), Failure> {
+) -> Result<check::Report, Failure> {
     if let Err(error) = graph.verify() {
-        return report("verifies", Outcome::Wrong(error.to_string()));
+        return Ok(check::Report::failure("verifies", error));
     }
-    report("verifies", Outcome::Ok(String::new()))?;
-    let mut random = Random::new(seed);
-    let inputs = match point(graph, given, &mut random) {
-        Ok(inputs) => inputs,
-        Err(message) => return report("value", Outcome::Wrong(message)),
-    };
-    report(
-        "compiled program against the reference",
-        program(graph, &inputs),
-    )?;
-    let wrt: Vec<bool> = graph
-        .input_types()
-        .iter()
-        .map(|ty| ty.dtype.is_inexact())
-        .collect();
-    let differentiable = graph.output_types().iter().any(|ty| ty.dtype.is_inexact());
-    if !differentiable || !wrt.contains(&true) {
-        return report(
-            "derivatives",
-            Outcome::Ok("no float to differentiate".to_owned()),
-        );
+    match check::draw(graph, given, seed) {
+        Ok(inputs) => Ok(check::graph(graph, &inputs, seed)?),
+        Err(message) => Ok(check::Report::failure("value", message)),
     }
-    let wide = widen::widen(graph)?;
-    let inputs: Vec<Array> = inputs.iter().map(widen::widen_array).collect();
-    numeric::derivatives(&wide, &wrt, &inputs, &mut random, report)
 }
 
-/// Inputs where everything is finite: those given, and others drawn.
-fn point(
+/// Why the derivatives by inputs are zero at a point or are not.
+fn explained(
+    source: &Source,
     graph: &Graph,
     given: &HashMap<String, Array>,
-    random: &mut Random,
-) -> Result<Vec<Array>, String> {
-    /// Where floats are drawn from, in this order until everything is finite: both signs first, then the domain of
-    /// log and asin, then that of acosh.
-    const INTERVALS: [(f64, f64); 3] = [(-2.0, 2.0), (0.1, 0.9), (1.1, 3.0)];
-    /// Integers may be positions, so those that are valid in the shortest axes come last.
-    const LARGEST: [u64; 3] = [2, 1, 0];
-    let mut why = String::new();
-    for (low, high) in INTERVALS {
-        for largest in LARGEST {
-            let mut inputs = Vec::new();
-            for ((name, _), ty) in graph.inputs().iter().zip(graph.input_types()) {
-                let array = match given.get(&**name) {
-                    Some(array) if type_of(array) == ty => array.clone(),
-                    Some(array) => {
-                        return Err(format!(
-                            "input `{name}`: expected {ty}, found {}",
-                            type_of(array)
-                        ));
-                    }
-                    None => {
-                        let values = (0..ty.shape.elements()).map(|_| match ty.dtype {
-                            DType::Bool => Scalar::Bool(random.below(2) == 1),
-                            dtype if dtype.is_float() => Scalar::F64(random.between(low, high)),
-                            dtype if dtype.is_complex() => Scalar::C128(Complex64::new(
-                                random.between(low, high),
-                                random.between(-0.5, 0.5),
-                            )),
-                            _ => Scalar::I64(random.below(largest + 1) as i64),
-                        });
-                        let values = values.map(|value| value.convert(ty.dtype));
-                        Array::from_scalars(ty.dtype, ty.shape.clone(), values)
-                            .map_err(|error| error.to_string())?
-                    }
-                };
-                inputs.push(array);
-            }
-            match eval(graph, &inputs) {
-                Ok(outputs) if outputs.iter().all(is_finite) => return Ok(inputs),
-                Ok(_) => why = "the value is not finite".to_owned(),
-                Err(error) => why = error.to_string(),
-            }
-        }
-    }
-    Err(why)
-}
-
-fn is_finite(array: &Array) -> bool {
-    !array.dtype().is_inexact() || array.scalars().all(Scalar::is_finite)
-}
-
-/// The compiled program gives what the reference evaluator gives.
-fn program(graph: &Graph, inputs: &[Array]) -> Outcome {
-    let found = cotangent_cpu::compile(graph)
-        .map_err(|error| error.to_string())
-        .and_then(|program| program.run(inputs).map_err(|error| error.to_string()));
-    let expected = eval(graph, inputs).map_err(|error| error.to_string());
-    let (found, expected) = match (found, expected) {
-        (Ok(found), Ok(expected)) => (found, expected),
-        (Err(message), _) | (_, Err(message)) => return Outcome::Wrong(message),
-    };
-    let mut largest: f64 = 0.0;
-    for (found, expected) in found.iter().zip(&expected) {
-        if !expected.dtype().is_inexact() {
-            if found != expected {
-                return Outcome::Wrong(format!("expected {expected:?}, found {found:?}"));
-            }
-            continue;
-        }
-        let limit = if expected.dtype().real() == DType::F32 {
-            1e-5
-        } else {
-            1e-12
+    args: &Args,
+) -> Result<(), Failure> {
+    let wrt = chosen(graph, &args.wrt)?;
+    let inputs = check::draw(graph, given, args.seed).map_err(Failure::Failed)?;
+    for why in explain::gradients(graph, &inputs, &wrt)? {
+        let verdict = match why.is_zero() {
+            true => "the gradient is zero here",
+            false => "the gradient is not zero here",
         };
-        match close(&parts(found), &parts(expected), limit) {
-            Ok(error) => largest = largest.max(error),
-            Err(error) => return Outcome::Wrong(format!("relative error {error:.1e}")),
+        files::print(&format!("{}: {verdict}\n", why.input))?;
+        for end in &why.ends {
+            let place = match end.location {
+                Some(_) => format!("{}: ", source.place(end.location).0),
+                None => String::new(),
+            };
+            files::print(&format!("    {place}{}\n", end.reason))?;
         }
     }
-    Outcome::Ok(format!("largest relative error {largest:.1e}"))
+    Ok(())
 }

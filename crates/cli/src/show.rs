@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use cotangent_graph::Graph;
+use cotangent::explain;
 use cotangent_graph::ops::{
     ArrayOp, Binary, Compare, Indexed, Part, Region, Row, Ternary, Test, Unary,
 };
+use cotangent_graph::{Graph, Location};
 
 use crate::failure::{Failure, failed};
 use crate::files;
@@ -91,35 +92,26 @@ fn after(graph: &Graph, pass: &str) -> Result<String, Failure> {
 }
 
 fn residuals(source: &Source, graph: &Graph, wrt: &[String]) -> Result<String, Failure> {
-    let split = cotangent_transform::linearize(graph, &chosen(graph, wrt)?)?;
-    let primal = &split.primal;
-    let kept = primal
-        .outputs()
-        .iter()
-        .skip(primal.outputs().len() - split.residuals);
+    let kept = explain::residuals(graph, &chosen(graph, wrt)?)?;
+    let place = |op: &str, location: Option<Location>| match location {
+        Some(_) => format!("{op} at {}", source.place(location).0),
+        None => op.to_owned(),
+    };
     let (mut text, mut total) = (String::new(), 0usize);
-    for (number, var) in kept.enumerate() {
-        let equation = primal.equation(*var);
-        let bytes = equation
-            .ty
-            .components()
-            .iter()
-            .fold(0usize, |sum, ty| sum.saturating_add(ty.bytes()));
-        total = total.saturating_add(bytes);
-        let of = match primal.inputs().iter().find(|(_, input)| input == var) {
-            Some((name, _)) => format!("input {name}"),
-            None => match equation.location {
-                Some(location) => format!(
-                    "{} at {}",
-                    equation.op.name(),
-                    source.place(Some(location)).0
-                ),
-                None => equation.op.name().to_owned(),
-            },
-        };
-        let _ = writeln!(text, "r{number}: {}, {bytes} bytes, {of}", equation.ty);
+    for (number, residual) in kept.iter().enumerate() {
+        total = total.saturating_add(residual.bytes);
+        let of = place(&residual.of, residual.location);
+        let needs = residual.needs.iter().map(|n| place(&n.op, n.location));
+        let needs: Vec<String> = needs.collect();
+        let _ = writeln!(
+            text,
+            "r{number}: {}, {} bytes, {of}, for the derivative of {}",
+            residual.ty,
+            residual.bytes,
+            needs.join(", ")
+        );
     }
-    let _ = writeln!(text, "{} residuals, {total} bytes", split.residuals);
+    let _ = writeln!(text, "{} residuals, {total} bytes", kept.len());
     Ok(text)
 }
 

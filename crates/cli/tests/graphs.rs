@@ -416,9 +416,9 @@ fn show_what_becomes_of_a_function() {
     );
     let residuals = folder.run(&["show", "f.ct", "--residuals"]);
     assert!(
-        residuals
-            .ok()
-            .contains("r0: f64[4], 32 bytes, exp at f.ct:3:5\n"),
+        residuals.ok().contains(
+            "r0: f64[4], 32 bytes, exp at f.ct:3:5, for the derivative of exp at f.ct:3:5\n"
+        ),
         "{}",
         residuals.out
     );
@@ -430,6 +430,52 @@ fn show_what_becomes_of_a_function() {
     folder
         .run(&["show", "f.ct", "--svg", "x.svg"])
         .fails(2, "--svg");
+}
+
+#[test]
+fn check_explains_zero_gradients() {
+    let folder = Folder::new("explain");
+    folder.write(
+        "f.ct",
+        "fn f(x: f64, y: f64, z: f64) -> f64 {\n    let a = floor(x) * y;\n    a + (y - y) * z\n}\n",
+    );
+    let all = folder.run(&["check", "f.ct", "--explain"]);
+    let place = "    f.ct:2:13: `floor` is flat, so its derivative is 0 everywhere\n";
+    let zero = "    f.ct:3:17: `mul` multiplies by a factor that is exactly 0\n";
+    let out = all.ok();
+    assert!(
+        out.starts_with(&format!(
+            "x: the gradient is zero here\n{place}y: the gradient is"
+        )),
+        "{out}"
+    );
+    assert!(
+        out.ends_with(&format!("z: the gradient is zero here\n{zero}")),
+        "{out}"
+    );
+    let one = folder.run(&["check", "f.ct", "--explain", "--wrt", "x"]);
+    assert_eq!(one.ok(), format!("x: the gradient is zero here\n{place}"));
+    folder
+        .run(&["check", "f.ct", "--wrt", "x"])
+        .fails(2, "--explain");
+    folder
+        .run(&["check", "f.ct", "--explain", "--wrt", "w"])
+        .fails(1, "has no input `w`");
+}
+
+#[test]
+fn run_checked_names_the_line_of_a_derivative() {
+    let folder = Folder::new("derivative");
+    folder.write(
+        "f.ct",
+        "fn inner(x: f64) -> f64 { sqrt(x) }\nfn f(x: f64) -> f64 { inner(x) * 2 }\n",
+    );
+    let derived = folder.run(&["derive", "f.ct", "--mode", "grad", "-o", "g.ct"]);
+    assert_eq!(derived.ok(), "");
+    let run = |file: &str| folder.run(&["run", file, "--checked", "--in", "x=0"]);
+    assert_eq!(run("f.ct").ok(), "0.0\n");
+    // Of a text that is a derivative its own lines are what was written.
+    run("g.ct").fails(1, "although its operands are finite");
 }
 
 #[test]

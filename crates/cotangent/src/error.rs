@@ -1,7 +1,7 @@
 //! The one error type of this crate.
 
 use cotangent_cpu::RunError;
-use cotangent_graph::{GraphError, Location};
+use cotangent_graph::{EvalError, GraphError, Location};
 use cotangent_transform::TransformError;
 
 use crate::checked::CheckedError;
@@ -24,6 +24,9 @@ pub enum Error {
     /// The graph could not be compiled, or run on these arrays.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A graph could not be evaluated by the reference evaluator.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     /// A checked run met a value that is not finite, or could not be evaluated.
     #[error(transparent)]
     Checked(#[from] CheckedError),

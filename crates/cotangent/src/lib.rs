@@ -108,11 +108,13 @@
 // `#[derive(Tree)]` names this crate, also inside of it.
 extern crate self as cotangent;
 
+pub mod check;
 pub mod checked;
 pub mod control;
 pub mod custom;
 pub mod data;
 mod error;
+pub mod explain;
 pub mod finite;
 mod function;
 pub mod implicit;

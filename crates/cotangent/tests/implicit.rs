@@ -168,7 +168,9 @@ fn the_derivative_does_not_go_through_the_steps() -> Result<(), Error> {
         "{forward} and {both} calls"
     );
     // And nothing is kept of its steps: no loop runs backward.
-    let graph = slow.value_and_grad().graph(&(TensorType::scalar(DType::F64),))?;
+    let graph = slow
+        .value_and_grad()
+        .graph(&(TensorType::scalar(DType::F64),))?;
     let text = cotangent::print(&graph);
     assert!(!text.contains("while_back("), "{text}");
     assert_eq!(text.matches(" = while(").count(), 1, "{text}");

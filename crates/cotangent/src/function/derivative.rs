@@ -7,6 +7,7 @@ use cotangent_graph::{Builder, GraphError, Var};
 use cotangent_transform as transform;
 
 use super::{Failed, Function, Inner, IntoFunction, Signature, Traced, trace_closure};
+use crate::check::Derivative;
 use crate::tree::Structure;
 use crate::{Argument, Error, Graph, Tensor, TensorType, Tree};
 
@@ -205,6 +206,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         self.derived("jvp", |signature, f| {
             build_jvp(signature, &|s| f.traced(s), transform::jvp)
         })
+        .of(self.inner(), Derivative::Jvp)
     }
 
     /// The value and its directional derivative by a complex step: f'(x) t = Im f(x + i h t) / h for a
@@ -229,6 +231,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         self.derived("complex_step", |signature, f| {
             build_jvp(signature, &|s| f.traced(s), transform::complex_step)
         })
+        .of(self.inner(), Derivative::Jvp)
     }
 
     /// The value and the cotangents of the arguments: takes the arguments and a cotangent for each
@@ -236,12 +239,23 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     #[track_caller]
     pub fn vjp(&self) -> Function<(I, O), (O, I)> {
         self.derived("vjp", |signature, f| build_vjp(signature, &|s| f.traced(s)))
+            .of(self.inner(), Derivative::Vjp)
     }
 
     #[track_caller]
     fn gradient<R: Tree<Tensor> + 'static>(&self, what: Gradient) -> Function<I, R> {
         let mode = if what.value { "value_and_grad" } else { "grad" };
-        self.derived(mode, move |signature, f| what.build(signature, f))
+        let kind = Derivative::Gradient {
+            argument: what.argument,
+            value: what.value,
+        };
+        // Where only some leaves have a gradient, differences say nothing about the zeros.
+        let whole = what.only.is_none();
+        let gradient = self.derived(mode, move |signature, f| what.build(signature, f));
+        match whole {
+            true => gradient.of(self.inner(), kind),
+            false => gradient,
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_graph::Location;
 
+use crate::check::{Base, Derivative};
 use crate::tensor::Value;
 use crate::trace::{self, Place};
 use crate::tree::{Structure, TreeError, from_leaves};
@@ -56,6 +57,8 @@ type Direct<I, O> = Arc<dyn Fn(I) -> O + Send + Sync>;
 pub(crate) struct Inner {
     name: String,
     build: Box<Build>,
+    /// The function that this one is a derivative of, for checks.
+    base: Option<Base>,
     cache: Mutex<HashMap<Signature, Arc<Traced>>>,
     linearized: Mutex<HashMap<Signature, Arc<linear::Parts>>>,
     /// Where a derivative or batch was asked for.
@@ -208,8 +211,9 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             Some(direct) => Function::from_closure(name, names, direct),
             None => {
                 let inner = self.inner;
+                let base = inner.base().cloned();
                 let label = name.to_owned();
-                Function::from_build(name, move |signature| {
+                let named = Function::from_build(name, move |signature| {
                     let traced = inner.traced(signature)?;
                     let graph = renamed(&traced.graph, &label, &names, &signature.structure)
                         .map_err(|e| Failed::known(&traced.result, e))?;
@@ -218,7 +222,11 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
                         traced.result.clone(),
                         traced.captures.clone(),
                     ))
-                })
+                });
+                match base {
+                    Some(base) => named.of(&base.inner, base.kind),
+                    None => named,
+                }
             }
         }
     }
@@ -325,6 +333,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         Function::from_inner(Inner {
             name: name.to_owned(),
             build: Box::new(build),
+            base: None,
             cache: Mutex::default(),
             linearized: Mutex::default(),
             at: None,
@@ -355,6 +364,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             build: Box::new(move |signature| build(signature, &inner)),
             cache: Mutex::default(),
             linearized: Mutex::default(),
+            base: None,
             at: Some(Caller::caller()),
         })
     }
@@ -378,6 +388,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// ```
     pub fn with_loop_memory(self, bytes: usize) -> Function<I, O> {
         let inner = self.inner;
+        let base = inner.base.clone();
         Function {
             direct: self.direct,
             ..Function::from_inner(Inner {
@@ -395,8 +406,20 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
                 }),
                 cache: Mutex::default(),
                 linearized: Mutex::default(),
+                base: base.clone(),
             })
         }
+    }
+
+    /// The function as a derivative of another one, which checks compare it with.
+    pub(crate) fn of(mut self, base: &Arc<Inner>, kind: Derivative) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.base = Some(Base {
+                inner: base.clone(),
+                kind,
+            });
+        }
+        self
     }
 
     pub(crate) fn from_closure(
@@ -497,6 +520,10 @@ pub(crate) fn trace_closure<I: Tree<Tensor>, O: Tree<Tensor>>(
 impl Inner {
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn base(&self) -> Option<&Base> {
+        self.base.as_ref()
     }
 
     /// The trace for this signature, from the cache or new.

@@ -4,6 +4,7 @@ use cotangent_graph::Builder;
 use cotangent_transform::{self as transform, Mode};
 
 use super::{Failed, Function, Inner, Signature, Traced};
+use crate::check::Derivative;
 use crate::tree::Structure;
 use crate::{Argument, Error, Graph, Tensor, TensorType, Tree};
 
@@ -46,6 +47,7 @@ impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
         self.derived("jacobian", move |signature, f| {
             build_jacobian(signature, f, N, mode)
         })
+        .of(self.inner(), Derivative::Jacobian { argument: N })
     }
 
     /// The value and the [`jacobian`](Function::jacobian), in one program.
@@ -121,6 +123,7 @@ impl<I: Tree<Tensor> + 'static> Function<I, Tensor> {
         I: Argument<0>,
     {
         self.derived("hvp", build_hvp)
+            .of(self.inner(), Derivative::Hvp)
     }
 }
 

@@ -1,11 +1,10 @@
 //! Derivatives against differences, and both modes against each other.
 
-use cotangent_array::{Array, ArrayError, Complex64, Scalar};
 use cotangent_graph::{Graph, eval};
 use cotangent_transform::{jvp, vjp};
 
-use super::{Outcome, Report};
-use crate::failure::Failure;
+use super::{Check, Report};
+use crate::{Array, ArrayError, Complex64, Error, Scalar};
 
 /// How far two ways to the same number may be apart, of the largest number among them, when no difference is taken.
 const EXACT: f64 = 1e-9;
@@ -13,13 +12,13 @@ const EXACT: f64 = 1e-9;
 const DIFFERENCE: f64 = 1e-6;
 
 /// All checks of first and second derivatives at a point; the graph computes in f64.
-pub fn derivatives(
+pub(super) fn derivatives(
     graph: &Graph,
     wrt: &[bool],
     inputs: &[Array],
     random: &mut Random,
-    report: &mut Report<'_>,
-) -> Result<(), Failure> {
+    report: &mut Report,
+) -> Result<(), Error> {
     let chosen = |values: &[Array]| -> Vec<Array> {
         values
             .iter()
@@ -43,11 +42,11 @@ pub fn derivatives(
 
     let forward = match verified(jvp(graph, wrt)) {
         Ok(forward) => forward,
-        Err(message) => return report("jvp", Outcome::Wrong(message)),
+        Err(message) => return report.add(Check::wrong("jvp", None, message)),
     };
     let reverse = match verified(vjp(graph, wrt)) {
         Ok(reverse) => reverse,
-        Err(message) => return report("vjp", Outcome::Wrong(message)),
+        Err(message) => return report.add(Check::wrong("vjp", None, message)),
     };
     let pushed = eval(&forward, &[inputs, &v].concat())?;
     let (values, tangents) = pushed.split_at(outputs.min(pushed.len()));
@@ -59,38 +58,47 @@ pub fn derivatives(
             .collect()
     };
     let value =
-        |x: &[Array]| -> Result<Vec<f64>, Failure> { Ok(flat(&floats(&eval(graph, &at(x))?))) };
-    report(
+        |x: &[Array]| -> Result<Vec<f64>, Error> { Ok(flat(&floats(&eval(graph, &at(x))?))) };
+    report.add(differences(
         "jvp against central differences",
-        differences(&x, &v, &flat(tangents), true, value)?,
-    )?;
+        &x,
+        &v,
+        &flat(tangents),
+        true,
+        value,
+    )?)?;
 
     let u = random.like(&floats(values))?;
     let pulled = eval(&reverse, &[inputs, &u].concat())?;
-    report(
+    report.add(equal_products(
         "<u, J v> = <J^T u, v>",
-        equal_products([&u, tangents], [&pulled, &v]),
-    )?;
+        [&u, tangents],
+        [&pulled, &v],
+    ))?;
 
     // The derivative of J^T u with respect to the same inputs: a second derivative of <u, f>.
     let wrt_both: Vec<bool> = wrt.iter().copied().chain(u.iter().map(|_| false)).collect();
     let second = match verified(jvp(&reverse, &wrt_both)) {
         Ok(second) => second,
-        Err(message) => return report("second order", Outcome::Wrong(message)),
+        Err(message) => return report.add(Check::wrong("second order", None, message)),
     };
-    let along = |direction: &[Array]| -> Result<Vec<Array>, Failure> {
+    let along = |direction: &[Array]| -> Result<Vec<Array>, Error> {
         let both = eval(&second, &[inputs, &u, direction].concat())?;
         Ok(both.get(pulled.len()..).unwrap_or_default().to_vec())
     };
     let (hv, hw) = (along(&v)?, along(&w)?);
-    let gradient = |x: &[Array]| -> Result<Vec<f64>, Failure> {
+    let gradient = |x: &[Array]| -> Result<Vec<f64>, Error> {
         Ok(flat(&eval(&reverse, &[at(x), u.clone()].concat())?))
     };
-    report(
+    report.add(differences(
         "second order against central differences",
-        differences(&x, &v, &flat(&hv), false, gradient)?,
-    )?;
-    report("<w, H v> = <v, H w>", equal_products([&w, &hv], [&v, &hw]))
+        &x,
+        &v,
+        &flat(&hv),
+        false,
+        gradient,
+    )?)?;
+    report.add(equal_products("<w, H v> = <v, H w>", [&w, &hv], [&v, &hw]))
 }
 
 fn verified(graph: Result<Graph, cotangent_transform::TransformError>) -> Result<Graph, String> {
@@ -99,12 +107,12 @@ fn verified(graph: Result<Graph, cotangent_transform::TransformError>) -> Result
     Ok(graph)
 }
 
-fn flat(arrays: &[Array]) -> Vec<f64> {
+pub(super) fn flat(arrays: &[Array]) -> Vec<f64> {
     arrays.iter().flat_map(parts).collect()
 }
 
 /// The numbers of an array: of complex ones the real and the imaginary part, one after the other.
-pub fn parts(array: &Array) -> Vec<f64> {
+pub(super) fn parts(array: &Array) -> Vec<f64> {
     match array.dtype().is_complex() {
         true => (array.scalars().map(Scalar::to_complex))
             .flat_map(|z| [z.re, z.im])
@@ -127,7 +135,7 @@ fn like(array: &Array, numbers: &[f64]) -> Result<Array, ArrayError> {
 }
 
 /// The cotangents with which real products give those of complex numbers: Re((a + ib)(c + id)) = ac - bd.
-fn paired(arrays: &[Array]) -> Vec<f64> {
+pub(super) fn paired(arrays: &[Array]) -> Vec<f64> {
     let signed = |array: &Array| {
         let complex = array.dtype().is_complex();
         let numbers = parts(array).into_iter().enumerate();
@@ -139,7 +147,7 @@ fn paired(arrays: &[Array]) -> Vec<f64> {
 }
 
 /// The sums of products of both pairs are equal.
-fn equal_products(left: [&[Array]; 2], right: [&[Array]; 2]) -> Outcome {
+fn equal_products(name: &str, left: [&[Array]; 2], right: [&[Array]; 2]) -> Check {
     let product = |[a, b]: [&[Array]; 2]| {
         let terms = paired(a)
             .into_iter()
@@ -158,11 +166,10 @@ fn equal_products(left: [&[Array]; 2], right: [&[Array]; 2]) -> Outcome {
         (left - right).abs() / size
     };
     if error <= EXACT {
-        Outcome::Ok(format!("relative error {error:.1e}"))
+        Check::ok(name, Some(error), format!("relative error {error:.1e}"))
     } else {
-        Outcome::Wrong(format!(
-            "{left:e} and {right:e}, relative error {error:.1e}"
-        ))
+        let detail = format!("{left:e} and {right:e}, relative error {error:.1e}");
+        Check::wrong(name, Some(error), detail)
     }
 }
 
@@ -171,13 +178,14 @@ fn equal_products(left: [&[Array]; 2], right: [&[Array]; 2]) -> Outcome {
 /// Each element takes the step at which both agree best: short steps suffer from rounding, long ones from kinks and
 /// poles near by. A wrong derivative is wrong at all of them. With `kinks`, a derivative that lies between the
 /// one-sided differences is right too.
-fn differences(
+pub(super) fn differences(
+    name: &str,
     x: &[Array],
     direction: &[Array],
     derivative: &[f64],
     kinks: bool,
-    value: impl Fn(&[Array]) -> Result<Vec<f64>, Failure>,
-) -> Result<Outcome, Failure> {
+    value: impl Fn(&[Array]) -> Result<Vec<f64>, Error>,
+) -> Result<Check, Error> {
     const STEPS: [f64; 4] = [1e-2, 1e-3, 1e-4, 1e-5];
     /// One-sided differences at the shortest step that are further apart mean a kink.
     const KINK: f64 = 1e-2;
@@ -216,11 +224,13 @@ fn differences(
     // Values that are large beside their derivatives leave only few digits to the differences.
     let relative = worst / size(derivative).max(1e-3 * size(&here)).max(1e-6);
     Ok(if relative <= DIFFERENCE && !nan {
-        Outcome::Ok(format!("largest relative error {relative:.1e}"))
+        let detail = format!("largest relative error {relative:.1e}");
+        Check::ok(name, Some(relative), detail)
     } else if nan {
-        Outcome::Wrong("the derivative is not finite".to_owned())
+        Check::wrong(name, None, "the derivative is not finite".to_owned())
     } else {
-        Outcome::Wrong(format!("largest relative error {relative:.1e}"))
+        let detail = format!("largest relative error {relative:.1e}");
+        Check::wrong(name, Some(relative), detail)
     })
 }
 
@@ -234,7 +244,7 @@ fn moved(x: &[Array], direction: &[Array], h: f64) -> Result<Vec<Array>, ArrayEr
 }
 
 /// The largest difference relative to the largest expected number; `Err` with it beyond the limit.
-pub fn close(found: &[f64], expected: &[f64], limit: f64) -> Result<f64, f64> {
+pub(super) fn close(found: &[f64], expected: &[f64], limit: f64) -> Result<f64, f64> {
     let size = expected
         .iter()
         .filter(|x| x.is_finite())
@@ -261,11 +271,11 @@ pub fn close(found: &[f64], expected: &[f64], limit: f64) -> Result<f64, f64> {
 }
 
 /// Random numbers by seed: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
-pub struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     /// The sequence of this seed.
-    pub fn new(seed: u64) -> Random {
+    pub(super) fn new(seed: u64) -> Random {
         Random(seed)
     }
 
@@ -277,17 +287,17 @@ impl Random {
     }
 
     /// A number in the interval.
-    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+    pub(super) fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     /// A whole number below the bound.
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
     /// Arrays of the same shapes with numbers from -1 to 1.
-    fn like(&mut self, arrays: &[Array]) -> Result<Vec<Array>, ArrayError> {
+    pub(super) fn like(&mut self, arrays: &[Array]) -> Result<Vec<Array>, ArrayError> {
         let mut made = Vec::new();
         for array in arrays {
             let count = parts(array).len();

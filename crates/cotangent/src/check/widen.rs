@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_array::{Array, DType};
 use cotangent_graph::ops::{ArrayOp, Iota};
-use cotangent_graph::{Builder, Callee, Graph, GraphError, Op, TensorType, Var};
+use cotangent_graph::{Builder, Callee, Op, Var};
+
+use crate::{Array, DType, Graph, GraphError, TensorType};
 
 /// The same graph with f64 for f32.
-pub fn widen(graph: &Graph) -> Result<Graph, GraphError> {
+pub(super) fn widen(graph: &Graph) -> Result<Graph, GraphError> {
     rebuild(graph, &mut HashMap::new())
 }
 
 /// The same array with f64 for f32.
-pub fn widen_array(array: &Array) -> Array {
+pub(super) fn widen_array(array: &Array) -> Array {
     array.convert(wide(array.dtype()))
 }
 
@@ -93,6 +94,20 @@ fn rebuild(graph: &Graph, known: &mut HashMap<u128, Arc<Graph>>) -> Result<Graph
                     },
                     &[],
                 )]
+            }
+            Op::Native(native) => {
+                // The closure knows its own dtypes.
+                let narrow = args.iter().zip(&equation.args).map(|(v, old)| {
+                    let ty = graph.ty(*old).tensor().map(|t| t.dtype);
+                    b.convert(ty.unwrap_or(DType::F64), *v)
+                });
+                let narrow: Vec<Var> = narrow.collect();
+                let results = b.results(Op::Native(native.clone()), &narrow);
+                let widened = results.into_iter().map(|v| {
+                    let dtype = wide(b.dtype(v));
+                    b.convert(dtype, v)
+                });
+                widened.collect()
             }
             op => vec![b.push(op.clone(), &args)],
         };
