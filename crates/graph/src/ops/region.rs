@@ -153,8 +153,13 @@ impl Region {
 
     /// Whether an attribute of this name is a graph that an operation runs.
     pub(crate) fn is_body(attribute: &str) -> bool {
-        let own = matches!(attribute, "then" | "otherwise" | "body" | "test" | "f" | "rule");
-        let rule = super::RuleKind::ALL.iter().any(|kind| kind.name() == attribute);
+        let own = matches!(
+            attribute,
+            "then" | "otherwise" | "body" | "test" | "f" | "rule"
+        );
+        let rule = super::RuleKind::ALL
+            .iter()
+            .any(|kind| kind.name() == attribute);
         own || rule || SWEEPS.contains(&attribute)
     }
 
