@@ -210,6 +210,23 @@ fn rules_take_trees_integers_and_several_results() -> Result<(), Error> {
 }
 
 #[test]
+fn sparse_derivatives_and_taylor_mode_know_of_rules() -> Result<(), Error> {
+    let round = Function::new(|x: &Tensor| x.round())
+        .named("straight", ["x"])
+        .with_jvp(|_x: One, _y: Tensor, (t,): One| t);
+    // By its operations the function is flat, by its rule it is the identity.
+    let pattern = round.sparsity(&(TensorType::new(DType::F64, [2]),))?;
+    assert_eq!(pattern.len(), 4);
+    let error = round.jet().call((([1.5].into(),), ([1.0].into(),)));
+    let error = error.expect_err("no Taylor coefficients").to_string();
+    assert!(
+        error.contains("`straight` has no Taylor coefficients"),
+        "{error}"
+    );
+    Ok(())
+}
+
+#[test]
 fn complex_numbers_have_rules_too() -> Result<(), Error> {
     let plain = Function::new(|z: &Tensor| z * z.conj() * z);
     let jvp = plain.with_jvp(|(z,): One, _: Tensor, (t,): One| {

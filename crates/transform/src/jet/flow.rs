@@ -35,7 +35,23 @@ pub(super) fn region(b: &mut Builder, op: &Op, args: &[Curve], order: usize) -> 
         Op::Region(Region::Scan(s)) => scan(b, s, args, active, order),
         Op::Region(Region::While(w)) => sweeps(b, &Sweeps::from(w), args, active, order),
         Op::Region(Region::Sweeps(s)) => sweeps(b, s, args, active, order),
-        _ => Ok(Vec::new()),
+        op if !active.contains(&true) => {
+            let whole = 0..args.len();
+            let operands = operands(b, args, &active, &[whole], order);
+            let results = b.results(op.clone(), &operands);
+            let still = vec![false; results.len()];
+            let all = 0..results.len();
+            Ok(curves(results, &still, std::slice::from_ref(&all), order))
+        }
+        // A rule says what the first derivative is, not the next ones.
+        op => Err(TransformError::NoJet {
+            op: op
+                .callees()
+                .next()
+                .map_or(op.name(), |c| c.0.name())
+                .to_owned(),
+            location: None,
+        }),
     }
 }
 

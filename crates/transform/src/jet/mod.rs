@@ -138,7 +138,7 @@ fn walk(
             parts.insert(v, results);
             continue;
         }
-        if e.ty.tensor().is_none() {
+        if e.ty.tensor().is_none() || matches!(e.op, Op::Native(_)) {
             return Err(TransformError::NoJet {
                 op: e.op.name().to_owned(),
                 location: e.location,

@@ -30,7 +30,20 @@ impl Walk {
             Op::Region(Region::Scan(s)) => self.scan(s, args, wanted),
             Op::Region(Region::While(w)) => self.repeat(w, args),
             Op::Region(Region::Sweeps(s)) => self.sweeps(s, args),
-            _ => Ok(Vec::new()),
+            // A rule may say anything, so each result depends on all operands.
+            _ => {
+                let all: Vec<&State> = args.iter().collect();
+                let all = self.everything(&all);
+                let states = e.ty.components().iter().map(|t| State {
+                    deps: if is_discrete(t) {
+                        Deps::None
+                    } else {
+                        all.clone()
+                    },
+                    value: None,
+                });
+                Ok(states.collect())
+            }
         }
     }
 
