@@ -59,7 +59,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
     let (mut count, mut wrong) = (0, 0);
     for graph in &functions {
-        let report = function(graph, &given, args.seed)?;
+        let report = check::drawn(graph, &given, args.seed)?;
         for check in report.checks() {
             files::print(&format!("{}: {check}\n", graph.name()))?;
         }
@@ -69,20 +69,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match wrong {
         0 => Ok(()),
         _ => failed(format!("{wrong} of {count} checks failed")),
-    }
-}
-
-fn function(
-    graph: &Graph,
-    given: &HashMap<String, Array>,
-    seed: u64,
-) -> Result<check::Report, Failure> {
-    if let Err(error) = graph.verify() {
-        return Ok(check::Report::failure("verifies", error));
-    }
-    match check::draw(graph, given, seed) {
-        Ok(inputs) => Ok(check::graph(graph, &inputs, seed)?),
-        Err(message) => Ok(check::Report::failure("value", message)),
     }
 }
 

@@ -325,7 +325,7 @@ fn passes_stop_where_asked() {
         error.to_string(),
         "there is no pass `fuse`, expected one of custom, fold, simplify, cse, dead"
     );
-    assert_eq!(PASSES.len(), 4);
+    assert_eq!(PASSES.len(), 5);
 }
 
 /// A second run finds nothing: the rules lead somewhere.

@@ -217,7 +217,7 @@ fn sparse_derivatives_and_taylor_mode_know_of_rules() -> Result<(), Error> {
     // By its operations the function is flat, by its rule it is the identity.
     let pattern = round.sparsity(&(TensorType::new(DType::F64, [2]),))?;
     assert_eq!(pattern.len(), 4);
-    let error = round.jet().call((([1.5].into(),), ([1.0].into(),)));
+    let error = round.jet().call((([1.5].into(),), ([[1.0]].into(),)));
     let error = error.expect_err("no Taylor coefficients").to_string();
     assert!(
         error.contains("`straight` has no Taylor coefficients"),

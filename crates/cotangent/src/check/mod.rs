@@ -78,13 +78,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of one thing that went wrong.
-    pub fn failure(name: &str, why: impl fmt::Display) -> Report {
-        Report {
-            checks: vec![Check::wrong(name, None, why.to_string())],
-        }
-    }
-
     /// All checks, in the order in which they were made.
     pub fn checks(&self) -> &[Check] {
         &self.checks
@@ -119,6 +112,27 @@ impl fmt::Display for Report {
         self.checks
             .iter()
             .try_for_each(|check| writeln!(f, "{check}"))
+    }
+}
+
+/// Checks that a graph verifies, and then all that [`graph`] does, at a point where inputs that are
+/// not given are drawn as [`draw`] does.
+///
+/// # Errors
+/// As [`graph`].
+pub fn drawn(graph: &Graph, given: &HashMap<String, Array>, seed: u64) -> Result<Report, Error> {
+    let mut report = Report::default();
+    if let Err(error) = graph.verify() {
+        report.add(Check::wrong("verifies", None, error.to_string()))?;
+        return Ok(report);
+    }
+    match draw(graph, given, seed) {
+        Ok(inputs) => self::graph(graph, &inputs, seed),
+        Err(message) => {
+            report.add(Check::ok("verifies", None, String::new()))?;
+            report.add(Check::wrong("value", None, message))?;
+            Ok(report)
+        }
     }
 }
 
