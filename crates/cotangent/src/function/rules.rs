@@ -85,7 +85,8 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// // The identity, which lets no cotangent beyond 1 through.
     /// let clip = Function::new(|x: &Tensor| x.clone())
     ///     .with_backward(|_x: (Tensor,), _y: Tensor, ct: Tensor| (ct.clamp(-1.0, 1.0),));
-    /// let f = Function::new(move |x: &Tensor| (clip.apply((x.clone(),)) * [0.5, 7.0]).sum(..));
+    /// let scales = Tensor::from([0.5, 7.0]);
+    /// let f = Function::new(move |x: &Tensor| (clip.apply((x.clone(),)) * &scales).sum(..));
     /// assert_eq!(f.grad().call(([1.0, 1.0].into(),))?, [0.5, 1.0].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
