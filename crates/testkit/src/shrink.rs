@@ -371,6 +371,8 @@ fn with_body(op: &Op, k: usize, change: impl Fn(&Graph) -> Option<Graph>) -> Opt
     };
     Some(match op {
         Op::Call(callee) => Op::Call(next(callee).ok()?),
+        // A function and its rule must go on to fit each other.
+        Op::Region(Region::Custom(_)) => return None,
         Op::Region(region) => Op::Region(region.map_callees(next).ok()?),
         _ => return None,
     })
