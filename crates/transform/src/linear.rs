@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use cotangent_array::Scalar;
-use cotangent_graph::ops::{ArrayOp, Binary, Operand, Part, Region, Ternary, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Operand, Part, Region, Sweeps, Ternary, Unary};
 use cotangent_graph::{Builder, Callee, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
@@ -101,6 +101,7 @@ fn region_on(region: &Region, mut on: Vec<bool>, count: usize) -> Vec<bool> {
             return x.into_iter().zip(y).map(|(x, y)| x || y).collect();
         }
         Region::Custom(c) => return outputs_on(&c.call.0, &on),
+        Region::Sweeps(s) => return sweeps_on(s, on),
         Region::Scan(s) => (&s.body, s.carry),
         Region::While(w) => (&w.body, w.carry),
         _ => return vec![true; count],
@@ -124,6 +125,28 @@ fn region_on(region: &Region, mut on: Vec<bool>, count: usize) -> Vec<bool> {
             on[i] = true;
         }
     }
+}
+
+fn sweeps_on(s: &Sweeps, mut on: Vec<bool>) -> Vec<bool> {
+    let total = s.carried();
+    for (j, (body, range)) in s.bodies.iter().zip(s.ranges()).enumerate() {
+        // What is carried, also where no step is taken, and what a step makes of it.
+        loop {
+            let out = outputs_on(&body.0, &s.read_by(j, &on));
+            let own = on.get_mut(range.clone()).unwrap_or_default();
+            let new = (own.iter().zip(&out)).any(|(on, out)| *out && !*on);
+            own.iter_mut().zip(out).for_each(|(on, out)| *on |= out);
+            if !new {
+                break;
+            }
+        }
+        // How many steps there are decides every result.
+        if j == 0 && outputs_on(&s.test.0, &s.read_by(j, &on)).contains(&true) {
+            return vec![true; total];
+        }
+    }
+    on.truncate(total);
+    on
 }
 
 /// Which variables are zero because some inputs are, whatever the others hold, infinities included:
@@ -269,10 +292,26 @@ fn of_region(region: &Region, zero: &[bool], count: usize) -> Vec<bool> {
         Region::Scan(s) => repeated(&s.body, s.carry),
         Region::While(w) => repeated(&w.body, w.carry),
         Region::Custom(c) => outputs(&c.call, zero),
+        Region::Sweeps(s) => {
+            let (mut zero, total) = (zero.to_vec(), s.carried());
+            for (j, (body, range)) in s.bodies.iter().zip(s.ranges()).enumerate() {
+                // What is zero has to stay so in every step.
+                loop {
+                    let out = outputs(body, &s.read_by(j, &zero));
+                    let own = zero.get_mut(range.clone()).unwrap_or_default();
+                    let lost = (own.iter().zip(&out)).any(|(zero, out)| *zero && !*out);
+                    own.iter_mut().zip(out).for_each(|(zero, out)| *zero &= out);
+                    if !lost {
+                        break;
+                    }
+                }
+            }
+            zero.truncate(total);
+            zero
+        }
         Region::Pullback(p) => {
             let tangents = zero.get(p.known..).unwrap_or_default();
             vec![tangents.iter().all(|zero| *zero); count]
         }
-        _ => vec![false; count],
     }
 }

@@ -121,7 +121,7 @@ fn sweeps(
     let (mut bodies, mut carry) = (Vec::new(), Vec::new());
     for (j, (body, range)) in s.bodies.iter().zip(&ranges).enumerate() {
         // A body reads what the sweeps up to its own carry, and what all share.
-        let mut local = read_by(&active, range.end, total);
+        let mut local = s.read_by(j, &active);
         let settled = loop {
             let carried = local.get(range.clone()).unwrap_or_default().to_vec();
             let found = Body::new(&body.0, &local, &carried, order)?;
@@ -145,7 +145,7 @@ fn sweeps(
         bodies.push(Callee(Arc::new(graph)));
     }
     let first = ranges.first().map_or(0, |r| r.end);
-    let local = read_by(&active, first, total);
+    let local = s.read_by(0, &active);
     let groups = [0..first, first..local.len()];
     let region = Region::from(Sweeps {
         test: test(&s.test.0, &s.test.0.input_types(), &local, &groups, order)?,
@@ -158,12 +158,6 @@ fn sweeps(
     let found = b.region(region, &operands);
     active.truncate(total);
     Ok(curves(found, &active, &ranges, order))
-}
-
-/// The entries of what the first sweeps carry, up to `end`, and of what is shared, from `total` on.
-fn read_by(active: &[bool], end: usize, total: usize) -> Vec<bool> {
-    let parts = [active.get(..end), active.get(total..)];
-    parts.into_iter().flatten().flatten().copied().collect()
 }
 
 /// The body of a loop, where each carried value varies that varies after some step.

@@ -88,6 +88,14 @@ impl Sweeps {
         self.carry.iter().fold(0, |n, c| n.saturating_add(*c))
     }
 
+    /// Of a list with one entry for each operand the entries of those that the body of a sweep reads:
+    /// what the sweeps up to its own carry, then what is shared.
+    pub fn read_by<T: Clone>(&self, sweep: usize, operands: &[T]) -> Vec<T> {
+        let end = self.ranges().get(sweep).map_or(0, |r| r.end);
+        let parts = [operands.get(..end), operands.get(self.carried()..)];
+        parts.into_iter().flatten().flatten().cloned().collect()
+    }
+
     pub(super) fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {
         if self.bodies.len() > SWEEPS.len() || self.bodies.len() != self.carry.len() {
             type_error!(
