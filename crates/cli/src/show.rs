@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use cotangent::explain;
 use cotangent_graph::ops::{
-    ArrayOp, Binary, Compare, Indexed, Part, Region, Row, Ternary, Test, Unary,
+    ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Row, Ternary, Test, Unary,
 };
 use cotangent_graph::{Graph, Location};
 
@@ -163,6 +163,10 @@ fn ops() -> String {
     text.push_str("# Other operations\n\n");
     for (name, doc, derivative, convention) in ArrayOp::ALL {
         entry(&mut text, name, doc, "", derivative, convention);
+    }
+    text.push_str("# Linear algebra\n\n");
+    for (name, doc, derivative, convention) in Linalg::ALL {
+        entry(&mut text, name, doc, "f64 or f32", derivative, convention);
     }
     text.push_str("# Control flow\n\n");
     for (name, doc, derivative, convention) in Region::ALL {

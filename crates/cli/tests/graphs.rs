@@ -481,7 +481,7 @@ fn run_checked_names_the_line_of_a_derivative() {
 #[test]
 fn show_lists_every_operation() {
     use cotangent_graph::ops::{
-        ArrayOp, Binary, Compare, Indexed, Part, Region, Ternary, Test, Unary,
+        ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Ternary, Test, Unary,
     };
     let folder = Folder::new("ops");
     let ran = folder.run(&["show", "--ops"]);
@@ -491,6 +491,7 @@ fn show_lists_every_operation() {
         .filter(|line| !line.starts_with([' ', '#']))
         .collect();
     let mut names: Vec<&str> = ArrayOp::ALL.iter().map(|op| op.0).collect();
+    names.extend(Linalg::ALL.iter().map(|op| op.0));
     names.extend(Region::ALL.iter().map(|op| op.0));
     names.extend(Unary::ALL.iter().map(|op| op.row().name));
     names.extend(Indexed::ALL.iter().map(|op| op.row().name));

@@ -283,8 +283,8 @@ impl Replay<'_> {
                 same_list(&outputs, &step.outs, "results")
             }
             StepOp::Op(op) => {
-                let [out] = &step.outs[..] else {
-                    return Err("an operation has one result".into());
+                let Some(out) = step.outs.first() else {
+                    return Err("an operation has a result".into());
                 };
                 if matches!(
                     op,
@@ -318,6 +318,14 @@ impl Replay<'_> {
                     );
                 }
                 let types: SmallVec<[&TensorType; 3]> = types.iter().map(|t| &**t).collect();
+                if let Op::Linalg(op) = op {
+                    let results = op.results(&types).map_err(|e| e.to_string())?;
+                    let results: Vec<&TensorType> = results.iter().collect();
+                    return same_list(&results, &step.outs, "results");
+                }
+                if step.outs.len() != 1 {
+                    return Err("this operation has one result".into());
+                }
                 match infer(op, &types) {
                     Ok(ty) if ty == *out.ty => Ok(()),
                     Ok(ty) => Err(format!("expected the result {ty}, found {}", out.ty)),

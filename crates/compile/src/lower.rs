@@ -192,7 +192,16 @@ impl Lower<'_> {
     }
 
     fn operation(&mut self, v: Var, e: &Equation) -> Result<Value, CompileError> {
-        let out_ty = self.ty_of(v)?;
+        let parts = e.ty.components();
+        let mut outs: SmallVec<[Operand; 1]> = SmallVec::with_capacity(parts.len());
+        for (i, ty) in parts.iter().enumerate() {
+            let (place, ty) = (self.result(v, i), self.intern(ty));
+            outs.push(Operand { place, ty });
+        }
+        let Some(first) = outs.first() else {
+            return Err(self.malformed("an operation without a result"));
+        };
+        let out_ty = first.ty.clone();
         let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(e.args.len());
         for a in &e.args {
             args.push(self.operand(*a, &e.op)?);
@@ -201,15 +210,18 @@ impl Lower<'_> {
             let types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
             (self.target.scratch)(&e.op, &types, &out_ty)
         };
-        let place = self.result(v, 0);
+        let places: SmallVec<[Place; 1]> = outs.iter().map(|o| o.place).collect();
         self.plan.steps.push(Step {
             op: StepOp::Op(e.op.clone()),
             args,
-            outs: smallvec![Operand { place, ty: out_ty }],
+            outs,
             scratch: 0..scratch,
             location: e.location,
         });
-        Ok(Value::Stored(place))
+        Ok(match (&e.ty, places.first()) {
+            (Type::Tensor(_), Some(place)) => Value::Stored(*place),
+            _ => Value::Tuple(places.to_vec().into()),
+        })
     }
 
     fn call(&mut self, v: Var, e: &Equation) -> Result<Value, CompileError> {

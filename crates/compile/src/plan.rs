@@ -46,7 +46,7 @@ pub struct Step {
     pub op: StepOp,
     /// What is read.
     pub args: SmallVec<[Operand; 2]>,
-    /// What is written: one result, or as many as a called plan has.
+    /// What is written: one result, or as many as the operation or a called plan has.
     pub outs: SmallVec<[Operand; 1]>,
     /// Working memory in the arena, empty where none is needed. A called plan has its arena there.
     pub scratch: Range<usize>,

@@ -96,6 +96,13 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "{key}={value}")?;
             }
         }
+        StepOp::Op(Op::Linalg(op)) => {
+            let types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
+            for (key, value) in op.attributes(&types) {
+                comma(f)?;
+                write!(f, "{key}={value}")?;
+            }
+        }
         StepOp::Flow(flow) => {
             for (key, plan) in flow.plans() {
                 comma(f)?;

@@ -9,7 +9,7 @@ pub struct Target {
     /// Every offset in the arena is a multiple of this many bytes: a power of two, 64 or more.
     pub alignment: usize,
     /// The bytes of working memory that the kernel of an operation wants, from the types of its
-    /// operands and of its result. Every caller must get the same answer for the same types.
+    /// operands and of its (first) result. Every caller must get the same answer for the same types.
     pub scratch: fn(&Op, &[&TensorType], &TensorType) -> usize,
 }
 

@@ -3,6 +3,7 @@
 use cotangent_array::ArrayError;
 use cotangent_compile::CompileError;
 use cotangent_graph::Location;
+use cotangent_graph::ops::linalg::MatrixError;
 
 /// Why a program could not be made or run.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum RunError {
         /// The length of the axis.
         length: usize,
     },
+    /// A matrix for which the operation is not defined.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
     /// An operation failed; the source says why.
     #[error("{}{op}: {source}", At(*location))]
     Op {

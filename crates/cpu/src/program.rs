@@ -286,15 +286,17 @@ impl Core {
     }
 
     fn kernel(&mut self, step: &Step, known: &mut HashMap<Scalar, usize>) -> Option<Run> {
-        let [out] = &step.outs[..] else { return None };
+        let out = step.outs.first()?;
         let args: SmallVec<[Arg; 3]> = step.args.iter().map(|a| self.arg(a, known)).collect();
-        let out_arg = self.arg(out, known);
+        let outs: SmallVec<[Arg; 1]> = step.outs.iter().map(|o| self.arg(o, known)).collect();
+        let out_arg = outs.first()?;
         let in_place = out.range().is_some_and(|own| {
             !own.is_empty() && step.args.iter().any(|a| a.range().as_ref() == Some(&own))
         });
         let site = Site {
             args: &args,
-            out: &out_arg,
+            out: out_arg,
+            outs: &outs,
             scratch: Slot {
                 base: ARENA,
                 offset: step.scratch.start,

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Part, Region, Reshape, Rule, Slice, Sum, Ternary,
+    Binary, Bound, Broadcast, Compare, Indexed, Linalg, Part, Region, Reshape, Rule, Slice, Sum, Ternary,
     Test, Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
@@ -537,6 +537,11 @@ impl Builder {
     /// Runs a branch or a loop; one variable for each of its results.
     pub fn region(&mut self, region: Region, args: &[Var]) -> Vec<Var> {
         self.results(Op::Region(region), args)
+    }
+
+    /// An operation of linear algebra; one variable for each of its results.
+    pub fn linalg(&mut self, op: impl Into<Linalg>, args: &[Var]) -> Vec<Var> {
+        self.results(Op::Linalg(op.into()), args)
     }
 
     /// Adds an operation; one variable for each of its results.

@@ -5,6 +5,7 @@ use std::fmt;
 use cotangent_array::ArrayError;
 
 use crate::Var;
+use crate::ops::linalg::MatrixError;
 
 /// Where an operation was written: a place in the user's Rust code or in a text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -179,6 +180,9 @@ pub enum EvalError {
         /// The length of the axis.
         length: usize,
     },
+    /// A matrix for which the operation is not defined.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
     /// An operation failed; the source says why.
     #[error("{}{op}: {source}", At(*location))]
     Op {

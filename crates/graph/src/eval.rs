@@ -125,6 +125,10 @@ impl<'a> Evaluator<'a> {
             location: e.location,
             source: Box::new(source),
         };
+        if let (Op::Linalg(op), Type::Tuple(parts)) = (&e.op, &e.ty) {
+            let results = op.eval(&args, parts).map_err(located)?;
+            return Ok(Value::Tuple(results.into()));
+        }
         if matches!(e.op, Op::Call(_) | Op::Region(_)) {
             let inputs: Vec<Array> = args.into_iter().cloned().collect();
             let outputs = match &e.op {
@@ -147,13 +151,20 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// The value of one operation that is neither an input, a call nor `get`.
+/// The value of one operation with one result that is neither an input, a call nor `get`.
 ///
 /// # Errors
 /// An index out of range, or operands that do not fit.
 pub fn eval_op(op: &Op, args: &[&Array], out: &TensorType) -> Result<Array, EvalError> {
     if let Op::Array(op) = op {
         return op.eval(args, out);
+    }
+    if let Op::Linalg(op) = op {
+        let mut results = op.eval(args, std::slice::from_ref(out))?;
+        return match results.pop() {
+            Some(result) if results.is_empty() => Ok(result),
+            _ => Err(malformed(Var::POISON, "expected one result")),
+        };
     }
     match (op, args) {
         (Op::Full(value, shape), _) => Ok(Array::full(shape.clone(), *value)?),

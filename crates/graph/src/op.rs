@@ -6,7 +6,7 @@ use cotangent_array::{Array, DType, Scalar, Shape};
 
 use crate::ops::complex::COMPLEX;
 use crate::ops::{
-    ArrayOp, Binary, Bound, Compare, Indexed, Native, Part, Region, Row, Ternary, Test, Unary,
+    ArrayOp, Binary, Bound, Compare, Indexed, Linalg, Native, Part, Region, Row, Ternary, Test, Unary,
 };
 use crate::{Graph, TensorType, Type, TypeError, type_error};
 
@@ -70,6 +70,8 @@ pub enum Op {
     Convert(DType),
     /// An operation that is not pointwise.
     Array(ArrayOp),
+    /// An operation of linear algebra; several results are a tuple.
+    Linalg(Linalg),
     /// Calls another graph; its results are a tuple unless it has just one.
     Call(Callee),
     /// A branch or a loop, whose bodies are graphs.
@@ -115,6 +117,7 @@ impl Op {
             Op::Ternary(op) => op.name(),
             Op::Convert(_) => "convert",
             Op::Array(op) => op.name(),
+            Op::Linalg(op) => op.name(),
             Op::Call(callee) => callee.0.name(),
             Op::Region(region) => region.name(),
             Op::Native(_) => "native",
@@ -194,6 +197,7 @@ impl Op {
             Op::Binary(_) | Op::Compare(_) | Op::Complex => Arity::Exactly(2),
             Op::Ternary(_) => Arity::Exactly(3),
             Op::Array(op) => op.arity(),
+            Op::Linalg(op) => op.arity(),
             Op::Call(callee) => Arity::Exactly(callee.0.inputs().len()),
             Op::Region(region) => region.arity(),
             Op::Native(_) => Arity::AtLeast(0),
@@ -249,6 +253,7 @@ impl Op {
                 x.with_dtype(*dtype)
             }
             (Op::Array(op), tensors) => op.infer(tensors)?,
+            (Op::Linalg(op), tensors) => return op.infer(tensors),
             (Op::Region(region), tensors) => return region.infer(tensors),
             (Op::Native(native), tensors) => return native.infer(tensors),
             (Op::Call(callee), tensors) => {
@@ -280,7 +285,9 @@ impl Op {
             Op::Full(..) | Op::Constant(_) => Bound::Open,
             Op::Call(_) | Op::Region(_) | Op::Native(_) => Bound::Open,
             Op::Input => Bound::Finite,
-            Op::Convert(_) | Op::Array(_) | Op::Get(_) => Bound::Operands,
+            // A logarithm of 0; other results are finite or an error.
+            Op::Linalg(Linalg::Slogdet(_)) => Bound::Open,
+            Op::Convert(_) | Op::Array(_) | Op::Linalg(_) | Op::Get(_) => Bound::Operands,
             _ => self.row().map_or(Bound::Open, |row| row.bound),
         }
     }
@@ -297,6 +304,10 @@ impl Op {
             Op::Array(op) => {
                 let tensors: Vec<&TensorType> = args.iter().filter_map(|t| t.tensor()).collect();
                 out.tensor().map_or(0, |t| op.cost(&tensors, t))
+            }
+            Op::Linalg(op) => {
+                let tensors: Vec<&TensorType> = args.iter().filter_map(|t| t.tensor()).collect();
+                op.cost(&tensors)
             }
             Op::Call(callee) => callee.0.cost(),
             Op::Region(region) => region.cost(),

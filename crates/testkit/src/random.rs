@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cotangent_array::{Array, Complex64, DType, Scalar, Shape};
-use cotangent_graph::ops::{Binary, Broadcast, Compare, Region, Reshape, Slice, Ternary, Unary};
+use cotangent_graph::ops::{Binary, Broadcast, Compare, Linalg, Region, Reshape, Slice, Ternary, Unary};
 use cotangent_graph::{Builder, Callee, Graph, Op, TensorType, Var, eval, eval_op};
 
 use crate::arrays::{extent, is_finite};
@@ -624,6 +624,25 @@ impl Generator {
 
     fn callee_numbers(&self) -> Vec<usize> {
         (0..self.callees.len()).collect()
+    }
+
+    /// Adds an operation of linear algebra; the first of its results.
+    pub fn linalg(&mut self, op: impl Into<Linalg>, args: &[Var]) -> Option<Var> {
+        let op = op.into();
+        let types: Vec<TensorType> = args.iter().map(|a| self.ty(*a)).collect();
+        let results = op.results(&types.iter().collect::<Vec<_>>()).ok()?;
+        let values: Vec<&Array> = args.iter().map(|a| &self.values[a]).collect();
+        let values = op.eval(&values, &results).ok()?;
+        if !values.iter().all(|r| self.takes(r)) {
+            return None;
+        }
+        let vars = self.b.linalg(op, args);
+        for (v, value) in vars.iter().zip(values) {
+            if self.values.insert(*v, value).is_none() {
+                self.pool.push(*v);
+            }
+        }
+        vars.first().copied()
     }
 
     /// Adds a branch or a loop.

@@ -4,6 +4,7 @@
 //! list at the foot of this file; an operation that is added without one does not compile.
 
 mod array_ops;
+mod linalg;
 mod regions;
 
 use cotangent_array::{DType, Shape};
@@ -60,9 +61,10 @@ pub fn draw(rng: &mut Rng) -> Kind {
     // Conversions and calls carry whole families of cases, so they come more often.
     let (conversions, calls) = (3, 5);
     let regions = 2 * regions::SAMPLERS.len();
+    let linalg = linalg::SAMPLERS.len();
     // So do the operations with rules of their own.
     let arrays = 2 * array_ops::SAMPLERS.len();
-    let mut at = rng.below(rows + conversions + calls + regions + arrays);
+    let mut at = rng.below(rows + conversions + calls + regions + linalg + arrays);
     let mut within = |count: usize| {
         if at < count {
             return Some(at);
@@ -99,6 +101,9 @@ pub fn draw(rng: &mut Rng) -> Kind {
     }
     if let Some(i) = within(regions) {
         return Kind::Array(regions::SAMPLERS[i / 2].1);
+    }
+    if let Some(i) = within(linalg) {
+        return Kind::Array(linalg::SAMPLERS[i].1);
     }
     match within(arrays) {
         Some(i) => Kind::Array(array_ops::SAMPLERS[i / 2].1),
@@ -242,6 +247,7 @@ pub fn names() -> Vec<&'static str> {
     let arrays = array_ops::SAMPLERS
         .iter()
         .chain(regions::SAMPLERS)
+        .chain(linalg::SAMPLERS)
         .map(|(name, _)| *name);
     let parts = Part::ALL.iter().map(|op| op.name()).chain(["complex"]);
     ["input", "full", "constant", "convert", "call", "get"]
@@ -269,7 +275,7 @@ fn with_axis(shape: &Shape, axis: usize, length: usize) -> Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cotangent_graph::ops::ArrayOp;
+    use cotangent_graph::ops::{ArrayOp, Linalg};
 
     #[test]
     fn every_array_operation_has_a_sampler() {
@@ -278,5 +284,8 @@ mod tests {
             assert!(named.contains(name), "`{name}` has no sampler");
         }
         assert_eq!(named.len(), ArrayOp::ALL.len());
+        let named: Vec<&str> = linalg::SAMPLERS.iter().map(|(name, _)| *name).collect();
+        let all: Vec<&str> = Linalg::ALL.iter().map(|op| op.0).collect();
+        assert_eq!(named, all);
     }
 }

@@ -1,7 +1,7 @@
 //! The reference evaluator with noise, with frozen values, and with a record of every decision.
 
 use cotangent_array::{Array, DType, Indices, Scalar};
-use cotangent_graph::ops::{ArrayOp, Binary, Part, Ternary, Unary, WindowArgMax};
+use cotangent_graph::ops::{ArrayOp, Binary, Linalg, Part, Ternary, Unary, WindowArgMax};
 use cotangent_graph::{Callee, EvalError, Graph, Op, TensorType, Type, eval_op};
 
 use crate::arrays::{map_parts, parts, ulp, width};
@@ -109,6 +109,14 @@ impl<'a> Walk<'a> {
                         Type::Tuple(_) => Value::Several(results),
                     }
                 }
+                (Op::Linalg(op), ty) => {
+                    let args: Vec<&Array> = args.into_iter().map(one).collect();
+                    let mut results = self.linalg(op, &args, ty)?;
+                    match ty {
+                        Type::Tensor(_) => Value::One(results.remove(0)),
+                        Type::Tuple(_) => Value::Several(results),
+                    }
+                }
                 (op, Type::Tensor(ty)) => {
                     let args: Vec<&Array> = args.into_iter().map(one).collect();
                     Value::One(self.step(op, &args, ty)?)
@@ -122,6 +130,42 @@ impl<'a> Walk<'a> {
             .filter_map(|o| values[o.index()].as_ref())
             .map(|v| one(v).clone())
             .collect())
+    }
+
+    /// As [`Walk::step`], with all results: every entry of a matrix takes part in each.
+    fn linalg(&mut self, op: &Linalg, args: &[&Array], ty: &Type) -> Result<Vec<Array>, EvalError> {
+        let disturbed: Vec<Array> = match self.noise {
+            Noise::Ulp => args.iter().map(|a| self.disturbed(a)).collect(),
+            _ => args.iter().map(|a| (*a).clone()).collect(),
+        };
+        let operands: Vec<&Array> = disturbed.iter().collect();
+        let results = op.eval(&operands, ty.components())?;
+        // The signs of vectors, and the order of rows, jump.
+        for result in &results {
+            if !result.dtype().is_float() {
+                result.scalars().for_each(|s| self.note(s.to_i64() as u64));
+            }
+        }
+        match (op, &results[..]) {
+            (Linalg::Qr(_), [_, r]) => self.signs(r),
+            (Linalg::Eigh(_), [_, v]) => self.signs(v),
+            (Linalg::Svd(_), [u, _, _]) => self.signs(u),
+            (Linalg::Slogdet(_), [sign, _]) => self.signs(sign),
+            _ => {}
+        }
+        Ok(results.iter().map(|r| self.disturbed(r)).collect())
+    }
+
+    /// The signs of all but the smallest entries.
+    fn signs(&mut self, x: &Array) {
+        for s in x.scalars() {
+            let x = s.to_f64();
+            self.note(match x {
+                x if x > 1e-3 => 1,
+                x if x < -1e-3 => 2,
+                _ => 0,
+            });
+        }
     }
 
     fn step(&mut self, op: &Op, args: &[&Array], ty: &TensorType) -> Result<Array, EvalError> {
@@ -331,7 +375,7 @@ pub fn is_exact(op: &Op) -> bool {
             use Binary::*;
             matches!(op, Maximum | Minimum | And | Or | Xor | Shl | Shr)
         }
-        Op::Indexed(..) | Op::Part(Part::Angle) => false,
+        Op::Indexed(..) | Op::Part(Part::Angle) | Op::Linalg(_) => false,
         Op::Array(op) => {
             use ArrayOp::*;
             match op {
@@ -375,6 +419,7 @@ pub fn exact_outputs(graph: &Graph) -> Vec<bool> {
                 e.op.callees()
                     .any(|callee| exact_outputs(&callee.0).contains(&false))
             }
+            Op::Linalg(_) => true,
             op => e.ty.tensor().is_some_and(|t| t.dtype.is_inexact()) && !is_exact(op),
         };
         exact.push(!rounds && e.args.iter().all(|a| exact[a.index()]));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use cotangent_array::Scalar;
 use cotangent_graph::ops::complex::{abs_jvp, complex_jvp};
-use cotangent_graph::ops::{Binary, Ternary, Unary};
+use cotangent_graph::ops::{Binary, Linalg, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
@@ -44,7 +44,7 @@ pub(crate) struct Forward {
     /// Whether the tangents are to be a linear part that can be taken out or transposed; values and
     /// tangents then share nothing but what is known without the tangents.
     split: bool,
-    /// The results of calls: their components and the tangents of these.
+    /// The results of calls and of linear algebra: their components and the tangents of these.
     parts: HashMap<Var, Vec<(Var, Option<Var>)>>,
 }
 
@@ -175,6 +175,10 @@ impl Forward {
                 .insert(v, values.into_iter().map(|value| (value, None)).collect());
             return Ok(());
         }
+        if let Op::Linalg(op) = &e.op {
+            self.linalg(b, v, e, op, &args, &tangents);
+            return Ok(());
+        }
         let out = b.push(e.op.clone(), &args);
         self.to[v.index()] = out;
         if tangents.iter().any(Option::is_some) && is_inexact(&b.tensor(out)) {
@@ -183,9 +187,32 @@ impl Forward {
         }
         Ok(())
     }
+
+    /// An operation of linear algebra: all results and their tangents.
+    fn linalg(
+        &mut self,
+        b: &mut Builder,
+        v: Var,
+        e: &Equation,
+        op: &Linalg,
+        args: &[Var],
+        tangents: &[Option<Var>],
+    ) {
+        let outs = b.linalg(op.clone(), args);
+        let moved = match tangents.iter().any(Option::is_some) {
+            true => op.jvp(b, args, &outs, tangents),
+            false => vec![None; outs.len()],
+        };
+        let results: Vec<(Var, Option<Var>)> = outs.into_iter().zip(moved).collect();
+        if let ([(value, tangent)], Some(_)) = (&results[..], e.ty.tensor()) {
+            self.to[v.index()] = *value;
+            self.tangents[v.index()] = *tangent;
+        }
+        self.parts.insert(v, results);
+    }
 }
 
-/// The tangent of one operation: one match over the families.
+/// The tangent of one operation with one result: one match over the families.
 pub(crate) fn tangent(
     b: &mut Builder,
     op: &Op,

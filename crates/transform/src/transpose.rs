@@ -203,7 +203,9 @@ impl PullBack<'_> {
                 }
                 return Ok(());
             }
-            (Op::Call(_) | Op::Region(_), _) => return self.call(b, e, &[Some(cotangent)]),
+            (Op::Call(_) | Op::Region(_) | Op::Linalg(_), _) => {
+                return self.call(b, e, &[Some(cotangent)]);
+            }
             _ => None,
         };
         let Some(results) = results else {
@@ -218,7 +220,8 @@ impl PullBack<'_> {
         Ok(())
     }
 
-    /// A call, a branch or a loop: its bodies are transposed.
+    /// An operation with several results: a call, a branch or a loop, whose bodies are transposed,
+    /// or one of linear algebra.
     fn call(
         &mut self,
         b: &mut Builder,
@@ -231,7 +234,18 @@ impl PullBack<'_> {
             .zip(e.ty.components())
             .map(|(part, ty)| part.unwrap_or_else(|| b.zeros(ty)))
             .collect();
-        let results = regions::transpose(b, e, &operands, &cotangents)?;
+        let results = match &e.op {
+            Op::Linalg(op) => match op.transpose(b, &operands, &cotangents) {
+                Some(results) => results,
+                None => {
+                    return Err(TransformError::NotLinear {
+                        op: e.op.name().to_owned(),
+                        location: e.location,
+                    });
+                }
+            },
+            _ => regions::transpose(b, e, &operands, &cotangents)?,
+        };
         for (a, c) in e.args.iter().zip(results) {
             self.add(b, *a, c);
         }

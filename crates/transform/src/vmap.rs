@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Region, Scan};
+use cotangent_graph::ops::{Linalg, Region, Scan};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
 
 use crate::{TransformError, regions};
@@ -96,6 +96,14 @@ pub(crate) fn walk(
             parts.insert(v, results);
             continue;
         }
+        if let Op::Linalg(op) = &e.op {
+            let results = linalg(b, op, &args, size);
+            if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
+                to[v.index()] = *one;
+            }
+            parts.insert(v, results);
+            continue;
+        }
         to[v.index()] = step(b, e, &args, size);
         if e.ty.tensor().is_none() {
             // Nothing varies over the batch; the components are those of the one result.
@@ -145,7 +153,19 @@ fn native(
     Ok(results.into_iter().map(|v| (v, true)).collect())
 }
 
-/// One operation over the batch: one match over the families.
+/// An operation of linear algebra over the batch: all its results.
+fn linalg(b: &mut Builder, op: &Linalg, args: &[(Var, bool)], size: usize) -> Vec<(Var, bool)> {
+    let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
+    let batched: Vec<bool> = args.iter().map(|a| a.1).collect();
+    if batched.iter().all(|x| !x) {
+        let results = b.linalg(op.clone(), &vars);
+        return results.into_iter().map(|v| (v, false)).collect();
+    }
+    let results = op.batch(b, &vars, &batched, size);
+    results.into_iter().map(|v| (v, true)).collect()
+}
+
+/// One operation with one result over the batch: one match over the families.
 fn step(b: &mut Builder, e: &Equation, args: &[(Var, bool)], size: usize) -> (Var, bool) {
     let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
     let batched: Vec<bool> = args.iter().map(|a| a.1).collect();

@@ -95,6 +95,7 @@ fn rebuild(graph: &Graph, known: &mut HashMap<u128, Arc<Graph>>) -> Result<Graph
                     &[],
                 )]
             }
+            Op::Linalg(op) => b.linalg(op.clone(), &args),
             Op::Native(native) => {
                 // The closure knows its own dtypes.
                 let narrow = args.iter().zip(&equation.args).map(|(v, old)| {

@@ -5,6 +5,7 @@ mod cumulative;
 mod dot;
 mod fft;
 mod gather;
+mod linalg;
 mod matrix;
 mod moves;
 mod pointwise;
@@ -36,7 +37,9 @@ pub(crate) struct Arg {
 /// What a kernel is chosen for.
 pub(crate) struct Site<'a> {
     pub(crate) args: &'a [Arg],
+    /// The result; the first one of several.
     pub(crate) out: &'a Arg,
+    pub(crate) outs: &'a [Arg],
     /// Working memory, in bytes.
     pub(crate) scratch: Slot,
     /// Whether the result takes over the memory of an operand.
@@ -53,6 +56,7 @@ pub(crate) fn scratch(op: &Op, args: &[&TensorType], out: &TensorType) -> usize 
             fft::scratch(op, x)
         }
         (Op::Array(ArrayOp::ArgSort(op)), [x]) => sort::scratch(op, x),
+        (Op::Linalg(op), args) => linalg::scratch(op, args),
         _ => 0,
     }
 }
@@ -70,6 +74,7 @@ pub(crate) fn choose(op: &Op, site: &Site<'_>) -> Option<Run> {
         Op::Ternary(op) => pointwise::ternary(*op, site),
         Op::Convert(_) => pointwise::convert(site),
         Op::Array(op) => array(op, site),
+        Op::Linalg(op) => linalg::choose(op, site),
         Op::Input
         | Op::Full(..)
         | Op::Constant(_)

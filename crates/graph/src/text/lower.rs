@@ -10,7 +10,7 @@ use super::literal::literal_type;
 use super::values::{attribute_value, common_dtype, elements, from_start, in_dtype};
 use super::{At, Module, ParseError, broadcast, index, sugar};
 use crate::ops::{
-    ArrayOp, Attributes, Binary, Compare, Indexed, Region, Registry, Unary, Value as AttributeValue,
+    ArrayOp, Attributes, Binary, Compare, Indexed, Linalg, Region, Registry, Unary, Value as AttributeValue,
 };
 use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
 
@@ -409,7 +409,7 @@ impl Lowerer<'_> {
             }
             _ => {}
         }
-        if ArrayOp::fields(name).is_some() {
+        if ArrayOp::fields(name).is_some() || Linalg::ALL.iter().any(|op| op.0 == name) {
             return self.array_op(at, name, named, &operands, want);
         }
         let args = self.variables(&operands)?;
@@ -492,6 +492,9 @@ impl Lowerer<'_> {
             .collect();
         let types: Vec<&TensorType> = typed.iter().collect();
         let wrong = |e: crate::TypeError| ParseError::new(at, format!("`{name}`: {e}"));
+        if let Some(op) = Linalg::from_attributes(name, named.clone(), &types) {
+            return self.plain(at, Op::Linalg(op.map_err(wrong)?), operands, want);
+        }
         match ArrayOp::from_attributes(name, named, &types) {
             Some(op) => self.plain(at, op.map_err(wrong)?.into(), operands, want),
             None => Err(ParseError::new(at, format!("unknown operation `{name}`"))),

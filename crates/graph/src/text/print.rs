@@ -219,6 +219,10 @@ impl<'a> Printer<'a> {
                 let types: Vec<&TensorType> = types.iter().flatten().collect();
                 op.attributes(&types)
             }
+            Op::Linalg(op) => {
+                let types: Vec<&TensorType> = types.iter().flatten().collect();
+                op.attributes(&types)
+            }
             _ => Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::lower::Lowerer;
 use super::{At, ParseError};
-use crate::ops::{ArrayOp, Binary, Compare, Dot, Indexed, Part, Region, Sum, Ternary, Test, Unary};
+use crate::ops::{ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Sum, Ternary, Test, Unary};
 use crate::{Op, Var};
 
 /// Names that are no operation but are written like one.
@@ -156,6 +156,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(Test::ALL.iter().map(|op| op.name()))
         .chain(Ternary::ALL.iter().map(|op| op.name()))
         .chain(ArrayOp::ALL.iter().map(|op| op.0))
+        .chain(Linalg::ALL.iter().map(|op| op.0))
         .chain(Region::ALL.iter().map(|op| op.0))
         .chain(special)
         .chain(SUGAR.iter().copied())
