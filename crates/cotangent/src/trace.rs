@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cotangent_graph::ops::Linalg;
 use cotangent_graph::{Builder, Graph, GraphError, Location, Op, TensorType, Var, eval_op};
 
 use crate::tensor::{Constant, Tensor, Value};
@@ -138,6 +139,27 @@ pub(crate) fn push(op: impl Into<Op>, args: &[&Tensor], at: Place) -> Tensor {
             state.tensor(&trace, var, args.first().copied())
         }),
         None => now(&op, args, at),
+    }
+}
+
+/// Applies an operation with `count` results; each is its own tensor.
+pub(crate) fn push_several(op: Linalg, args: &[&Tensor], count: usize, at: Place) -> Vec<Tensor> {
+    match target(args.iter().copied()) {
+        Some(trace) => trace.with_many(count, |state| {
+            state.builder.set_location(Some(Location::Code(at)));
+            let vars: Vec<Var> = args.iter().map(|a| state.var(&trace, a)).collect();
+            let vars = state.builder.linalg(op, &vars);
+            (0..count)
+                .map(|i| {
+                    let var = vars.get(i).copied().unwrap_or(Var::POISON);
+                    state.tensor(&trace, var, args.first().copied())
+                })
+                .collect()
+        }),
+        None => several_now(&op, args, at).unwrap_or_else(|e| {
+            let like = args.first().map(|a| a.ty());
+            vec![Tensor::failed(e, like); count]
+        }),
     }
 }
 
@@ -320,6 +342,26 @@ fn target<'a>(args: impl IntoIterator<Item = &'a Tensor>) -> Option<Arc<Trace>> 
         Some(trace) if trace.is_open() => Some(trace.clone()),
         _ => ACTIVE.with_borrow(|active| active.last().cloned()),
     }
+}
+
+/// Applies an operation with several results to constants at once.
+fn several_now(op: &Linalg, args: &[&Tensor], at: Place) -> Result<Vec<Tensor>, GraphError> {
+    let arrays: Vec<Array> = args.iter().map(|a| a.known()).collect::<Result<_, _>>()?;
+    let types: Vec<&TensorType> = args.iter().map(|a| a.ty()).collect();
+    let named = Op::Linalg(op.clone());
+    if !named.arity().allows(args.len()) {
+        let error = cotangent_graph::TypeError::new(format!("expected {}", named.arity()));
+        return Err(op_error(&named, args, error, at));
+    }
+    let results = op
+        .results(&types)
+        .map_err(|e| op_error(&named, args, e, at))?;
+    let arrays: Vec<&Array> = arrays.iter().collect();
+    let results = op.eval(&arrays, &results).map_err(|e| {
+        let message = format!("{}: {e}", op.name());
+        GraphError::other(message, Some(Location::Code(at)))
+    })?;
+    Ok(results.into_iter().map(Tensor::from).collect())
 }
 
 /// Applies an operation to constants at once.

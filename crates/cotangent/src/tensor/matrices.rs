@@ -7,42 +7,6 @@ use super::{AxisIndex, Operand, Tensor, concat, fail, keep, stack};
 
 /// Matrices made of others.
 impl Tensor {
-    /// The product of `n` factors that are all this square matrix, by repeated squaring; the
-    /// identity for 0. Leading axes are a batch.
-    ///
-    /// ```
-    /// use cotangent::Tensor;
-    /// let x = Tensor::from([[1.0, 1.0], [0.0, 1.0]]);
-    /// assert_eq!(x.matrix_power(5).to_array()?, [[1.0, 5.0], [0.0, 1.0]].into());
-    /// # Ok::<(), cotangent::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn matrix_power(&self, n: u32) -> Tensor {
-        if self.rank() < 2 || self.dim(-1) != self.dim(-2) {
-            let message = format!("expected square matrices, found shape {}", self.shape());
-            return fail("matrix_power", &[self], message);
-        }
-        let mut product: Option<Tensor> = None;
-        let mut square = self.clone();
-        let mut rest = n;
-        while rest > 0 {
-            if rest % 2 == 1 {
-                product = Some(match product {
-                    Some(product) => square.matmul(&product),
-                    None => square.clone(),
-                });
-            }
-            rest /= 2;
-            if rest > 0 {
-                square = square.matmul(&square);
-            }
-        }
-        match product {
-            Some(product) => product,
-            None => Tensor::eye(self.dim(-1), self.dtype()).broadcast_to(self.shape()),
-        }
-    }
-
     /// The powers 0 to `count` - 1 of each element, along a new last axis: the rows of a Vandermonde
     /// matrix (NumPy's `vander` with `increasing=True`).
     ///

@@ -4,7 +4,7 @@
 //! [`faer`], where the feature `linalg` is on and the operation has such a kernel. All working memory
 //! comes from the plan.
 
-#[cfg(any())]
+#[cfg(feature = "linalg")]
 mod blocked;
 
 use cotangent_array::DType;
@@ -22,7 +22,7 @@ const WORD: usize = size_of::<f64>();
 /// The bytes that the kernels of an operation want.
 pub(super) fn scratch(op: &Linalg, args: &[&TensorType]) -> usize {
     let shapes = shapes(op, args.iter().copied());
-    #[cfg(any())]
+    #[cfg(feature = "linalg")]
     if let Some(bytes) = args
         .first()
         .and_then(|a| blocked::scratch(op, &shapes, a.dtype))
@@ -35,7 +35,7 @@ pub(super) fn scratch(op: &Linalg, args: &[&TensorType]) -> usize {
 
 pub(super) fn choose(op: &Linalg, site: &Site<'_>) -> Option<Run> {
     let plain = Plain::new(op, site)?;
-    #[cfg(any())]
+    #[cfg(feature = "linalg")]
     if let Some(run) = blocked::choose(op, site, &plain) {
         return Some(run);
     }

@@ -4,7 +4,7 @@ use cotangent::{DType, Tensor, einsum};
 
 use super::Table;
 use super::tools::{dim, one};
-use crate::args::{Args, Node, Outs, Res, Stop, not_mapped};
+use crate::args::{Args, Node, Outs, Res, Stop};
 
 pub const TABLE: Table = &[
     (&["mm", "bmm", "matmul", "mv", "dot"], |a| {
@@ -70,14 +70,6 @@ pub const TABLE: Table = &[
         let x = if x.rank() == 0 { x.reshape([1]) } else { x };
         let n = a.int_or(1, "N", x.dim(-1) as i64)?;
         one(x.vander(usize::try_from(n).map_err(|e| e.to_string())?))
-    }),
-    (&["linalg.matrix_power", "matrix_power"], |a| {
-        let x = a.x()?;
-        let n = a.int(1, "n")?;
-        if n < 0 {
-            return not_mapped("a negative matrix power needs the inverse");
-        }
-        one(x.matrix_power(u32::try_from(n).map_err(|e| e.to_string())?))
     }),
     (&["cov"], |a| one(covariance(a)?)),
     (&["corrcoef"], |a| {

@@ -6,6 +6,7 @@ mod conv;
 mod fourier;
 mod grid;
 mod index;
+mod linalg;
 mod linear;
 mod loss;
 mod masked;
@@ -41,6 +42,7 @@ const TABLES: &[Table] = &[
     fourier::TABLE,
     grid::TABLE,
     index::TABLE,
+    linalg::TABLE,
     linear::TABLE,
     loss::TABLE,
     masked::TABLE,

@@ -1,6 +1,6 @@
 //! Norms and distances.
 
-use cotangent::Tensor;
+use cotangent::{MatrixNorm, Tensor};
 
 use super::Table;
 use super::reduce::converted;
@@ -146,12 +146,12 @@ fn matrix_norm(x: &Tensor, order: &Order, numbers: &[i64], keep: bool) -> Res<Te
     };
     let result = match *order {
         Order::Named("fro") => x.norm(&both),
-        Order::Named(name) => {
-            return not_mapped(format!("matrix norm `{name}` needs singular values"));
-        }
-        Order::Number(p) if p.abs() == 2.0 => {
-            return not_mapped("matrix norm 2 needs singular values");
-        }
+        Order::Named("nuc") => matrices(x, row, column).matrix_norm(MatrixNorm::Nuclear),
+        Order::Named(name) => return not_mapped(format!("matrix norm `{name}`")),
+        Order::Number(p) if p.abs() == 2.0 => matrices(x, row, column).matrix_norm(match p > 0.0 {
+            true => MatrixNorm::Two,
+            false => MatrixNorm::MinusTwo,
+        }),
         Order::Number(p) => {
             let summed = if p.is_infinite() { column } else { row };
             let sums = x.abs().sum(&inner(summed));
@@ -166,6 +166,11 @@ fn matrix_norm(x: &Tensor, order: &Order, numbers: &[i64], keep: bool) -> Res<Te
         true => result.reshape(as_i64(&with_ones(x.shape(), &axes))),
         false => result,
     })
+}
+
+/// The tensor with the matrices in its last two axes.
+fn matrices(x: &Tensor, row: usize, column: usize) -> Tensor {
+    x.moveaxis([row as i64, column as i64], [-2, -1])
 }
 
 /// `torch.linalg.norm`: of vectors or of matrices, by the number of dimensions.
@@ -202,7 +207,10 @@ fn norm(a: &Args) -> Outs {
     let dims = Dims::new(&numbers.clone().unwrap_or_default(), x.rank(), keep)?;
     match Order::of(a, 1, "p", Order::Named("fro"))? {
         Order::Named("fro") => one(vector_norm(&x, 2.0, &dims)),
-        Order::Named(name) => not_mapped(format!("matrix norm `{name}` needs singular values")),
+        order @ Order::Named(_) => {
+            let numbers = numbers.unwrap_or(vec![-2, -1]);
+            one(matrix_norm(&x, &order, &numbers, keep)?)
+        }
         Order::Number(p) => one(vector_norm(&x, p, &dims)),
     }
 }

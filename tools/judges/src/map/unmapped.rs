@@ -16,21 +16,6 @@ const REASONS: &[(&str, &str)] = &[
     ("log_normal", RANDOM),
     ("cauchy", RANDOM),
     ("nn.functional.gumbel", RANDOM),
-    ("linalg.", FACTOR),
-    ("cholesky", FACTOR),
-    ("det", FACTOR),
-    ("geqrf", FACTOR),
-    ("inverse", FACTOR),
-    ("logdet", FACTOR),
-    ("lu", FACTOR),
-    ("matrix_exp", "needs the matrix exponential"),
-    ("ormqr", FACTOR),
-    ("pinverse", FACTOR),
-    ("qr", FACTOR),
-    ("slogdet", FACTOR),
-    ("svd", FACTOR),
-    ("symeig", FACTOR),
-    ("triangular_solve", FACTOR),
     ("polar", COMPLEX),
     ("complex", COMPLEX),
     ("view_as_complex", COMPLEX),
@@ -39,7 +24,6 @@ const REASONS: &[(&str, &str)] = &[
 ];
 
 const RANDOM: &str = "the result depends on random numbers of PyTorch's own generator";
-const FACTOR: &str = "needs matrix factorisations";
 const COMPLEX: &str = "needs complex numbers";
 
 /// Why an operator has no mapping.
