@@ -151,7 +151,11 @@ pub(crate) fn push_several(op: Linalg, args: &[&Tensor], count: usize, at: Place
             let vars = state.builder.linalg(op, &vars);
             (0..count)
                 .map(|i| {
-                    let var = vars.get(i).copied().unwrap_or(Var::POISON);
+                    let var = match vars.get(i) {
+                        Some(var) => *var,
+                        // The builder holds the error already where there are fewer.
+                        None => state.builder.fail(ended(None)),
+                    };
                     state.tensor(&trace, var, args.first().copied())
                 })
                 .collect()

@@ -118,11 +118,9 @@ pub const TABLE: Table = &[
     (&["linalg.qr", "qr"], |a| {
         let x = a.x()?;
         let (q, r) = x.qr();
-        match a.node(1, "mode") {
-            Node::Text("r") => Ok(vec![Tensor::zeros([0], x.dtype()), r]),
-            Node::Text("complete") if x.dim(-2) > x.dim(-1) => {
-                not_mapped("the complete Q has no derivative")
-            }
+        match a.text_or(1, "mode", "reduced")? {
+            "r" => Ok(vec![Tensor::zeros([0], x.dtype()), r]),
+            "complete" if x.dim(-2) > x.dim(-1) => not_mapped("the complete Q has no derivative"),
             _ => Ok(vec![q, r]),
         }
     }),
@@ -272,7 +270,7 @@ fn factors(a: &Args) -> Res<(Tensor, Tensor)> {
 /// LAPACK's way to write an order of rows: row i was exchanged with row `pivots[i]`, from 1.
 fn exchanges(order: &Tensor, k: usize) -> Tensor {
     let m = order.dim(-1);
-    let places = Tensor::arange(m as i64);
+    let places = Tensor::arange(m, DType::I64);
     // Which row stands at each place, before each exchange.
     let mut rows = places.broadcast_to(order.shape());
     let mut pivots = Vec::new();
@@ -312,7 +310,7 @@ fn lu_solve(lu: &Tensor, pivots: &Array, b: &Tensor, adjoint: bool) -> Res<Tenso
     }
     // P as a matrix: row order[i] of column i; a = P L U.
     let orders = Tensor::from(Array::new(pivots.shape(), orders)?);
-    let p = Tensor::arange(n as i64)
+    let p = Tensor::arange(n, DType::I64)
         .expand_dims(-1)
         .equal(orders.expand_dims(-2))
         .convert(lu.dtype());
@@ -343,7 +341,7 @@ fn lu_solve(lu: &Tensor, pivots: &Array, b: &Tensor, adjoint: bool) -> Res<Tenso
 /// the vector of a reflection below its diagonal, where a one stands; H_i = I - tau_i v_i v_iᵀ.
 fn reflected(v: &Tensor, tau: &Tensor, c: &Tensor, transpose: bool) -> Tensor {
     let k = tau.dim(-1);
-    let places = Tensor::arange(v.dim(-2) as i64).expand_dims(-1);
+    let places = Tensor::arange(v.dim(-2), DType::I64).expand_dims(-1);
     let mut c = c.clone();
     for step in 0..k {
         let i = if transpose { step } else { k - 1 - step };

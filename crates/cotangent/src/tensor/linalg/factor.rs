@@ -3,8 +3,8 @@
 use cotangent_graph::ops::linalg::{Cholesky, Eigh, Eigvalsh, Lu, Qr, Svd, Svdvals};
 
 use super::several;
-use crate::Tensor;
 use crate::tensor::push;
+use crate::{DType, Tensor};
 
 /// Factorisations of matrices, which stand in the last two axes; axes before them are a batch.
 impl Tensor {
@@ -49,7 +49,7 @@ impl Tensor {
         let l = below.tril(-1) + ones;
         let u = factors.slice_axis(-2, 0..k).triu(0);
         // Column i has its one in row order[i].
-        let rows = Tensor::arange(m as i64).expand_dims(-1);
+        let rows = Tensor::arange(m, DType::I64).expand_dims(-1);
         let p = rows.equal(order.expand_dims(-2)).convert(self.dtype());
         (p, l, u)
     }
@@ -132,8 +132,8 @@ impl Tensor {
     /// Ones on the diagonal of m x k matrices, in the dtype and batch of another tensor.
     #[track_caller]
     fn eye_like(m: usize, k: usize, like: &Tensor) -> Tensor {
-        let rows = Tensor::arange(m as i64).expand_dims(-1);
-        let columns = Tensor::arange(k as i64);
+        let rows = Tensor::arange(m, DType::I64).expand_dims(-1);
+        let columns = Tensor::arange(k, DType::I64);
         let ones = rows.equal(columns).convert(like.dtype());
         ones.broadcast_to(like.shape())
     }
