@@ -6,7 +6,8 @@ use cotangent_array::{Array, DType, Scalar, Shape};
 
 use crate::ops::complex::COMPLEX;
 use crate::ops::{
-    ArrayOp, Binary, Bound, Compare, Indexed, Linalg, Native, Part, Region, Row, Ternary, Test, Unary,
+    ArrayOp, Binary, Bound, Compare, Indexed, Linalg, Native, Part, Region, Row, Ternary, Test,
+    Unary,
 };
 use crate::{Graph, TensorType, Type, TypeError, type_error};
 

@@ -7,7 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use cotangent_array::{Array, Complex64, DType, Scalar, Shape};
-use cotangent_graph::ops::{Binary, Broadcast, Compare, Linalg, Region, Reshape, Slice, Ternary, Unary};
+use cotangent_graph::ops::{
+    Binary, Broadcast, Compare, Linalg, Region, Reshape, Slice, Ternary, Unary,
+};
 use cotangent_graph::{Builder, Callee, Graph, Op, TensorType, Var, eval, eval_op};
 
 use crate::arrays::{extent, is_finite};

@@ -10,7 +10,8 @@ use super::literal::literal_type;
 use super::values::{attribute_value, common_dtype, elements, from_start, in_dtype};
 use super::{At, Module, ParseError, broadcast, index, sugar};
 use crate::ops::{
-    ArrayOp, Attributes, Binary, Compare, Indexed, Linalg, Region, Registry, Unary, Value as AttributeValue,
+    ArrayOp, Attributes, Binary, Compare, Indexed, Linalg, Region, Registry, Unary,
+    Value as AttributeValue,
 };
 use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
 

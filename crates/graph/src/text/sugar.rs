@@ -2,7 +2,9 @@
 
 use super::lower::Lowerer;
 use super::{At, ParseError};
-use crate::ops::{ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Sum, Ternary, Test, Unary};
+use crate::ops::{
+    ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Sum, Ternary, Test, Unary,
+};
 use crate::{Op, Var};
 
 /// Names that are no operation but are written like one.

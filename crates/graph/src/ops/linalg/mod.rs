@@ -194,7 +194,3 @@ impl Linalg {
         member::eval(self, args, outs)
     }
 }
-
-#[cfg(test)]
-#[path = "tests.rs"]
-mod tests;

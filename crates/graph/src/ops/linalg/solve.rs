@@ -27,8 +27,7 @@ impl LinalgRule for Solve {
     }
 
     fn work(&self, shapes: &[Shape2]) -> usize {
-        let a = shapes.first().map_or(0, |s| s.len().saturating_add(s.rows));
-        a
+        shapes.first().map_or(0, |s| s.len().saturating_add(s.rows))
     }
 
     fn member(

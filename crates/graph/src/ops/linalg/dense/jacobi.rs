@@ -169,8 +169,8 @@ pub fn svd(
     let Some((u, vt)) = vectors else { return };
     // The unit vectors of the long side, in order; where a singular value is 0, any that completes
     // the others.
-    for j in 0..k {
-        let from = order[j] as usize;
+    for (j, from) in order[..k].iter().enumerate() {
+        let from = *from as usize;
         let length = norm(&w[from * rows..(from + 1) * rows]);
         let (done, own) = left.split_at_mut(j * rows);
         let own = &mut own[..rows];

@@ -3,8 +3,8 @@
 use super::triangle::{Triangle, triangular_solve};
 use crate::ops::linalg::MatrixFault;
 
-/// Overwrites `a`, m x n, by its factors: U in and above the diagonal, L below it, whose diagonal is
-/// 1. Row `i` of L U is row `rows[i]` of `a`; the pivot is the first entry of largest magnitude.
+/// Overwrites `a`, m x n, by its factors: U in and above the diagonal, L below it, whose diagonal
+/// is all ones. Row `i` of L U is row `rows[i]` of `a`; the pivot is the first entry of largest magnitude.
 /// Gives the sign of the permutation. A column without a pivot is left as it is.
 pub fn lu(a: &mut [f64], rows: &mut [f64], n: usize) -> f64 {
     let m = rows.len();
