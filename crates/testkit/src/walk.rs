@@ -134,7 +134,16 @@ impl<'a> Walk<'a> {
 
     /// As [`Walk::step`], with all results: every entry of a matrix takes part in each.
     fn linalg(&mut self, op: &Linalg, args: &[&Array], ty: &Type) -> Result<Vec<Array>, EvalError> {
+        // Reflections and rotations mix all rows, one after the other, so the errors of every entry
+        // are of the size of the largest, and grow as the root of the number of rows (Higham 2002,
+        // section 19.3, and 2.8 on how rounding errors add up).
+        use Linalg::*;
+        let mixes = matches!(
+            op,
+            Eigh(_) | Eigvalsh(_) | Svd(_) | Svdvals(_) | Pinv(_) | Qr(_) | Expm(_)
+        );
         let disturbed: Vec<Array> = match self.noise {
+            Noise::Ulp if mixes => args.iter().map(|a| self.disturbed_whole(a)).collect(),
             Noise::Ulp => args.iter().map(|a| self.disturbed(a)).collect(),
             _ => args.iter().map(|a| (*a).clone()).collect(),
         };
@@ -153,7 +162,11 @@ impl<'a> Walk<'a> {
             (Linalg::Slogdet(_), [sign, _]) => self.signs(sign),
             _ => {}
         }
-        Ok(results.iter().map(|r| self.disturbed(r)).collect())
+        let moved = results.iter().map(|r| match mixes && r.dtype().is_float() {
+            true => self.disturbed_whole(r),
+            false => self.disturbed(r),
+        });
+        Ok(moved.collect())
     }
 
     /// The signs of all but the smallest entries.
@@ -214,6 +227,23 @@ impl<'a> Walk<'a> {
                     x + by * x.abs().max(1e-3)
                 }
             }
+        })
+    }
+
+    /// Each element moved by an ulp of the largest, times the root of the length of its matrix.
+    fn disturbed_whole(&mut self, a: &Array) -> Array {
+        if self.noise != Noise::Ulp {
+            return self.disturbed(a);
+        }
+        let largest = parts(a)
+            .into_iter()
+            .filter(|x| x.is_finite())
+            .fold(0.0_f64, |most, x| most.max(x.abs()));
+        let rows = a.shape().dims().iter().rev().take(2).max();
+        let by = ulp(a.dtype(), largest) * (rows.copied().unwrap_or(1) as f64).sqrt();
+        map_parts(a, |x| {
+            let by = if self.rng.chance(0.5) { by } else { -by };
+            if x.is_finite() { x + by } else { x }
         })
     }
 

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use cotangent_array::Scalar;
-use cotangent_graph::ops::{ArrayOp, Binary, Operand, Part, Region, Sweeps, Ternary, Unary};
+use cotangent_graph::ops::{
+    ArrayOp, Binary, Linalg, Operand, Part, Region, Sweeps, Ternary, Unary,
+};
 use cotangent_graph::{Builder, Callee, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
@@ -219,6 +221,7 @@ fn one(op: &Op, zero: &[bool], types: &[TensorType]) -> bool {
         (Op::Ternary(Ternary::Select), [_, x, y]) => *x && *y,
         (Op::Convert(_), [x]) => *x,
         (Op::Array(op), zero) => array(op, zero, types),
+        (Op::Linalg(op), zero) => matrices(op, zero, types),
         _ => false,
     }
 }
@@ -239,19 +242,38 @@ fn array(op: &ArrayOp, zero: &[bool], types: &[TensorType]) -> bool {
 }
 
 fn is_transposable(op: &ArrayOp, linear: &[bool], types: &[TensorType]) -> bool {
-    let mut b = Builder::new("probe");
-    let operands: Vec<Operand> = (types.iter().zip(linear))
-        .map(|(ty, linear)| match linear {
-            true => Operand::Linear(ty.clone()),
-            false => Operand::Known(b.input("x", ty.clone())),
-        })
-        .collect();
+    let (mut b, operands) = probe(linear, types);
     let types: Vec<&TensorType> = types.iter().collect();
     let Ok(out) = op.infer(&types) else {
         return false;
     };
     let cotangent = b.input("ct", out);
     op.transpose(&mut b, &operands, cotangent).is_some() && !b.failed()
+}
+
+/// An operation on matrices is linear in one operand at most, and then in all of its result.
+fn matrices(op: &Linalg, zero: &[bool], types: &[TensorType]) -> bool {
+    if !zero.contains(&true) {
+        return false;
+    }
+    let (mut b, operands) = probe(zero, types);
+    let types: Vec<&TensorType> = types.iter().collect();
+    let cotangents: Vec<Var> = (op.results(&types).unwrap_or_default().into_iter())
+        .map(|ty| b.input("ct", ty))
+        .collect();
+    op.transpose(&mut b, &operands, &cotangents).is_some() && !b.failed()
+}
+
+/// Operands as a transpose rule takes them.
+fn probe(linear: &[bool], types: &[TensorType]) -> (Builder, Vec<Operand>) {
+    let mut b = Builder::new("probe");
+    let operands = (types.iter().zip(linear))
+        .map(|(ty, linear)| match linear {
+            true => Operand::Linear(ty.clone()),
+            false => Operand::Known(b.input("x", ty.clone())),
+        })
+        .collect();
+    (b, operands)
 }
 
 fn outputs(callee: &Callee, zero: &[bool]) -> Vec<bool> {

@@ -281,6 +281,31 @@ fn arrays_agree_with_nested_forward_mode() {
 }
 
 #[test]
+fn matrices_agree_with_nested_forward_mode() {
+    // Symmetric and far from singular, whatever the curve does near its start.
+    let definite = "let s = x @ transpose(x, axes=[1, 0]) + constant([[3.0, 0.5], [0.5, 2.0]]);";
+    for text in [
+        "cholesky(s)",
+        "solve(s, x)",
+        "triangular_solve(s, x, transposed=true)",
+        "get(qr(s), index=1)",
+        "get(eigh(s), index=1)",
+        "get(svd(s), index=2)",
+        "expm(x)",
+        "pinv(s, 1e-9)",
+        "det(s) * x",
+        "get(slogdet(s), index=1) * x",
+    ] {
+        let f = graph(&format!(
+            "fn f(x: f64[2, 2]) -> f64[2, 2] {{ {definite} {text} }}"
+        ));
+        let x = curve(vec![0.4, -0.7, 1.2, 0.9], 3);
+        let x = x.into_iter().map(|a| a.reshape([2, 2]).unwrap()).collect();
+        agree(text, &f, &[x], 4);
+    }
+}
+
+#[test]
 fn bodies_carry_coefficients() {
     let four = || curve(vec![0.4, -0.7, 1.2, 0.9], 1);
     let one = |x: f64, seed| -> Vec<Array> {

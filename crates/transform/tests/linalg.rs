@@ -397,7 +397,12 @@ fn the_determinant_is_differentiated_at_singular_matrices() {
             let step = 1e-4;
             let value = |by: f64, along: f64| {
                 let at = moved(
-                    &moved(&[a.clone()], &[true], std::slice::from_ref(&t), by),
+                    &moved(
+                        std::slice::from_ref(&a),
+                        &[true],
+                        std::slice::from_ref(&t),
+                        by,
+                    ),
                     &[true],
                     std::slice::from_ref(&s),
                     along,

@@ -154,6 +154,15 @@ fn patterns_of_operations() {
 }
 
 #[test]
+fn matrices_of_a_batch_depend_on_their_own_entries() {
+    let p = pattern("fn f(a: f64[2, 2, 2]) -> f64[2, 2, 2] { cholesky(a) }");
+    assert_eq!(p.len(), 2 * 4 * 4);
+    assert!(p.contains(0, 3) && p.contains(7, 4) && !p.contains(0, 4));
+    let p = pattern("fn f(a: f64[3, 2, 2]) -> f64[3] { get(slogdet(a), index=1) }");
+    assert_eq!(p.row(1), [4, 5, 6, 7]);
+}
+
+#[test]
 fn zeros_of_the_graph_itself_are_gaps() {
     let p = pattern("fn f(x: f64[3]) -> f64[3] { x * constant([1.0, 0.0, 2.0]) }");
     assert_eq!(entries(&p), [(0, 0), (2, 2)]);

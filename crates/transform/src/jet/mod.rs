@@ -138,6 +138,17 @@ fn walk(
             parts.insert(v, results);
             continue;
         }
+        if let Op::Linalg(op) = &e.op {
+            let results = series.results(op, &args);
+            for id in &results {
+                series.complete(b, *id)?;
+            }
+            if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
+                to[v.index()] = *one;
+            }
+            parts.insert(v, results);
+            continue;
+        }
         if e.ty.tensor().is_none() || matches!(e.op, Op::Native(_)) {
             return Err(TransformError::NoJet {
                 op: e.op.name().to_owned(),

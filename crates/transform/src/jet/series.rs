@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
-use cotangent_graph::{Builder, Op, TensorType, Var};
+use cotangent_graph::ops::{ArrayOp, Binary, Linalg, Ternary, Unary};
+use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
 use super::Curve;
 use crate::TransformError;
@@ -18,6 +18,8 @@ pub(super) struct Series {
     order: usize,
     nodes: Vec<Node>,
     known: HashMap<(Kind, Vec<Id>), Id>,
+    /// The values of operations on matrices, which give all their results at once.
+    made: HashMap<(Linalg, Vec<Id>), Vec<Var>>,
 }
 
 struct Node {
@@ -38,6 +40,8 @@ enum Kind {
     /// Coefficients from outside.
     Given(usize),
     Op(Op),
+    /// One of the results of an operation on matrices.
+    Result(Linalg, usize),
     /// A product in which zero is strong, as between tangents and partials.
     Product,
     /// The derivative of the operand by t.
@@ -66,6 +70,7 @@ impl Series {
             order,
             nodes: Vec::new(),
             known: HashMap::new(),
+            made: HashMap::new(),
         }
     }
 
@@ -96,6 +101,17 @@ impl Series {
         // An operation that does not fit is reported when it is emitted.
         let ty = ty.unwrap_or_else(|| TensorType::scalar(cotangent_array::DType::F64));
         self.node(Kind::Op(op), args, ty)
+    }
+
+    /// The results of an operation on matrices.
+    pub(super) fn results(&mut self, op: &Linalg, args: &[Id]) -> Vec<Id> {
+        let types: Vec<&TensorType> = args.iter().map(|a| &self.nodes[*a].ty).collect();
+        // An operation that does not fit is reported when it is emitted.
+        let types = op.results(&types).unwrap_or_default();
+        let results = types.into_iter().enumerate();
+        results
+            .map(|(i, ty)| self.node(Kind::Result(op.clone(), i), args.to_vec(), ty))
+            .collect()
     }
 
     fn node(&mut self, kind: Kind, args: Vec<Id>, ty: TensorType) -> Id {
@@ -215,6 +231,17 @@ impl Series {
             }
             Kind::Product if k == 0 => {
                 return Some(product(b, Binary::Mul, get(0, 0)?, get(1, 0)?));
+            }
+            Kind::Result(op, i) if k == 0 => {
+                let key = (op.clone(), node.args.clone());
+                if let Some(made) = self.made.get(&key) {
+                    return made.get(*i).copied();
+                }
+                let operands: Vec<Var> = (0..node.args.len()).map(|i| or_zero(b, i, 0)).collect();
+                let made = b.linalg(op.clone(), &operands);
+                let result = made.get(*i).copied();
+                self.made.insert(key, made);
+                return result;
             }
             Kind::Op(op) if k == 0 => {
                 let tangent_like = matches!(rule(&node.kind), Rule::Linear | Rule::Bilinear);
@@ -341,10 +368,13 @@ impl Series {
         if let Some(slope) = self.nodes[id].slope {
             return Ok(slope);
         }
-        let Kind::Op(op) = self.nodes[id].kind.clone() else {
-            return Ok(None);
-        };
+        let kind = self.nodes[id].kind.clone();
         let args = self.nodes[id].args.clone();
+        let (outs, which) = match &kind {
+            Kind::Op(_) => (vec![id], 0),
+            Kind::Result(op, i) => (self.results(op, &args), *i),
+            _ => return Ok(None),
+        };
         let mut s = Builder::new("slope");
         let mut ids: Vec<Id> = Vec::new();
         let mut input = |s: &mut Builder, of: Id, ty: &TensorType, finite: bool| {
@@ -355,8 +385,16 @@ impl Series {
             ids.push(of);
             v
         };
+        let made = match &kind {
+            Kind::Result(op, _) => self.made.get(&(op.clone(), args.clone())),
+            _ => None,
+        };
         let finite = |node: &Node| {
             let value = node.found.first().copied().flatten().flatten();
+            let value = value.or_else(|| match node.kind {
+                Kind::Result(_, i) => made?.get(i).copied(),
+                _ => None,
+            });
             value.is_none_or(|v| b.is_finite(v))
         };
         let mut operands = Vec::new();
@@ -364,8 +402,13 @@ impl Series {
             let node = &self.nodes[*a];
             operands.push(input(&mut s, *a, &node.ty, finite(node)));
         }
-        let node = &self.nodes[id];
-        let out = input(&mut s, id, &node.ty, finite(node));
+        let outs: Vec<Var> = outs
+            .into_iter()
+            .map(|id| {
+                let node = &self.nodes[id];
+                input(&mut s, id, &node.ty, finite(node))
+            })
+            .collect();
         let mut tangents = Vec::new();
         let slopes: Vec<Option<(Id, TensorType)>> = args
             .iter()
@@ -383,42 +426,60 @@ impl Series {
                 v
             }));
         }
-        let found = tangent(&mut s, &op, &operands, out, &tangents);
-        let slope = match found {
-            Some(found) => {
-                let graph = s.finish(&[found])?;
-                let mut to: Vec<Id> = vec![0; graph.equations().len()];
-                for ((_, v), of) in graph.inputs().iter().zip(&ids) {
-                    to[v.index()] = *of;
-                }
-                let live = graph.live();
-                for (v, e) in graph
-                    .iter()
-                    .filter(|(v, e)| live[v.index()] && !e.op.is_input())
-                {
-                    let args: Vec<Id> = e.args.iter().map(|a| to[a.index()]).collect();
-                    let ty = e.ty.tensor().cloned();
-                    let (Some(ty), None) = (ty, e.op.callees().next()) else {
-                        return Err(TransformError::NoJet {
-                            op: op.name().to_owned(),
-                            location: None,
-                        });
-                    };
-                    let kind = match &e.op {
-                        Op::Binary(Binary::Zmul) => Kind::Product,
-                        op => Kind::Op(op.clone()),
-                    };
-                    to[v.index()] = self.node(kind, args, ty);
-                }
-                graph.outputs().first().map(|o| to[o.index()])
-            }
-            None => {
-                s.finish(&[])?;
-                None
-            }
+        let found = match (&kind, &outs[..]) {
+            (Kind::Result(op, _), outs) => op
+                .jvp(&mut s, &operands, outs, &tangents)
+                .get(which)
+                .copied()
+                .flatten(),
+            (Kind::Op(op), [out]) => tangent(&mut s, op, &operands, *out, &tangents),
+            _ => None,
         };
+        let outputs: Vec<Var> = found.into_iter().collect();
+        let graph = s.finish(&outputs)?;
+        let slope = self.follow(&graph, &ids)?;
         self.nodes[id].slope = Some(slope);
         Ok(slope)
+    }
+
+    /// The variables of a graph of operations alone, from those of its inputs; gives its output.
+    fn follow(&mut self, graph: &Graph, inputs: &[Id]) -> Result<Option<Id>, TransformError> {
+        let mut to: Vec<Id> = vec![0; graph.equations().len()];
+        let mut parts: HashMap<Var, Vec<Id>> = HashMap::new();
+        for ((_, v), of) in graph.inputs().iter().zip(inputs) {
+            to[v.index()] = *of;
+        }
+        let live = graph.live();
+        for (v, e) in graph
+            .iter()
+            .filter(|(v, e)| live[v.index()] && !e.op.is_input())
+        {
+            let args: Vec<Id> = e.args.iter().map(|a| to[a.index()]).collect();
+            let made = match (&e.op, e.ty.tensor()) {
+                (Op::Linalg(op), _) => {
+                    let made = self.results(op, &args);
+                    let first = made.first().copied();
+                    parts.insert(v, made);
+                    first
+                }
+                (Op::Get(i), _) => {
+                    let tuple = e.args.first().and_then(|t| parts.get(t));
+                    tuple.and_then(|t| t.get(*i)).copied()
+                }
+                (Op::Binary(Binary::Zmul), Some(ty)) => {
+                    Some(self.node(Kind::Product, args, ty.clone()))
+                }
+                (op, Some(ty)) if op.callees().next().is_none() => {
+                    Some(self.node(Kind::Op(op.clone()), args, ty.clone()))
+                }
+                _ => None,
+            };
+            to[v.index()] = made.ok_or_else(|| TransformError::NoJet {
+                op: e.op.name().to_owned(),
+                location: None,
+            })?;
+        }
+        Ok(graph.outputs().first().map(|o| to[o.index()]))
     }
 }
 
@@ -428,6 +489,7 @@ fn rule(kind: &Kind) -> Rule {
     let op = match kind {
         Kind::Op(op) => op,
         Kind::Product => return Rule::Bilinear,
+        Kind::Result(..) => return Rule::Slope,
         Kind::Given(_) | Kind::Slope => return Rule::Linear,
     };
     match op {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cotangent_array::Array;
-use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary, Values};
+use cotangent_graph::ops::{ArrayOp, Binary, Linalg, Ternary, Unary, Values};
 use cotangent_graph::{Equation, EvalError, Graph, Op, TensorType, eval_op};
 
 use super::pattern::{Pattern, check_size};
@@ -289,16 +289,13 @@ impl Walk {
             .collect();
         let Some(out) = e.ty.tensor() else {
             // Several results at once: each may depend on all operands.
-            let all = self.everything(args);
-            return Ok(e
-                .ty
-                .components()
-                .iter()
+            let results = e.ty.components().iter();
+            return Ok(results
                 .map(|t| State {
-                    deps: if is_discrete(t) {
-                        Deps::None
-                    } else {
-                        all.clone()
+                    deps: match &e.op {
+                        _ if is_discrete(t) => Deps::None,
+                        Op::Linalg(op) => self.members(op, args, &types, t),
+                        _ => self.everything(args),
                     },
                     value: None,
                 })
@@ -319,6 +316,7 @@ impl Walk {
             )));
         } else {
             match &e.op {
+                Op::Linalg(op) => self.members(op, args, &types, out),
                 Op::Array(op) => self
                     .array(op, args, &types, out)
                     .map_err(|source| located(e, &source))?,
@@ -410,6 +408,43 @@ impl Walk {
                 Deps::of(each.collect())
             }
         }
+    }
+
+    /// What a result of an operation on matrices depends on: on every entry of the same member of
+    /// the batch.
+    fn members(
+        &mut self,
+        op: &Linalg,
+        args: &[&State],
+        types: &[&TensorType],
+        out: &TensorType,
+    ) -> Deps {
+        let batch = match (types.first(), op.axes().first()) {
+            (Some(t), Some(axes)) => &t.shape.dims()[..t.rank().saturating_sub(*axes)],
+            _ => &[],
+        };
+        let count: usize = batch.iter().product();
+        // A batch of one matrix, or too many elements to look at each.
+        if count <= 1 || out.shape.elements() > MAX_ELEMENTS {
+            return self.everything(args);
+        }
+        let mut each = Vec::with_capacity(out.shape.elements());
+        for member in 0..count {
+            let mut all: Vec<Set> = Vec::new();
+            for (state, ty) in args.iter().zip(types) {
+                let size = ty.shape.elements() / count;
+                match &state.deps {
+                    Deps::Each(sets) => {
+                        let own = sets.get(member * size..(member + 1) * size);
+                        all.extend(own.unwrap_or_default());
+                    }
+                    same => all.extend(same.all()),
+                }
+            }
+            let set = self.sets.union_all(&mut all);
+            each.resize(each.len() + out.shape.elements() / count, set);
+        }
+        Deps::of(each)
     }
 
     /// All that some element of some operand depends on.

@@ -4,18 +4,20 @@
 //! is faer's stack. Signs and orders are made those that the plain loops give. A matrix that needs
 //! care (an entry that is not finite, a pivot 0) goes to these.
 
+mod spectral;
+
 use std::mem::MaybeUninit;
 
 use cotangent_array::DType;
 use cotangent_graph::ops::Linalg;
-use cotangent_graph::ops::linalg::dense::leading_sign;
 use cotangent_graph::ops::linalg::{MatrixFault, Shape2, TriangularSolve};
 use faer::dyn_stack::{MemStack, StackReq};
 use faer::linalg::evd::{self, ComputeEigenvectors};
 use faer::linalg::svd::{self, ComputeSvdVectors};
 use faer::linalg::{cholesky, householder, lu, qr, triangular_solve};
-use faer::{ColMut, Conj, MatMut, MatRef, Par};
+use faer::{Conj, MatMut, MatRef, Par};
 
+use self::spectral::{decompose, is_spectral, widened};
 use super::{Part, Plain, Site};
 use crate::memory::{Frame, Run, Slot};
 use crate::number::{Float, by_dtype};
@@ -132,6 +134,13 @@ impl Layout {
 
 /// The bytes that the kernel wants, where there is one for these shapes.
 pub(super) fn scratch(op: &Linalg, shapes: &[Shape2], dtype: DType) -> Option<usize> {
+    if is_spectral(op) && dtype == DType::F32 {
+        let offsets = Layout::of::<f64>(op, shapes)?.offsets::<f64>()?;
+        let (m, n) = shapes.first().map(|s| (s.rows, s.columns))?;
+        // The operand, the values, and vectors of the left and of the right.
+        let numbers = m.checked_mul(n)?.checked_mul(3)?.checked_add(n)?;
+        return offsets[5].checked_add(numbers.checked_mul(size_of::<f64>())?);
+    }
     by_dtype!(float dtype, T => {
         let offsets = Layout::of::<T>(op, shapes)?.offsets::<T>()?;
         Some(offsets[5])
@@ -140,14 +149,25 @@ pub(super) fn scratch(op: &Linalg, shapes: &[Shape2], dtype: DType) -> Option<us
 
 pub(super) fn choose(op: &Linalg, site: &Site<'_>, plain: &Plain) -> Option<Run> {
     let dtype = plain.args.first()?.dtype;
+    if site.scratch.len < scratch(op, &plain.shapes, dtype)? {
+        return None;
+    }
+    let (plain, scratch) = (plain.clone(), site.scratch);
+    if is_spectral(op) && dtype == DType::F32 {
+        let layout = Layout::of::<f64>(op, &plain.shapes)?;
+        let at = layout.offsets::<f64>()?;
+        return Some(Box::new(move |frame: &mut Frame<'_>| {
+            for k in 0..plain.members {
+                if !widened(&plain, frame, k, scratch, &layout, at) {
+                    plain.member(frame, k)?;
+                }
+            }
+            Ok(())
+        }));
+    }
     by_dtype!(float dtype, T => {
         let layout = Layout::of::<T>(op, &plain.shapes)?;
         let at = layout.offsets::<T>()?;
-        if site.scratch.len < at[5] {
-            return None;
-        }
-        let plain = plain.clone();
-        let scratch = site.scratch;
         Some(Box::new(move |frame: &mut Frame<'_>| {
             for k in 0..plain.members {
                 match member::<T>(&plain, frame, k, scratch, &layout, at) {
@@ -209,13 +229,14 @@ fn member<T: Real>(
         return Ok(false);
     };
     let slot = |parts: &[Part], i: usize| parts.get(i).map(|p: &Part| p.member(k));
-    // SAFETY: the plan was checked: operands hold elements of their dtype, which is that of `T` for
-    // all of these operations, and no result overlaps anything else. `Lu` alone has another dtype
-    // among its results and writes it itself.
-    let read =
-        |i: usize| -> &[T] { slot(&plain.args, i).map_or(&[], |s| unsafe { frame.read(s) }) };
-    // SAFETY: as above; each result is taken once.
+    let read = |i: usize| -> &[T] {
+        // SAFETY: the plan was checked: operands hold elements of their dtype, which is that of `T`
+        // for all of these operations, and no result overlaps anything else.
+        slot(&plain.args, i).map_or(&[], |s| unsafe { frame.read(s) })
+    };
     let write = |i: usize| -> &mut [T] {
+        // SAFETY: as above; each result is taken once. `Lu` alone has another dtype among its
+        // results and writes it itself.
         slot(&plain.outs, i).map_or(&mut [], |s| unsafe { frame.write(s) })
     };
     let work = Work::<T>::cut(frame, scratch, layout, at);
@@ -292,10 +313,10 @@ fn member<T: Real>(
             reflect(a, write(0), write(1), s, work);
             Ok(true)
         }
-        Linalg::Svd(_) => Ok(singular(a, write(1), Some((write(0), write(2))), s, work)),
-        Linalg::Svdvals(_) => Ok(singular(a, write(0), None, s, work)),
-        Linalg::Eigh(_) => Ok(symmetric(a, write(0), Some(write(1)), s.rows, work)),
-        Linalg::Eigvalsh(_) => Ok(symmetric(a, write(0), None, s.rows, work)),
+        Linalg::Svd(_) | Linalg::Svdvals(_) | Linalg::Eigh(_) | Linalg::Eigvalsh(_) => {
+            let outs = [write(0), write(1), write(2)];
+            Ok(decompose(&plain.op, a, outs, s, work))
+        }
         Linalg::Pinv(_) | Linalg::Expm(_) | Linalg::ExpmFrechet(_) => Ok(false),
     }
 }
@@ -424,106 +445,6 @@ fn reflect<T: Real>(a: &[T], q: &mut [T], r: &mut [T], s: Shape2, work: Work<'_,
             columns: k,
         },
     );
-}
-
-fn singular<T: Real>(
-    a: &[T],
-    values: &mut [T],
-    vectors: Option<(&mut [T], &mut [T])>,
-    s: Shape2,
-    work: Work<'_, T>,
-) -> bool {
-    let (m, n, k) = (s.rows, s.columns, s.least());
-    let a = MatRef::from_row_major_slice(a, m, n);
-    let diagonal = ColMut::from_slice_mut(&mut *values).as_diagonal_mut();
-    let Some((u, vt)) = vectors else {
-        let done = svd::svd(
-            a,
-            diagonal,
-            None,
-            None,
-            Par::Seq,
-            work.stack,
-            Default::default(),
-        );
-        return done.is_ok() && all_finite(values);
-    };
-    // V column by column is Vᵀ row by row.
-    let done = svd::svd(
-        a,
-        diagonal,
-        Some(MatMut::from_column_major_slice_mut(&mut *work.first, m, k)),
-        Some(MatMut::from_column_major_slice_mut(&mut *vt, n, k)),
-        Par::Seq,
-        work.stack,
-        Default::default(),
-    );
-    if done.is_err() || !all_finite(values) {
-        return false;
-    }
-    let columns = work.first.chunks_exact_mut(m);
-    for (column, row) in columns.zip(vt.chunks_exact_mut(n)) {
-        if leading_sign(column.iter().map(|x| x.to())) < 0.0 {
-            for x in column.iter_mut().chain(row) {
-                *x = T::of(-x.to());
-            }
-        }
-    }
-    by_rows(
-        work.first,
-        u,
-        Shape2 {
-            rows: m,
-            columns: k,
-        },
-    );
-    true
-}
-
-fn symmetric<T: Real>(
-    a: &[T],
-    values: &mut [T],
-    vectors: Option<&mut [T]>,
-    n: usize,
-    work: Work<'_, T>,
-) -> bool {
-    half_sum(a, work.first, n);
-    let diagonal = ColMut::from_slice_mut(&mut *values).as_diagonal_mut();
-    let wanted = vectors
-        .is_some()
-        .then(|| MatMut::from_column_major_slice_mut(&mut *work.second, n, n));
-    let done = evd::self_adjoint_evd(
-        MatRef::from_column_major_slice(&*work.first, n, n),
-        diagonal,
-        wanted,
-        Par::Seq,
-        work.stack,
-        Default::default(),
-    );
-    if done.is_err() || !all_finite(values) {
-        return false;
-    }
-    let Some(vectors) = vectors else { return true };
-    for column in work.second.chunks_exact_mut(n) {
-        if leading_sign(column.iter().map(|x| x.to())) < 0.0 {
-            for x in column {
-                *x = T::of(-x.to());
-            }
-        }
-    }
-    by_rows(
-        work.second,
-        vectors,
-        Shape2 {
-            rows: n,
-            columns: n,
-        },
-    );
-    true
-}
-
-fn all_finite<T: Real>(x: &[T]) -> bool {
-    x.iter().all(|x| x.to().is_finite())
 }
 
 /// Symmetric matrices stand the same way row by row and column by column.
