@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{Place, Step};
+use smallvec::SmallVec;
+
+use crate::plan::{Operand, Place, Step};
 
 /// Chooses the offsets of all values and working memory; returns the bytes of the arena, or `None`
 /// when they overflow.
 ///
-/// Values live from the step that writes them to the last that reads them. A pointwise step takes
-/// over the place of an operand that it is the last to read. Everything else goes into the smallest
+/// Values live from the step that writes them to the last that reads them. A pointwise step or
+/// a region takes over the places of operands that it is the last to read. Everything else goes into the smallest
 /// gap that fits, or to the end. Blocks of a page and more take an odd number of lines, so that
 /// neighbours of one size start at different addresses modulo 4096, where the cache would
 /// otherwise keep evicting one for the other.
@@ -18,18 +20,19 @@ pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Opti
     let mut gaps = Gaps::default();
     for (i, step) in steps.iter_mut().enumerate() {
         let dies = |value: u32| last[value as usize] == i;
-        let mut taken = in_place(step, &dies);
+        let taken = in_place(step, &dies);
         for arg in &mut step.args {
             if let Place::Arena { value, offset } = &mut arg.place {
                 *offset = blocks[*value as usize].map_or(0, |b| b.offset);
             }
         }
-        for out in &mut step.outs {
+        for (k, out) in step.outs.iter_mut().enumerate() {
             let bytes = out.ty.bytes();
             let Place::Arena { value, offset } = &mut out.place else {
                 continue;
             };
-            let block = match taken.take().and_then(|v| blocks[v as usize].take()) {
+            let over = taken.get(k).copied().flatten();
+            let block = match over.and_then(|v| blocks[v as usize].take()) {
                 Some(block) => block,
                 None => Block::of(&mut gaps, bytes, alignment)?,
             };
@@ -67,23 +70,42 @@ fn last_reads(steps: &[Step], values: usize) -> Vec<usize> {
     last
 }
 
-/// The operand whose place the result can take over: it has the result's size, dies here, and the
-/// kernel has read each element before it writes there.
-fn in_place(step: &Step, dies: &impl Fn(u32) -> bool) -> Option<u32> {
-    let [out] = &step.outs[..] else { return None };
-    if !step.op.is_pointwise() || !matches!(out.place, Place::Arena { .. }) {
-        return None;
+/// For each result the operand whose place it can take over: it has the result's size, dies here,
+/// and each element is read before it is written.
+fn in_place(step: &Step, dies: &impl Fn(u32) -> bool) -> SmallVec<[Option<u32>; 2]> {
+    let mut taken: SmallVec<[Option<u32>; 2]> = SmallVec::new();
+    for (k, out) in step.outs.iter().enumerate() {
+        let fits = |(i, arg): (usize, &Operand)| match arg.place {
+            Place::Arena { value, .. }
+                if dies(value)
+                    && !taken.contains(&Some(value))
+                    && arg.elements() == out.elements()
+                    && arg.ty.dtype.size() == out.ty.dtype.size()
+                    && step.op.may_overwrite(i, k)
+                    && alone(step, value, i, k) =>
+            {
+                Some(value)
+            }
+            _ => None,
+        };
+        let inside = matches!(out.place, Place::Arena { .. });
+        let found = inside.then(|| step.args.iter().enumerate().find_map(fits));
+        taken.push(found.flatten());
     }
-    step.args.iter().find_map(|arg| match arg.place {
-        Place::Arena { value, .. }
-            if dies(value)
-                && arg.elements() == out.elements()
-                && arg.ty.dtype.size() == out.ty.dtype.size() =>
-        {
-            Some(value)
-        }
-        _ => None,
-    })
+    taken
+}
+
+/// Whether no other operand reads the value in a way that forbids to overwrite it.
+fn alone(step: &Step, value: u32, arg: usize, out: usize) -> bool {
+    step.args
+        .iter()
+        .enumerate()
+        .all(|(i, other)| match other.place {
+            Place::Arena { value: v, .. } if v == value && i != arg => {
+                step.op.may_overwrite(i, out)
+            }
+            _ => true,
+        })
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -102,9 +102,9 @@ impl Replay<'_> {
     /// an operand's place. Operands have been checked to be values that live side by side.
     fn overlaps(&self, step: &Step) -> Result<(), String> {
         let sorted = |operands: &[Operand]| {
-            let ranges = operands.iter().map(|o| (o.range(), o.elements()));
+            let ranges = operands.iter().enumerate();
             let mut ranges: SmallVec<[(Range<usize>, usize); 4]> = ranges
-                .filter_map(|(range, n)| Some((range?, n)))
+                .filter_map(|(i, o)| Some((o.range()?, i)))
                 .filter(|(range, _)| !range.is_empty())
                 .collect();
             ranges.sort_unstable_by_key(|(range, _)| range.start);
@@ -124,14 +124,15 @@ impl Replay<'_> {
                 ));
             }
         }
-        for (out, elements) in &written {
+        for (out, k) in &written {
             // Of operands in order of their places, those that end behind the result's start.
             let first = read.partition_point(|(range, _)| range.end <= out.start);
             let near = read[first..]
                 .iter()
                 .take_while(|(range, _)| range.start < out.end);
-            for (range, n) in near {
-                if !(step.op.is_pointwise() && range == out && n == elements) {
+            for (range, i) in near {
+                let same = step.args[*i].elements() == step.outs[*k].elements() && range == out;
+                if !(same && step.op.may_overwrite(*i, *k)) {
                     return Err(format!(
                         "the result at {out:?} overlaps an operand at {range:?}"
                     ));
@@ -281,6 +282,35 @@ impl Replay<'_> {
                 let ty = ty.map_err(|e| e.to_string())?;
                 let outputs: Vec<&TensorType> = ty.components().iter().collect();
                 same_list(&outputs, &step.outs, "results")
+            }
+            StepOp::Region(region) => {
+                region.check()?;
+                if step.scratch.len() < region.scratch() || !step.scratch.start.is_multiple_of(64) {
+                    return Err(format!(
+                        "expected working memory of {} bytes, found {:?}",
+                        region.scratch(),
+                        step.scratch
+                    ));
+                }
+                if step.args.len() != region.inputs.len() || step.outs.len() != region.outputs.len()
+                {
+                    return Err("operands and results are not those of the region".into());
+                }
+                for (i, (arg, input)) in step.args.iter().zip(&region.inputs).enumerate() {
+                    let splat = matches!(arg.place, Place::Splat(_));
+                    if arg.ty.dtype != input.dtype
+                        || splat
+                        || arg.elements() < region.input_elements(i)
+                    {
+                        return Err(format!("operand {i}: {} does not fit the region", arg.ty));
+                    }
+                }
+                for (i, (out, output)) in step.outs.iter().zip(&region.outputs).enumerate() {
+                    if out.ty.dtype != output.dtype || out.elements() != region.output_elements(i) {
+                        return Err(format!("result {i}: {} does not fit the region", out.ty));
+                    }
+                }
+                Ok(())
             }
             StepOp::Op(op) => {
                 let Some(out) = step.outs.first() else {

@@ -15,7 +15,8 @@
 //! let y = b.mul(x, two);
 //! let z = b.add(y, x);
 //! let plan = compile(&b.finish(&[z])?, &Target::plain())?;
-//! assert_eq!(plan.steps.len(), 2);
+//! // Both operations run in one region.
+//! assert_eq!(plan.steps.len(), 1);
 //! assert_eq!(plan.check(), Ok(()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -24,6 +25,8 @@ mod arena;
 mod check;
 mod error;
 mod flow;
+mod fuse;
+pub mod lane;
 mod lower;
 mod passes;
 mod plan;

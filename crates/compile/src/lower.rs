@@ -9,6 +9,8 @@ use cotangent_graph::{Equation, Graph, Location, Op, TensorType, Type, Var};
 use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
+use crate::fuse::{self, Group, Unit, is_view};
+use crate::lane::{self, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::passes::{improved, optimize};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
 use crate::{CompileError, Flow, Target, arena};
@@ -78,14 +80,22 @@ fn lower(
         homes: HashMap::new(),
         types: HashMap::new(),
         last: None,
-        values: Vec::with_capacity(graph.equations().len()),
+        values: vec![Value::Inside; graph.equations().len()],
+        region: vec![0; graph.equations().len()],
+        read_outside: vec![false; graph.equations().len()],
         filled: HashMap::new(),
         next: 0,
     };
     lower.choose_homes();
-    for (v, e) in graph.iter() {
-        let value = lower.equation(v, e)?;
-        lower.values.push(value);
+    let fusion = fuse::fuse(graph, target.fuse);
+    lower.find_regions(&fusion.units);
+    for unit in &fusion.units {
+        match unit {
+            Unit::Single(v) => {
+                lower.values[v.index()] = lower.equation(*v, graph.equation(*v))?;
+            }
+            Unit::Region(group) => lower.region(group)?,
+        }
     }
     for (i, var) in graph.outputs().iter().enumerate() {
         lower.output(i, *var)?;
@@ -105,6 +115,8 @@ fn lower(
 /// What a variable of the graph is in the plan.
 #[derive(Clone)]
 enum Value {
+    /// Known inside a region only, or not needed.
+    Inside,
     /// One number everywhere.
     Splat(Scalar),
     /// An array in memory.
@@ -126,6 +138,10 @@ struct Lower<'a> {
     /// The type met last: most follow one of the same type.
     last: Option<Arc<TensorType>>,
     values: Vec<Value>,
+    /// For each variable the number of its region, from 1, or 0.
+    region: Vec<u32>,
+    /// Whether something outside its region reads the variable, or a view of it.
+    read_outside: Vec<bool>,
     /// Where numbers and spread elements were stored for steps that want an array.
     filled: HashMap<Var, Place>,
     next: u32,
@@ -164,6 +180,8 @@ impl Lower<'_> {
                 Ok(Value::Stored(Place::Input(index as u32)))
             }
             Op::Full(value, _) => Ok(Value::Splat(*value)),
+            // Regions read it through strides.
+            Op::Array(ArrayOp::Broadcast(_)) if !self.read_outside[v.index()] => Ok(Value::Inside),
             Op::Constant(array) => {
                 self.plan.constants.push(array.clone());
                 Ok(Value::Stored(Place::Constant(
@@ -271,6 +289,212 @@ impl Lower<'_> {
         })
     }
 
+    /// Notes which region each variable is in, and what is read from outside its region.
+    fn find_regions(&mut self, units: &[Unit]) {
+        let graph = self.graph;
+        let mut next = 0;
+        for unit in units {
+            if let Unit::Region(group) = unit {
+                next += 1;
+                for v in &group.members {
+                    self.region[v.index()] = next;
+                }
+            }
+        }
+        for unit in units {
+            match unit {
+                Unit::Single(v) => {
+                    let e = graph.equation(*v);
+                    if !is_view(graph, e) {
+                        for a in &e.args {
+                            let root = self.root(*a);
+                            self.read_outside[root.index()] = true;
+                        }
+                    }
+                }
+                Unit::Region(group) => {
+                    for v in &group.members {
+                        let own = self.region[v.index()];
+                        for a in &graph.equation(*v).args {
+                            let root = self.root(*a);
+                            if self.region[root.index()] == own || group.spread.contains(&root) {
+                                continue;
+                            }
+                            self.read_outside[root.index()] = true;
+                        }
+                        for b in &group.spread {
+                            if let Some(x) = graph.equation(*b).args.first() {
+                                let root = self.root(*x);
+                                self.read_outside[root.index()] = true;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for output in graph.outputs() {
+            let root = self.root(*output);
+            self.read_outside[root.index()] = true;
+        }
+    }
+
+    /// The variable whose memory a view shows.
+    fn root(&self, mut v: Var) -> Var {
+        loop {
+            let e = self.graph.equation(v);
+            match e.args.first() {
+                Some(x) if is_view(self.graph, e) => v = *x,
+                _ => return v,
+            }
+        }
+    }
+
+    fn region(&mut self, group: &Group) -> Result<(), CompileError> {
+        let graph = self.graph;
+        let mut dims: SmallVec<[usize; 4]> = SmallVec::new();
+        let mut whole = group.elements;
+        for cut in group.cuts.iter().rev() {
+            dims.push(whole / (*cut).max(1));
+            whole = *cut;
+        }
+        dims.push(whole);
+        let (mut args, mut inputs) = (SmallVec::new(), Vec::new());
+        let mut numbers: HashMap<Var, u32> = HashMap::new();
+        // Inputs first, since their numbers come first.
+        for v in &group.members {
+            if fuse::reduction(graph.equation(*v)).is_some() {
+                continue;
+            }
+            for a in &graph.equation(*v).args {
+                let root = self.root(*a);
+                let own = self.region[root.index()] == self.region[v.index()];
+                if own || graph.splat(root).is_some() || numbers.contains_key(&root) {
+                    continue;
+                }
+                let (operand, strides) = self.region_input(root, group, &dims)?;
+                numbers.insert(root, inputs.len() as u32);
+                inputs.push(LaneInput {
+                    dtype: operand.ty.dtype,
+                    strides,
+                });
+                args.push(operand);
+            }
+        }
+        let mut ops: Vec<LaneOp> = Vec::with_capacity(group.members.len());
+        let (mut results, mut outs) = (Vec::new(), SmallVec::new());
+        let mut constants: HashMap<Scalar, u32> = HashMap::new();
+        let first = inputs.len() as u32;
+        for v in &group.members {
+            let e = graph.equation(*v);
+            let ty = self.ty_of(*v)?;
+            if let Some((fold, axes, x)) = fuse::reduction(e) {
+                let root = self.root(x);
+                let operand = self.ty_of(x)?;
+                let run = fuse::inner_axes(&operand, axes).unwrap_or(group.elements);
+                let mut kept = dims.len();
+                let mut inner = 1_usize;
+                while inner < run && kept > 0 {
+                    kept -= 1;
+                    inner = inner.saturating_mul(dims[kept]);
+                }
+                let Some(value) = numbers.get(&root) else {
+                    return Err(self.malformed("a reduction of a value outside its region"));
+                };
+                results.push(LaneOutput {
+                    value: *value,
+                    dtype: ty.dtype,
+                    fold: Some((fold, kept)),
+                });
+            } else {
+                let mut values = SmallVec::new();
+                for a in &e.args {
+                    let root = self.root(*a);
+                    let known = match (numbers.get(&root), graph.splat(root)) {
+                        (Some(number), _) => *number,
+                        (None, Some(x)) => *constants.entry(x).or_insert_with(|| {
+                            ops.push(lane::full(x));
+                            first + ops.len() as u32 - 1
+                        }),
+                        _ => return Err(self.malformed("a region reads an unknown value")),
+                    };
+                    values.push(known);
+                }
+                ops.push(LaneOp {
+                    op: e.op.clone(),
+                    dtype: ty.dtype,
+                    args: values,
+                });
+                let value = first + ops.len() as u32 - 1;
+                numbers.insert(*v, value);
+                if !self.read_outside[v.index()] {
+                    continue;
+                }
+                results.push(LaneOutput {
+                    value,
+                    dtype: ty.dtype,
+                    fold: None,
+                });
+            }
+            let place = self.result(*v, 0);
+            self.values[v.index()] = Value::Stored(place);
+            outs.push(Operand { place, ty });
+        }
+        let lanes = group.lanes.unwrap_or(Lanes::W32);
+        let program = LaneProgram::new(lanes, self.target.fma, dims, inputs, ops, results)
+            .map_err(|message| self.malformed(&message))?;
+        let scratch = program.scratch();
+        let location = group
+            .members
+            .first()
+            .and_then(|v| graph.equation(*v).location);
+        self.plan.steps.push(Step {
+            op: StepOp::Region(Arc::new(program)),
+            args,
+            outs,
+            scratch: 0..scratch,
+            location,
+        });
+        Ok(())
+    }
+
+    /// What a region reads for a variable, and its strides.
+    fn region_input(
+        &mut self,
+        root: Var,
+        group: &Group,
+        dims: &[usize],
+    ) -> Result<(Operand, SmallVec<[usize; 4]>), CompileError> {
+        let spread = group.spread.contains(&root);
+        let source = match self.graph.equation(root).args.first() {
+            Some(x) if spread => *x,
+            _ => root,
+        };
+        let operand = match self.values[source.index()].clone() {
+            Value::Spread(one) => one,
+            _ => self.stored(source)?,
+        };
+        let pattern = if operand.elements() == 1 {
+            smallvec![(group.elements, 0)]
+        } else if spread {
+            fuse::pattern(self.graph, root)
+        } else {
+            smallvec![(group.elements, 1)]
+        };
+        // Loops of the pattern divided into those of the region, from the innermost.
+        let mut strides: SmallVec<[usize; 4]> = SmallVec::from_elem(0, dims.len());
+        let mut loops = pattern.iter().rev().copied();
+        let (mut left, mut stride) = loops.next().unwrap_or((1, 0));
+        for (n, slot) in dims.iter().zip(strides.iter_mut()).rev() {
+            if left <= 1 {
+                (left, stride) = loops.next().unwrap_or((1, 0));
+            }
+            *slot = stride;
+            stride = stride.saturating_mul(*n);
+            left /= (*n).max(1);
+        }
+        Ok((operand, strides))
+    }
+
     /// The operand as the operation takes it.
     fn operand(&mut self, var: Var, op: &Op) -> Result<Operand, CompileError> {
         let ty = self.ty_of(var)?;
@@ -326,6 +550,7 @@ impl Lower<'_> {
             },
             Value::Spread(one) => one,
             Value::Tuple(_) => return Err(self.malformed("expected an array, found a tuple")),
+            Value::Inside => return Err(self.malformed("a value is read before it is known")),
         };
         self.plan.steps.push(Step {
             op: StepOp::Copy,
@@ -379,18 +604,6 @@ impl Lower<'_> {
             graph: self.graph.name().to_owned(),
             message: message.to_owned(),
         }
-    }
-}
-
-/// Whether the result is the operand's memory under another shape.
-fn is_view(graph: &Graph, e: &Equation) -> bool {
-    match &e.op {
-        Op::Array(ArrayOp::Reshape(_)) => true,
-        Op::Array(ArrayOp::Broadcast(_)) => e.args.first().is_some_and(|x| {
-            let (x, out) = (graph.ty(*x).tensor(), e.ty.tensor());
-            x.map(|t| t.shape.elements()) == out.map(|t| t.shape.elements())
-        }),
-        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
 use crate::Flow;
+use crate::lane::LaneProgram;
 
 /// A compiled function as plain data: what is computed, in which order, and where each value
 /// stands.
@@ -62,6 +63,9 @@ pub enum StepOp {
     /// The operands of a pointwise operation have as many elements as the result, or one element,
     /// which then stands at every place.
     Op(Op),
+    /// Operations fused into one loop nest; results that are no reductions have an element for each
+    /// place, and operands stand as the region's strides say.
+    Region(Arc<LaneProgram>),
     /// Copies its operand, or repeats it where it has one element.
     Copy,
     /// Runs another plan. Equal graphs share one.
@@ -122,6 +126,7 @@ impl StepOp {
     pub fn name(&self) -> &str {
         match self {
             StepOp::Op(op) => op.name(),
+            StepOp::Region(_) => "region",
             StepOp::Copy => "copy",
             StepOp::Call(plan) => &plan.name,
             StepOp::Flow(flow) => flow.name(),
@@ -138,6 +143,14 @@ impl StepOp {
         }
     }
 
+    /// Whether a result may take over the memory of an operand that the step is the last to read.
+    pub(crate) fn may_overwrite(&self, arg: usize, out: usize) -> bool {
+        match self {
+            StepOp::Region(region) => region.may_overwrite(arg, out),
+            _ => out == 0 && self.is_pointwise(),
+        }
+    }
+
     /// Whether each element of the result depends only on the operands' elements at its place.
     pub fn is_pointwise(&self) -> bool {
         matches!(self, StepOp::Op(op) if op.is_pointwise())
@@ -149,6 +162,7 @@ impl Step {
     pub fn cost(&self) -> u64 {
         match &self.op {
             StepOp::Copy | StepOp::Native(_) => 0,
+            StepOp::Region(region) => region.cost(),
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
             StepOp::Op(op) => {

@@ -123,10 +123,24 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         _ => {}
     }
     f.write_str(")")?;
+    if let StepOp::Region(region) = &step.op {
+        write!(f, " over {:?}", &region.dims[..])?;
+        for (arg, input) in step.args.iter().zip(&region.inputs) {
+            if arg.elements() > 1 && arg.elements() != region.elements() {
+                f.write_str(", ")?;
+                name(plan, arg, f)?;
+                write!(f, " by {:?}", &input.strides[..])?;
+            }
+        }
+    }
     if !step.scratch.is_empty() {
         write!(f, " scratch @{}+{}", step.scratch.start, step.scratch.len())?;
     }
-    writeln!(f, "  // {} operations, {} bytes", step.cost(), step.bytes())
+    writeln!(f, "  // {} operations, {} bytes", step.cost(), step.bytes())?;
+    match &step.op {
+        StepOp::Region(region) => write!(f, "{region}"),
+        _ => Ok(()),
+    }
 }
 
 fn name(plan: &Plan, operand: &Operand, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,6 +11,11 @@ pub struct Target {
     /// The bytes of working memory that the kernel of an operation wants, from the types of its
     /// operands and of its (first) result. Every caller must get the same answer for the same types.
     pub scratch: fn(&Op, &[&TensorType], &TensorType) -> usize,
+    /// Whether operations are fused into regions.
+    pub fuse: bool,
+    /// Whether a product and a sum that are rounded once, as one operation, are fast. Decided here,
+    /// when a plan is made, so that a plan gives the same bits however it runs.
+    pub fma: bool,
 }
 
 impl Target {
@@ -19,6 +24,8 @@ impl Target {
         Target {
             alignment: 64,
             scratch: |_, _, _| 0,
+            fuse: true,
+            fma: true,
         }
     }
 }

@@ -19,11 +19,14 @@
 
 mod error;
 mod flow;
+mod jit;
 mod kernels;
+mod lane;
 mod memory;
 mod native;
 mod number;
 mod program;
 
 pub use error::RunError;
+pub use lane::Way;
 pub use program::{Program, compile, target};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_array::{Array, ArrayError, Scalar};
+use cotangent_compile::lane::LaneProgram;
 use cotangent_compile::{Flow, Operand, Place, Plan, Step, StepOp, Target};
 use cotangent_graph::{Graph, TensorType};
 use smallvec::SmallVec;
@@ -12,6 +13,7 @@ use smallvec::SmallVec;
 use crate::RunError;
 use crate::flow;
 use crate::kernels::{self, Arg, Site};
+use crate::lane::{self, Way, has_avx2};
 use crate::memory::{Frame, Kept, Memory, Run, Slot, Workspace};
 use crate::native;
 use crate::number::by_dtype;
@@ -24,6 +26,8 @@ pub fn target() -> Target {
     Target {
         alignment: 64,
         scratch: kernels::scratch,
+        fuse: true,
+        fma: has_avx2() && Way::chosen() != Way::Baseline,
     }
 }
 
@@ -61,13 +65,21 @@ impl Program {
     /// A plan that [`Plan::check`] refuses, or one whose steps have less working memory than the
     /// kernels want; plans compiled for [`target`] have neither.
     pub fn new(plan: Arc<Plan>) -> Result<Program, RunError> {
+        Program::with_way(plan, Way::chosen())
+    }
+
+    /// As [`Program::new`], with regions executed in a given way.
+    ///
+    /// # Errors
+    /// Those of [`Program::new`].
+    pub fn with_way(plan: Arc<Plan>, way: Way) -> Result<Program, RunError> {
         plan.check().map_err(RunError::Plan)?;
         let mut cores: HashMap<*const Plan, Arc<Core>> = HashMap::new();
         for callee in plan.callees() {
-            let core = Core::new(callee.clone(), &cores)?;
+            let core = Core::new(callee.clone(), &cores, way)?;
             cores.insert(Arc::as_ptr(&callee), Arc::new(core));
         }
-        let core = Arc::new(Core::new(plan, &cores)?);
+        let core = Arc::new(Core::new(plan, &cores, way)?);
         Ok(Program {
             core,
             pool: Mutex::new(Vec::new()),
@@ -211,7 +223,11 @@ const INPUTS: u32 = 2;
 
 impl Core {
     /// The plan has been checked, and `cores` holds those that it calls.
-    fn new(plan: Arc<Plan>, cores: &HashMap<*const Plan, Arc<Core>>) -> Result<Core, RunError> {
+    fn new(
+        plan: Arc<Plan>,
+        cores: &HashMap<*const Plan, Arc<Core>>,
+        way: Way,
+    ) -> Result<Core, RunError> {
         let own = 2 + plan.inputs.len() + plan.constants.len() + plan.outputs.len();
         let mut core = Core {
             plan: plan.clone(),
@@ -246,6 +262,7 @@ impl Core {
                     let outs = step.outs.iter().map(|o| core.arg(o, &mut known)).collect();
                     Some(native::call(op.clone(), args, outs))
                 }
+                StepOp::Region(region) => core.region(step, region, &mut known, way),
                 _ => core.kernel(step, &mut known),
             };
             match run {
@@ -313,8 +330,27 @@ impl Core {
                 }
                 kernels::choose(op, &site)
             }
-            StepOp::Call(_) | StepOp::Flow(_) | StepOp::Native(_) => None,
+            StepOp::Call(_) | StepOp::Flow(_) | StepOp::Region(_) | StepOp::Native(_) => None,
         }
+    }
+
+    fn region(
+        &mut self,
+        step: &Step,
+        region: &Arc<LaneProgram>,
+        known: &mut HashMap<Scalar, usize>,
+        way: Way,
+    ) -> Option<Run> {
+        let places = lane::Places {
+            args: step.args.iter().map(|o| self.arg(o, known).slot).collect(),
+            outs: step.outs.iter().map(|o| self.arg(o, known).slot).collect(),
+            scratch: Slot {
+                base: ARENA,
+                offset: step.scratch.start,
+                len: step.scratch.len(),
+            },
+        };
+        lane::choose(region, places, way)
     }
 
     fn call(&mut self, step: &Step, callee: Arc<Core>, known: &mut HashMap<Scalar, usize>) -> Run {

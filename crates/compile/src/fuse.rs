@@ -1,0 +1,568 @@
+//! Fusion: which operations run together as one region.
+//!
+//! Every operation gets a rank, one more than the highest rank among what it reads from outside its
+//! region. Operations of one region have one rank, so a region never reads, over whatever detour, what
+//! it computes itself; and two regions of one rank can become one. The walk is forward, each operation
+//! tries the regions of its operands and then one that reads the same arrays, so it is linear.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use cotangent_array::DType;
+use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
+use smallvec::SmallVec;
+
+use crate::lane::{self, Fold, Lanes};
+
+/// The most instructions of one region, about.
+const MAX_COST: usize = 900;
+/// The most arrays that a region reads; more streams than this and the caches of addresses suffer.
+const MAX_LOADS: usize = 14;
+/// The most numbers that a region of single elements reads.
+const MAX_NUMBERS: usize = 96;
+/// The shortest inner run for which a region is split into runs.
+const MIN_RUN: usize = 16;
+/// Runs of any length are fine where there are few of them.
+const FEW_RUNS: usize = 4;
+
+/// The operations of a graph in units that run together.
+pub(crate) struct Fusion {
+    /// In an order in which everything is computed before it is read.
+    pub(crate) units: Vec<Unit>,
+}
+
+/// What runs at a time.
+pub(crate) enum Unit {
+    /// One equation, as it is.
+    Single(Var),
+    /// A region.
+    Region(Group),
+}
+
+/// The operations of one region.
+#[derive(Clone, Default)]
+pub(crate) struct Group {
+    rank: u32,
+    /// The number of places.
+    pub(crate) elements: usize,
+    /// The width, once an operation has decided it.
+    pub(crate) lanes: Option<Lanes>,
+    /// The lengths of inner loops that broadcasts and reductions need, increasing, each dividing the
+    /// next.
+    pub(crate) cuts: SmallVec<[usize; 4]>,
+    /// In increasing order when fusion is done.
+    pub(crate) members: Vec<Var>,
+    /// What is read from outside; for a broadcast that is read through strides the broadcast.
+    loads: SmallVec<[Var; 8]>,
+    /// The broadcasts that are read through strides.
+    pub(crate) spread: SmallVec<[Var; 4]>,
+    cost: usize,
+    folds: usize,
+}
+
+/// How an array stands in a space: its loops from the outermost, length and stride.
+pub(crate) type Pattern = SmallVec<[(usize, usize); 4]>;
+
+pub(crate) fn fuse(graph: &Graph, on: bool) -> Fusion {
+    let n = graph.equations().len();
+    let mut fuser = Fuser {
+        graph,
+        roots: Vec::with_capacity(n),
+        ranks: vec![0; n],
+        group: vec![NONE; n],
+        reduced: vec![false; n],
+        groups: Vec::new(),
+        parents: Vec::new(),
+        readers: HashMap::new(),
+    };
+    for (v, e) in graph.iter() {
+        let root = match e.args.first() {
+            Some(x) if is_view(graph, e) => fuser.roots[x.index()],
+            _ => v,
+        };
+        fuser.roots.push(root);
+        fuser.equation(v, e, on);
+    }
+    fuser.schedule()
+}
+
+const NONE: u32 = u32::MAX;
+
+struct Fuser<'a> {
+    graph: &'a Graph,
+    /// The variable whose memory a view shows; itself for all others.
+    roots: Vec<Var>,
+    ranks: Vec<u32>,
+    group: Vec<u32>,
+    /// Whether a member of a group is a reduction, which is known only when the region has run.
+    reduced: Vec<bool>,
+    groups: Vec<Group>,
+    parents: Vec<u32>,
+    /// The region that read an array last, by array, places and width.
+    readers: HashMap<(Var, usize), u32>,
+}
+
+/// How an operation reads an operand inside a region.
+enum Read {
+    /// A number that stands everywhere.
+    Number,
+    /// A value of the region itself.
+    Own,
+    /// An array from outside, known at this rank.
+    Load { key: Var, rank: u32 },
+    /// A broadcast of an array that is known at this rank, through strides.
+    Spread {
+        key: Var,
+        rank: u32,
+        cuts: SmallVec<[usize; 4]>,
+    },
+}
+
+impl Fuser<'_> {
+    fn equation(&mut self, v: Var, e: &Equation, on: bool) {
+        let placed = on && (self.join_pointwise(v, e) || self.join_reduction(v, e));
+        if !placed {
+            let ranks = e.args.iter().map(|a| self.rank(*a) + 1);
+            self.ranks[v.index()] = ranks.max().unwrap_or(0);
+        }
+    }
+
+    /// The rank at which a variable is known.
+    fn rank(&self, v: Var) -> u32 {
+        match self.group[self.roots[v.index()].index()] {
+            NONE => self.ranks[v.index()],
+            g => self.groups[self.find(g) as usize].rank,
+        }
+    }
+
+    fn find(&self, mut g: u32) -> u32 {
+        while self.parents[g as usize] != g {
+            g = self.parents[g as usize];
+        }
+        g
+    }
+
+    fn group_of(&self, v: Var) -> Option<u32> {
+        let root = self.roots[v.index()].index();
+        match self.group[root] {
+            NONE => None,
+            _ if self.reduced[root] => None,
+            g => Some(self.find(g)),
+        }
+    }
+
+    fn join_pointwise(&mut self, v: Var, e: &Equation) -> bool {
+        let Some(ty) = e.ty.tensor() else {
+            return false;
+        };
+        let types: SmallVec<[DType; 3]> = e
+            .args
+            .iter()
+            .filter_map(|a| self.graph.ty(*a).tensor().map(|t| t.dtype))
+            .collect();
+        if !e.op.is_pointwise() || types.len() != e.args.len() {
+            return false;
+        }
+        let Some(lanes) = lane::lanes_of(&e.op, &types, ty.dtype) else {
+            return false;
+        };
+        let elements = ty.shape.elements();
+        let mut candidates: SmallVec<[u32; 4]> = SmallVec::new();
+        for a in &e.args {
+            let root = self.roots[a.index()];
+            candidates.extend(self.group_of(*a));
+            candidates.extend(self.readers.get(&(root, elements)).map(|g| self.find(*g)));
+        }
+        candidates.sort_unstable_by_key(|g| Reverse((self.groups[*g as usize].rank, *g)));
+        candidates.dedup();
+        for g in candidates {
+            if let Some(joined) = self.fit(g, e, elements, lanes) {
+                self.enter(joined, v, e);
+                return true;
+            }
+        }
+        // A region of its own, after everything that it reads.
+        let rank = e.args.iter().map(|a| self.rank(*a) + 1).max().unwrap_or(0);
+        let g = self.groups.len() as u32;
+        self.groups.push(Group {
+            rank,
+            elements,
+            ..Group::default()
+        });
+        self.parents.push(g);
+        match self.fit(g, e, elements, lanes) {
+            Some(joined) => {
+                self.enter(joined, v, e);
+                true
+            }
+            None => {
+                self.groups.pop();
+                self.parents.pop();
+                false
+            }
+        }
+    }
+
+    fn enter(&mut self, g: u32, v: Var, e: &Equation) {
+        self.group[v.index()] = g;
+        let elements = self.groups[g as usize].elements;
+        self.groups[g as usize].members.push(v);
+        for a in &e.args {
+            let root = self.roots[a.index()];
+            if self.group_of(root) != Some(g) && self.graph.splat(root).is_none() {
+                self.readers.insert((root, elements), g);
+            }
+        }
+    }
+
+    /// Makes room for an operation in a region, which may take in others of its rank; the region
+    /// that it became, or `None`, and then nothing has changed.
+    fn fit(&mut self, g: u32, e: &Equation, elements: usize, lanes: Option<Lanes>) -> Option<u32> {
+        let mut group = self.groups[g as usize].clone_head();
+        if group.elements != elements {
+            return None;
+        }
+        group.lanes = one_width(group.lanes, lanes)?;
+        group.cost += lane::cost(&e.op);
+        let mut merged: SmallVec<[u32; 2]> = SmallVec::new();
+        for a in &e.args {
+            // A region of the same rank that computes an operand becomes part of this one.
+            if let Some(other) = self.group_of(*a)
+                && other != g
+                && !merged.contains(&other)
+                && self.groups[other as usize].rank == group.rank
+            {
+                let other_group = &self.groups[other as usize];
+                if other_group.elements != elements {
+                    return None;
+                }
+                group.lanes = one_width(group.lanes, other_group.lanes)?;
+                group.cost += other_group.cost;
+                group.folds += other_group.folds;
+                add_cuts(&mut group.cuts, &other_group.cuts, elements)?;
+                for load in &other_group.loads {
+                    add(&mut group.loads, *load);
+                }
+                for spread in &other_group.spread {
+                    add(&mut group.spread, *spread);
+                }
+                merged.push(other);
+            }
+        }
+        for a in &e.args {
+            let own = self
+                .group_of(*a)
+                .is_some_and(|o| o == g || merged.contains(&o));
+            match self.read(*a, own, &group) {
+                Read::Number | Read::Own => {}
+                Read::Load { key, rank } if rank < group.rank => add(&mut group.loads, key),
+                Read::Spread { key, rank, cuts } if rank < group.rank => {
+                    add_cuts(&mut group.cuts, &cuts, elements)?;
+                    add(&mut group.loads, key);
+                    add(&mut group.spread, key);
+                }
+                _ => return None,
+            }
+        }
+        let most = if elements == 1 {
+            MAX_NUMBERS
+        } else {
+            MAX_LOADS
+        };
+        if group.cost > MAX_COST || group.loads.len() > most || group.folds > lane::MAX_FOLDS {
+            return None;
+        }
+        // The larger list of members takes in the others.
+        let all = || merged.iter().copied().chain([g]);
+        let into = all()
+            .max_by_key(|g| self.groups[*g as usize].members.len())
+            .unwrap_or(g);
+        let mut members = std::mem::take(&mut self.groups[into as usize].members);
+        for other in all().filter(|g| *g != into) {
+            members.append(&mut self.groups[other as usize].members);
+            self.parents[other as usize] = into;
+        }
+        group.members = members;
+        self.groups[into as usize] = group;
+        Some(into)
+    }
+
+    fn read(&self, v: Var, own: bool, group: &Group) -> Read {
+        let root = self.roots[v.index()];
+        let e = self.graph.equation(root);
+        if own {
+            return Read::Own;
+        }
+        if e.op.splat().is_some() {
+            return Read::Number;
+        }
+        if let (Op::Array(ArrayOp::Broadcast(_)), Some(x)) = (&e.op, e.args.first())
+            && !group.loads_whole(root)
+        {
+            let cuts = cuts_of(&pattern(self.graph, root));
+            let mut joined = group.cuts.clone();
+            let short = |cut: &usize| *cut < MIN_RUN && group.elements / cut.max(&1) > FEW_RUNS;
+            if add_cuts(&mut joined, &cuts, group.elements).is_some()
+                && !joined.first().is_some_and(short)
+                && self.graph.splat(self.roots[x.index()]).is_none()
+            {
+                let rank = self.rank(*x);
+                return Read::Spread {
+                    key: root,
+                    rank,
+                    cuts,
+                };
+            }
+        }
+        Read::Load {
+            key: root,
+            rank: self.rank(root),
+        }
+    }
+
+    /// A reduction over all axes or over inner ones joins the region that computes its operand.
+    fn join_reduction(&mut self, v: Var, e: &Equation) -> bool {
+        let Some((_, axes, x)) = reduction(e) else {
+            return false;
+        };
+        let (Some(g), Some(ty)) = (self.group_of(x), self.graph.ty(x).tensor()) else {
+            return false;
+        };
+        let Some(run) = inner_axes(ty, axes) else {
+            return false;
+        };
+        let dtype = ty.dtype;
+        if !(dtype.is_float()
+            || (dtype != DType::Bool && matches!(reduction(e), Some((Fold::Sum, ..)))))
+        {
+            return false;
+        }
+        let group = &mut self.groups[g as usize];
+        let mut cuts = group.cuts.clone();
+        let whole = run == group.elements;
+        let short = |cut: &usize| *cut < MIN_RUN && group.elements / cut.max(&1) > FEW_RUNS;
+        if run == 0
+            || group.elements <= 1
+            || group.folds == lane::MAX_FOLDS
+            || (!whole && add_cuts(&mut cuts, &[run], group.elements).is_none())
+            || cuts.first().is_some_and(short)
+        {
+            return false;
+        }
+        group.cuts = cuts;
+        group.folds += 1;
+        group.members.push(v);
+        self.group[v.index()] = g;
+        self.reduced[v.index()] = true;
+        true
+    }
+
+    /// Units in an order that follows what they read, close to that of the graph.
+    fn schedule(mut self) -> Fusion {
+        let n = self.graph.equations().len();
+        for g in 0..self.groups.len() {
+            self.groups[g].members.sort_unstable();
+        }
+        // The unit of each equation: its own number, or that of its region behind all equations.
+        let unit = |s: &Self, v: usize| match s.group[v] {
+            NONE => v,
+            g => n + s.find(g) as usize,
+        };
+        let units = n + self.groups.len();
+        let mut key: Vec<usize> = vec![0; units];
+        let mut edges: Vec<(u32, u32)> = Vec::new();
+        for (v, e) in self.graph.iter() {
+            let own = unit(&self, v.index());
+            key[own] = key[own].max(v.index());
+            for a in &e.args {
+                // A region reads the memory behind views and broadcasts.
+                let mut from = *a;
+                if own >= n {
+                    from = self.roots[a.index()];
+                    let group = &self.groups[own - n];
+                    if group.spread.contains(&from)
+                        && let Some(x) = self.graph.equation(from).args.first()
+                    {
+                        from = self.roots[x.index()];
+                    }
+                }
+                let from = unit(&self, from.index());
+                if from != own {
+                    edges.push((from as u32, own as u32));
+                }
+            }
+        }
+        let mut missing = vec![0_u32; units];
+        let mut first = vec![0_usize; units + 1];
+        for (from, to) in &edges {
+            missing[*to as usize] += 1;
+            first[*from as usize + 1] += 1;
+        }
+        for i in 0..units {
+            first[i + 1] += first[i];
+        }
+        let mut targets = vec![0_u32; edges.len()];
+        let mut next = first.clone();
+        for (from, to) in &edges {
+            targets[next[*from as usize]] = *to;
+            next[*from as usize] += 1;
+        }
+        let real = |u: usize, s: &Self| match u.checked_sub(n) {
+            Some(g) => !s.groups[g].members.is_empty(),
+            None => s.group[u] == NONE,
+        };
+        let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..units)
+            .filter(|u| missing[*u] == 0 && real(*u, &self))
+            .map(|u| Reverse((key[u], u)))
+            .collect();
+        let mut order = Vec::with_capacity(n);
+        while let Some(Reverse((_, u))) = ready.pop() {
+            for to in &targets[first[u]..first[u + 1]] {
+                let left = &mut missing[*to as usize];
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(Reverse((key[*to as usize], *to as usize)));
+                }
+            }
+            order.push(match u.checked_sub(n) {
+                Some(g) => Unit::Region(std::mem::take(&mut self.groups[g])),
+                None => Unit::Single(Var::from_index(u)),
+            });
+        }
+        Fusion { units: order }
+    }
+}
+
+impl Group {
+    /// A copy without the members.
+    fn clone_head(&self) -> Group {
+        Group {
+            rank: self.rank,
+            elements: self.elements,
+            lanes: self.lanes,
+            cuts: self.cuts.clone(),
+            members: Vec::new(),
+            loads: self.loads.clone(),
+            spread: self.spread.clone(),
+            cost: self.cost,
+            folds: self.folds,
+        }
+    }
+
+    /// Whether the array is read element by element although it is a broadcast.
+    fn loads_whole(&self, v: Var) -> bool {
+        self.loads.contains(&v) && !self.spread.contains(&v)
+    }
+}
+
+/// Whether the result is the operand's memory under another shape.
+pub(crate) fn is_view(graph: &Graph, e: &Equation) -> bool {
+    match &e.op {
+        Op::Array(ArrayOp::Reshape(_)) => true,
+        Op::Array(ArrayOp::Broadcast(_)) => e.args.first().is_some_and(|x| {
+            let (x, out) = (graph.ty(*x).tensor(), e.ty.tensor());
+            x.map(|t| t.shape.elements()) == out.map(|t| t.shape.elements())
+        }),
+        _ => false,
+    }
+}
+
+/// The reduction that an equation is, as regions know it: what it joins by, its axes, its operand.
+pub(crate) fn reduction(e: &Equation) -> Option<(Fold, &[usize], Var)> {
+    let x = *e.args.first()?;
+    match &e.op {
+        Op::Array(ArrayOp::Sum(op)) => Some((Fold::Sum, &op.axes, x)),
+        Op::Array(ArrayOp::Prod(op)) => Some((Fold::Prod, &op.axes, x)),
+        Op::Array(ArrayOp::Max(op)) => Some((Fold::Max, &op.axes, x)),
+        Op::Array(ArrayOp::Min(op)) => Some((Fold::Min, &op.axes, x)),
+        _ => None,
+    }
+}
+
+/// The number of elements along the axes, if those are the last ones but for axes of length 1.
+pub(crate) fn inner_axes(ty: &TensorType, axes: &[usize]) -> Option<usize> {
+    let mut run = 1_usize;
+    let mut outside = false;
+    for (axis, n) in ty.shape.iter().enumerate().rev() {
+        if *n == 1 {
+            continue;
+        }
+        if axes.contains(&axis) {
+            if outside {
+                return None;
+            }
+            run = run.checked_mul(*n)?;
+        } else {
+            outside = true;
+        }
+    }
+    Some(run)
+}
+
+/// How the operand of a broadcast stands in the space of its result.
+pub(crate) fn pattern(graph: &Graph, v: Var) -> Pattern {
+    let e = graph.equation(v);
+    let mut loops: Pattern = SmallVec::new();
+    let (Op::Array(ArrayOp::Broadcast(op)), Some(x)) = (&e.op, e.args.first()) else {
+        return loops;
+    };
+    let Some(x) = graph.ty(*x).tensor() else {
+        return loops;
+    };
+    let mut strides: SmallVec<[usize; 6]> = SmallVec::from_elem(0, op.shape.rank());
+    for (dim, stride) in op.dims.iter().zip(x.shape.strides()) {
+        if let Some(slot) = strides.get_mut(*dim) {
+            *slot = stride;
+        }
+    }
+    for (n, stride) in op.shape.iter().zip(strides) {
+        match loops.last_mut() {
+            _ if *n == 1 => {}
+            // An outer loop whose turns follow one another in the inner one is the same loop.
+            Some((outer, step)) if *step == stride.saturating_mul(*n) => {
+                *outer = outer.saturating_mul(*n);
+                *step = stride;
+            }
+            _ => loops.push((*n, stride)),
+        }
+    }
+    loops
+}
+
+/// The lengths of the inner loops of a pattern.
+fn cuts_of(loops: &Pattern) -> SmallVec<[usize; 4]> {
+    let mut run = 1_usize;
+    let mut cuts = SmallVec::new();
+    for (n, _) in loops.iter().skip(1).rev() {
+        run = run.saturating_mul(*n);
+        cuts.push(run);
+    }
+    cuts
+}
+
+/// Adds lengths of inner loops; `None` where loops would not nest or there would be too many.
+fn add_cuts(cuts: &mut SmallVec<[usize; 4]>, new: &[usize], elements: usize) -> Option<()> {
+    for cut in new {
+        if !cuts.contains(cut) && *cut > 1 && *cut < elements {
+            cuts.push(*cut);
+        }
+    }
+    cuts.sort_unstable();
+    let nests = cuts.windows(2).all(|pair| pair[1].is_multiple_of(pair[0]));
+    let last = cuts.last().is_none_or(|cut| elements.is_multiple_of(*cut));
+    (nests && last && cuts.len() <= 3).then_some(())
+}
+
+fn one_width(a: Option<Lanes>, b: Option<Lanes>) -> Option<Option<Lanes>> {
+    match (a, b) {
+        (Some(a), Some(b)) if a != b => None,
+        (a, b) => Some(a.or(b)),
+    }
+}
+
+fn add<A: smallvec::Array<Item = Var>>(list: &mut SmallVec<A>, v: Var) {
+    if !list.contains(&v) {
+        list.push(v);
+    }
+}

@@ -1,0 +1,230 @@
+//! The scalar evaluator: one place after another, one instruction after another.
+
+use super::code::{Elem, Lanes, Predicate, Prim, Rounding};
+use super::{Fold, LEAF, LaneProgram};
+use cotangent_graph::math;
+
+macro_rules! meaning {
+    ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident) => {
+        $(#[$doc])*
+        #[inline(always)]
+        pub fn $name(prim: Prim, a: $Word, b: $Word, c: $Word) -> $Word {
+            let (x, y, z) = ($Float::from_bits(a), $Float::from_bits(b), $Float::from_bits(c));
+            let mask = |set: bool| if set { $Word::MAX } else { 0 };
+            match prim {
+                Prim::Const(_) | Prim::Load(_) | Prim::Splat(_) | Prim::Store(_) => 0,
+                Prim::Add => (x + y).to_bits(),
+                Prim::Sub => (x - y).to_bits(),
+                Prim::Mul => (x * y).to_bits(),
+                Prim::Div => (x / y).to_bits(),
+                Prim::Fma => x.mul_add(y, z).to_bits(),
+                Prim::Fms => x.mul_add(y, -z).to_bits(),
+                Prim::Fnma => (-x).mul_add(y, z).to_bits(),
+                Prim::Min => if x < y { a } else { b },
+                Prim::Max => if x > y { a } else { b },
+                Prim::Sqrt => x.sqrt().to_bits(),
+                Prim::Round(Rounding::Even) => x.round_ties_even().to_bits(),
+                Prim::Round(Rounding::Floor) => x.floor().to_bits(),
+                Prim::Round(Rounding::Ceil) => x.ceil().to_bits(),
+                Prim::Round(Rounding::Trunc) => x.trunc().to_bits(),
+                Prim::Cmp(Predicate::Eq) => mask(x == y),
+                Prim::Cmp(Predicate::Lt) => mask(x < y),
+                Prim::Cmp(Predicate::Le) => mask(x <= y),
+                Prim::Cmp(Predicate::Ne) => mask(x != y),
+                Prim::Cmp(Predicate::Unordered) => mask(x.is_nan() || y.is_nan()),
+                Prim::And => a & b,
+                Prim::Or => a | b,
+                Prim::Xor => a ^ b,
+                Prim::AndNot => !a & b,
+                Prim::IAdd => a.wrapping_add(b),
+                Prim::ISub => a.wrapping_sub(b),
+                Prim::IMul => a.wrapping_mul(b),
+                Prim::Shl(n) => a.checked_shl(u32::from(n)).unwrap_or(0),
+                Prim::Shr(n) => a.checked_shr(u32::from(n)).unwrap_or(0),
+                Prim::IEq => mask(a == b),
+                Prim::IGt => mask((a as $Int) > (b as $Int)),
+                Prim::Blend => if a != 0 { b } else { c },
+                Prim::IntToFloat => ((a as $Int) as $Float).to_bits(),
+            }
+        }
+    };
+}
+
+meaning! {
+    /// The meaning of an instruction on lanes of 64 bits; 0 for memory and numbers.
+    alu_wide, f64, u64, i64
+}
+meaning! {
+    /// The meaning of an instruction on lanes of 32 bits; 0 for memory and numbers.
+    alu_narrow, f32, u32, i32
+}
+
+impl LaneProgram {
+    /// Runs the region: the elements of each input as bits (a bool as 0 or 1) to those of each
+    /// result. `None` where an input has too few elements.
+    pub fn eval(&self, inputs: &[Vec<u64>]) -> Option<Vec<Vec<u64>>> {
+        let fits = |i: usize| {
+            inputs
+                .get(i)
+                .is_some_and(|x| x.len() >= self.input_elements(i))
+        };
+        if !(0..self.inputs.len()).all(fits) {
+            return None;
+        }
+        let mut stored: Vec<Vec<u64>> = vec![Vec::new(); self.outputs.len()];
+        let mut values = vec![0; self.code.insts.len()];
+        for place in 0..self.elements() {
+            self.at(place, inputs, &mut values, &mut stored)?;
+        }
+        let results = stored.into_iter().zip(&self.outputs).enumerate();
+        let finished = results.map(|(k, (elements, out))| match out.fold {
+            None => elements,
+            Some((fold, _)) => self.fold(
+                fold,
+                out.dtype.is_float(),
+                self.output_elements(k),
+                &elements,
+            ),
+        });
+        Some(finished.collect())
+    }
+
+    fn at(
+        &self,
+        place: usize,
+        inputs: &[Vec<u64>],
+        values: &mut [u64],
+        stored: &mut [Vec<u64>],
+    ) -> Option<()> {
+        let all = match self.lanes {
+            Lanes::W64 => u64::MAX,
+            Lanes::W32 => 0xFFFF_FFFF,
+        };
+        for (i, inst) in self.code.insts.iter().enumerate() {
+            let arg = |k: usize| values.get(inst.args[k] as usize).copied().unwrap_or(0);
+            values[i] = match inst.prim {
+                Prim::Const(bits) => bits,
+                Prim::Load(k) | Prim::Splat(k) => {
+                    let (mut rest, mut at) = (place, 0);
+                    let strides = &self.inputs.get(k as usize)?.strides;
+                    for (n, stride) in self.dims.iter().zip(strides).rev() {
+                        at += rest % n * stride;
+                        rest /= n;
+                    }
+                    let element = *inputs.get(k as usize)?.get(at)?;
+                    match self.code.inputs.get(k as usize)? {
+                        Elem::Byte if element != 0 => all,
+                        _ => element,
+                    }
+                }
+                Prim::Store(k) => {
+                    let byte = *self.code.outputs.get(k as usize)? == Elem::Byte;
+                    let bits = arg(0);
+                    stored
+                        .get_mut(k as usize)?
+                        .push(if byte { bits & 1 } else { bits });
+                    0
+                }
+                prim => match self.lanes {
+                    Lanes::W64 => alu_wide(prim, arg(0), arg(1), arg(2)),
+                    Lanes::W32 => u64::from(alu_narrow(
+                        prim,
+                        arg(0) as u32,
+                        arg(1) as u32,
+                        arg(2) as u32,
+                    )),
+                },
+            };
+        }
+        Some(())
+    }
+
+    /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
+    /// one another.
+    fn fold(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
+        let lift = |bits: u64| match (float, self.lanes) {
+            (true, Lanes::W64) => Number::Float(f64::from_bits(bits)),
+            (true, Lanes::W32) => Number::Float(f64::from(f32::from_bits(bits as u32))),
+            (false, Lanes::W64) => Number::Int(bits as i64),
+            (false, Lanes::W32) => Number::Int(i64::from(bits as u32 as i32)),
+        };
+        let lower = |x: Number| match (x, self.lanes) {
+            (Number::Float(x), Lanes::W64) => x.to_bits(),
+            (Number::Float(x), Lanes::W32) => u64::from((x as f32).to_bits()),
+            (Number::Int(x), Lanes::W64) => x as u64,
+            (Number::Int(x), Lanes::W32) => u64::from(x as u32),
+        };
+        let start = Number::start(fold, float);
+        let each = elements.len().checked_div(results).unwrap_or(0);
+        (0..results)
+            .map(|r| {
+                let own = &elements[r * each..(r + 1) * each];
+                let mut waiting: Vec<(u32, Number)> = Vec::new();
+                for run in own.chunks(self.inner().max(1)) {
+                    for leaf in run.chunks(LEAF) {
+                        let mut lanes = [start; 8];
+                        for (i, bits) in leaf.iter().enumerate() {
+                            lanes[i % 8] = lanes[i % 8].join(lift(*bits), fold);
+                        }
+                        let pairs = [0, 2, 4, 6].map(|i| lanes[i].join(lanes[i + 1], fold));
+                        let low = pairs[0].join(pairs[1], fold);
+                        let mut sum = low.join(pairs[2].join(pairs[3], fold), fold);
+                        let mut level = 0;
+                        while waiting.last().is_some_and(|(l, _)| *l == level) {
+                            let partner = waiting.pop().map_or(start, |(_, x)| x);
+                            sum = partner.join(sum, fold);
+                            level += 1;
+                        }
+                        waiting.push((level, sum));
+                    }
+                }
+                let last = waiting.pop().map_or(start, |(_, x)| x);
+                lower(
+                    waiting
+                        .iter()
+                        .rev()
+                        .fold(last, |sum, (_, x)| x.join(sum, fold)),
+                )
+            })
+            .collect()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Number {
+    Float(f64),
+    Int(i64),
+}
+
+impl Number {
+    fn start(fold: Fold, float: bool) -> Number {
+        match (fold, float) {
+            (Fold::Sum, true) => Number::Float(0.0),
+            (Fold::Prod, true) => Number::Float(1.0),
+            (Fold::Max, true) => Number::Float(f64::NEG_INFINITY),
+            (Fold::Min, true) => Number::Float(f64::INFINITY),
+            (Fold::Sum, false) => Number::Int(0),
+            (Fold::Prod, false) => Number::Int(1),
+            (Fold::Max, false) => Number::Int(i64::MIN),
+            (Fold::Min, false) => Number::Int(i64::MAX),
+        }
+    }
+
+    fn join(self, other: Number, fold: Fold) -> Number {
+        match (self, other) {
+            (Number::Float(x), Number::Float(y)) => Number::Float(match fold {
+                Fold::Sum => x + y,
+                Fold::Prod => x * y,
+                Fold::Max => math::max(x, y),
+                Fold::Min => math::min(x, y),
+            }),
+            (Number::Int(x), Number::Int(y)) => Number::Int(match fold {
+                Fold::Sum => x.wrapping_add(y),
+                Fold::Prod => x.wrapping_mul(y),
+                Fold::Max => x.max(y),
+                Fold::Min => x.min(y),
+            }),
+            (x, _) => x,
+        }
+    }
+}

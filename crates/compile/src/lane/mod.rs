@@ -1,0 +1,336 @@
+//! Regions: operations fused into one loop nest, as a program over lanes.
+//!
+//! A [`LaneProgram`] says what is computed for one place of an iteration space, in operations of the
+//! graph, and where its inputs stand relative to that place. Its [`LaneCode`] is the same in
+//! primitive instructions, vector math written out; there are three ways to run it: the scalar
+//! evaluator here ([`LaneProgram::eval`]), which is slow and simple, and the tile interpreter and the
+//! code generator of the crate that runs plans. All give the same bits: instructions are IEEE
+//! operations, and reductions join elements in an order that the shape alone fixes.
+
+mod code;
+mod eval;
+mod expand;
+mod math;
+
+use std::fmt;
+
+use cotangent_array::{DType, Scalar, Shape};
+use cotangent_graph::Op;
+use smallvec::SmallVec;
+
+pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
+pub use eval::{alu_narrow, alu_wide};
+pub(crate) use expand::{cost, lanes_of};
+
+/// Elements along the inner run that are joined at a time in a reduction.
+pub const LEAF: usize = 256;
+/// Elements that the tile interpreter takes at a time.
+pub const TILE: usize = 256;
+/// Elements that are computed at a time where they are then joined: a few leaves.
+pub const FOLD_RUN: usize = 4 * LEAF;
+/// The most reductions of one region.
+pub const MAX_FOLDS: usize = 8;
+
+/// Where a region keeps things in its working memory, as offsets from its start.
+#[derive(Clone, Copy, Debug)]
+pub struct LaneLayout {
+    /// Bytes from one tile to the next; tiles stand at the start.
+    pub tile: usize,
+    /// Bytes of the elements of one reduction that wait to be joined.
+    pub fold: usize,
+    /// Where those of the first reduction stand.
+    pub folds_at: usize,
+    /// Where two tables of addresses stand, each with one for every input and result.
+    pub table_at: usize,
+    /// All bytes.
+    pub bytes: usize,
+}
+
+/// A region: what is computed at each place of an iteration space.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneProgram {
+    /// The width of all lanes.
+    pub lanes: Lanes,
+    /// Whether sums of products are rounded once.
+    pub fma: bool,
+    /// The lengths of the nested loops, the inner run last. Never empty.
+    pub dims: SmallVec<[usize; 4]>,
+    /// The inputs; values 0, 1, ... of the program.
+    pub inputs: Vec<LaneInput>,
+    /// The operations; their results are the values after the inputs.
+    pub ops: Vec<LaneOp>,
+    /// The results.
+    pub outputs: Vec<LaneOutput>,
+    /// All of it in primitive instructions.
+    pub code: LaneCode,
+}
+
+/// An input of a region.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneInput {
+    /// The dtype of its elements.
+    pub dtype: DType,
+    /// For each loop the number of elements from one turn to the next; 0 or 1 in the inner run.
+    pub strides: SmallVec<[usize; 4]>,
+}
+
+/// An operation of a region.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneOp {
+    /// A pointwise operation, or a number.
+    pub op: Op,
+    /// The dtype of the result.
+    pub dtype: DType,
+    /// The values that it reads, all before its own.
+    pub args: SmallVec<[u32; 3]>,
+}
+
+/// A result of a region.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaneOutput {
+    /// The value that is written.
+    pub value: u32,
+    /// The dtype of its elements.
+    pub dtype: DType,
+    /// How elements are joined, and how many of the outer loops each result stands for; without,
+    /// there is one element for every place.
+    pub fold: Option<(Fold, usize)>,
+}
+
+/// How a reduction joins elements.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fold {
+    /// Sum; floats are added in f64 and rounded once.
+    Sum,
+    /// Product; as sums.
+    Prod,
+    /// The largest, NaN if there is one.
+    Max,
+    /// The smallest, NaN if there is one.
+    Min,
+}
+
+impl Fold {
+    /// The name in texts.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fold::Sum => "sum",
+            Fold::Prod => "prod",
+            Fold::Max => "max",
+            Fold::Min => "min",
+        }
+    }
+}
+
+impl LaneProgram {
+    /// Writes the instructions for a region.
+    ///
+    /// # Errors
+    /// An operation that regions do not know, or values that are not there.
+    pub fn new(
+        lanes: Lanes,
+        fma: bool,
+        dims: SmallVec<[usize; 4]>,
+        inputs: Vec<LaneInput>,
+        ops: Vec<LaneOp>,
+        outputs: Vec<LaneOutput>,
+    ) -> Result<LaneProgram, String> {
+        let code = expand::expand(lanes, fma, &inputs, &ops, &outputs)?;
+        let program = LaneProgram {
+            lanes,
+            fma,
+            dims,
+            inputs,
+            ops,
+            outputs,
+            code,
+        };
+        program.check()?;
+        Ok(program)
+    }
+
+    /// Operations of one run, in units of one addition.
+    pub fn cost(&self) -> u64 {
+        let numbers = |o: &&LaneOp| !matches!(o.op, Op::Full(..));
+        let each = self.ops.iter().filter(numbers).fold(0, |sum: u64, o| {
+            sum.saturating_add(o.op.row().map_or(1, |row| u64::from(row.cost)))
+        });
+        let folds = self.outputs.iter().filter(|o| o.fold.is_some()).count() as u64;
+        (self.elements() as u64).saturating_mul(each.saturating_add(folds))
+    }
+
+    /// The number of places.
+    pub fn elements(&self) -> usize {
+        self.dims.iter().fold(1_usize, |n, d| n.saturating_mul(*d))
+    }
+
+    /// The length of the inner run.
+    pub fn inner(&self) -> usize {
+        self.dims.last().copied().unwrap_or(1)
+    }
+
+    /// The number of elements of a result.
+    pub fn output_elements(&self, output: usize) -> usize {
+        match self.outputs.get(output).and_then(|o| o.fold) {
+            Some((_, kept)) => self.dims[..kept.min(self.dims.len())]
+                .iter()
+                .fold(1_usize, |n, d| n.saturating_mul(*d)),
+            None => self.elements(),
+        }
+    }
+
+    /// The number of elements that an input must have at least.
+    pub fn input_elements(&self, input: usize) -> usize {
+        if self.elements() == 0 {
+            return 0;
+        }
+        let Some(input) = self.inputs.get(input) else {
+            return 0;
+        };
+        self.dims
+            .iter()
+            .zip(&input.strides)
+            .fold(1_usize, |n, (d, s)| {
+                n.saturating_add(s.saturating_mul(d.saturating_sub(1)))
+            })
+    }
+
+    /// Whether an input has one element for every place, in their order.
+    pub fn is_dense(&self, input: usize) -> bool {
+        let Some(input) = self.inputs.get(input) else {
+            return false;
+        };
+        let mut step = 1_usize;
+        self.dims.iter().zip(&input.strides).rev().all(|(d, s)| {
+            let fits = *s == step || *d == 1;
+            step = step.saturating_mul(*d);
+            fits
+        }) && self.elements() > 1
+    }
+
+    /// Whether a result may stand in the memory of an input: both have one element for each place,
+    /// and every element is read before it is written.
+    pub fn may_overwrite(&self, input: usize, output: usize) -> bool {
+        let size = |dtype: DType| dtype.size();
+        match (self.inputs.get(input), self.outputs.get(output)) {
+            (Some(i), Some(o)) if o.fold.is_none() && size(i.dtype) == size(o.dtype) => {
+                self.is_dense(input) && self.code.reads_before(input as u32, output as u32)
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes of working memory that a run needs: see [`LaneProgram::layout`].
+    pub fn scratch(&self) -> usize {
+        self.layout().bytes
+    }
+
+    /// How the working memory of a run is divided.
+    pub fn layout(&self) -> LaneLayout {
+        let (_, tiles) = self.code.tiles();
+        let folds = self.outputs.iter().filter(|o| o.fold.is_some()).count();
+        let bytes = |run: usize| {
+            let run = self.inner().clamp(1, run).next_multiple_of(8);
+            (run * self.lanes.bytes()).next_multiple_of(64)
+        };
+        let streams = self.inputs.len() + self.outputs.len();
+        let (tile, fold) = (bytes(TILE), bytes(FOLD_RUN));
+        let folds_at = tiles * tile;
+        let table_at = folds_at + folds * fold;
+        LaneLayout {
+            tile,
+            fold,
+            folds_at,
+            table_at,
+            bytes: (table_at + 2 * 8 * streams).next_multiple_of(64),
+        }
+    }
+
+    /// Checks that the parts fit together and that the instructions are those of the operations.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.dims.is_empty() {
+            return Err("a region has at least one loop".into());
+        }
+        for (i, input) in self.inputs.iter().enumerate() {
+            let inner = input.strides.last().copied();
+            if input.strides.len() != self.dims.len() || inner.is_none_or(|s| s > 1) {
+                return Err(format!("the strides of input {i} do not fit"));
+            }
+        }
+        if self.outputs.iter().filter(|o| o.fold.is_some()).count() > MAX_FOLDS {
+            return Err(format!("a region has at most {MAX_FOLDS} reductions"));
+        }
+        if self.dims.len() > 4 {
+            return Err("a region has at most 4 loops".into());
+        }
+        if self.elements() == 0 && self.outputs.iter().any(|o| o.fold.is_some()) {
+            return Err("a region reduces at least one element".into());
+        }
+        let values = self.inputs.len() + self.ops.len();
+        for (i, output) in self.outputs.iter().enumerate() {
+            let kept = output.fold.map_or(0, |(_, kept)| kept);
+            if output.value as usize >= values || kept >= self.dims.len() {
+                return Err(format!("result {i} of the region does not fit"));
+            }
+        }
+        self.code.check()
+    }
+}
+
+/// One operation a line, values numbered from the inputs on, as the plan prints them.
+impl fmt::Display for LaneProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = |v: u32| match self.ops.get((v as usize).wrapping_sub(self.inputs.len())) {
+            Some(LaneOp {
+                op: Op::Full(x, _), ..
+            }) => x.to_string(),
+            _ => format!("%{v}"),
+        };
+        for (k, op) in self.ops.iter().enumerate() {
+            if matches!(op.op, Op::Full(..)) {
+                continue;
+            }
+            let args: Vec<String> = op.args.iter().map(|a| value(*a)).collect();
+            write!(
+                f,
+                "        %{}: {} = {}({}",
+                self.inputs.len() + k,
+                op.dtype,
+                op.op.name(),
+                args.join(", ")
+            )?;
+            if let Op::Indexed(_, n) = op.op {
+                write!(f, ", n={n}")?;
+            }
+            writeln!(f, ")")?;
+        }
+        let outs: Vec<String> = self
+            .outputs
+            .iter()
+            .map(|o| match o.fold {
+                Some((fold, _)) => format!("{}({})", fold.name(), value(o.value)),
+                None => value(o.value),
+            })
+            .collect();
+        writeln!(f, "        ({})", outs.join(", "))
+    }
+}
+
+/// The element kind of a dtype in a region of some width, if it can be there.
+pub(crate) fn elem(dtype: DType, lanes: Lanes) -> Option<Elem> {
+    match (dtype, lanes) {
+        (DType::Bool, _) => Some(Elem::Byte),
+        (DType::F64 | DType::I64, Lanes::W64) => Some(Elem::Lane),
+        (DType::F32 | DType::I32, Lanes::W32) => Some(Elem::Lane),
+        _ => None,
+    }
+}
+
+/// The number as a value of a region.
+pub(crate) fn full(value: Scalar) -> LaneOp {
+    LaneOp {
+        op: Op::Full(value, Shape::default()),
+        dtype: value.dtype(),
+        args: SmallVec::new(),
+    }
+}

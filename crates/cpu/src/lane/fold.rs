@@ -1,0 +1,228 @@
+//! Reductions of regions: elements of a run joined in leaves, leaves joined pairwise.
+//!
+//! The tree is that of the evaluator in the compiler: [`LEAF`] elements by 8 lanes side by side,
+//! leaves pairwise in their order, runs of one result after one another.
+
+use cotangent_array::DType;
+use cotangent_compile::lane::{Fold, LEAF};
+
+use crate::memory::Slot;
+use crate::number::{Float, Number};
+
+/// A reduction of a region.
+pub(super) struct Folding {
+    pub(super) slot: Slot,
+    /// How many outer loops, from the innermost, belong to one result.
+    pub(super) joined: usize,
+    /// Bytes of one element.
+    size: usize,
+    start: u64,
+    leaf: fn(*const u8, usize) -> u64,
+    join: fn(u64, u64) -> u64,
+    write: fn(u64, *mut u8, usize),
+}
+
+/// Sums of 1, 2, 4, ... leaves that wait for a partner of their size.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    waiting: [u64; 56],
+    filled: usize,
+    leaves: u64,
+}
+
+impl Default for State {
+    fn default() -> State {
+        State {
+            waiting: [0; 56],
+            filled: 0,
+            leaves: 0,
+        }
+    }
+}
+
+impl Folding {
+    pub(super) fn new(fold: Fold, dtype: DType, slot: Slot, joined: usize) -> Folding {
+        match dtype {
+            DType::F64 => Folding::float::<f64>(fold, slot, joined),
+            DType::F32 => Folding::float::<f32>(fold, slot, joined),
+            DType::I32 => Folding::of::<i32, IntSum>(slot, joined),
+            _ => Folding::of::<i64, IntSum>(slot, joined),
+        }
+    }
+
+    fn float<T: Float>(fold: Fold, slot: Slot, joined: usize) -> Folding {
+        match fold {
+            Fold::Sum => Folding::of::<T, FloatSum>(slot, joined),
+            Fold::Prod => Folding::of::<T, FloatProduct>(slot, joined),
+            Fold::Max => Folding::of::<T, Largest>(slot, joined),
+            Fold::Min => Folding::of::<T, Smallest>(slot, joined),
+        }
+    }
+
+    fn of<T: Number, J: Join<T::Sum>>(slot: Slot, joined: usize) -> Folding
+    where
+        T::Sum: Bits,
+    {
+        Folding {
+            slot,
+            joined,
+            size: size_of::<T>(),
+            start: J::START.to_bits(),
+            leaf: if super::has_avx2() {
+                leaf_fast::<T, J>
+            } else {
+                leaf::<T, J>
+            },
+            join: |x, y| J::join(T::Sum::from_bits(x), T::Sum::from_bits(y)).to_bits(),
+            write: |x, out, at| {
+                let out: *mut T = out.cast();
+                // SAFETY: the caller counts the results, each inside the memory.
+                unsafe { out.add(at).write(T::narrow(T::Sum::from_bits(x))) }
+            },
+        }
+    }
+
+    pub(super) fn begin(&self, state: &mut State) {
+        state.filled = 0;
+        state.leaves = 0;
+    }
+
+    /// Joins `count` elements that stand at an address; a whole number of leaves but at the end of a
+    /// run.
+    pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State) {
+        let mut done = 0;
+        while done < count {
+            let n = LEAF.min(count - done);
+            let mut sum = (self.leaf)(at.wrapping_add(done * self.size), n);
+            state.leaves += 1;
+            for _ in 0..state.leaves.trailing_zeros() {
+                state.filled -= 1;
+                sum = (self.join)(state.waiting[state.filled], sum);
+            }
+            state.waiting[state.filled] = sum;
+            state.filled += 1;
+            done += n;
+        }
+    }
+
+    /// Writes the result at a place and begins the next.
+    ///
+    /// # Safety
+    /// The place is inside the result's memory.
+    pub(super) unsafe fn end(&self, state: &mut State, out: *mut u8, at: usize) {
+        let mut sum = self.start;
+        for (k, partner) in state.waiting[..state.filled].iter().rev().enumerate() {
+            sum = if k == 0 {
+                *partner
+            } else {
+                (self.join)(*partner, sum)
+            };
+        }
+        (self.write)(sum, out, at);
+        self.begin(state);
+    }
+}
+
+/// How two elements are joined.
+trait Join<S> {
+    const START: S;
+    fn join(x: S, y: S) -> S;
+}
+
+struct FloatSum;
+struct FloatProduct;
+struct Largest;
+struct Smallest;
+struct IntSum;
+
+macro_rules! joins {
+    ($($J:ident $S:ident $start:expr, |$x:ident, $y:ident| $join:expr;)+) => {$(
+        impl Join<$S> for $J {
+            const START: $S = $start;
+            #[inline(always)]
+            fn join($x: $S, $y: $S) -> $S {
+                $join
+            }
+        }
+    )+};
+}
+
+joins! {
+    FloatSum f64 0.0, |x, y| x + y;
+    FloatProduct f64 1.0, |x, y| x * y;
+    Largest f64 f64::NEG_INFINITY, |x, y| x.larger(y);
+    Smallest f64 f64::INFINITY, |x, y| x.smaller(y);
+    IntSum i64 0, |x, y| x.wrapping_add(y);
+}
+
+/// A number as 64 bits.
+pub(super) trait Bits: Copy {
+    fn to_bits(self) -> u64;
+    fn from_bits(bits: u64) -> Self;
+}
+
+impl Bits for f64 {
+    fn to_bits(self) -> u64 {
+        f64::to_bits(self)
+    }
+    fn from_bits(bits: u64) -> f64 {
+        f64::from_bits(bits)
+    }
+}
+
+impl Bits for i64 {
+    fn to_bits(self) -> u64 {
+        self as u64
+    }
+    fn from_bits(bits: u64) -> i64 {
+        bits as i64
+    }
+}
+
+fn leaf<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize) -> u64
+where
+    T::Sum: Bits,
+{
+    joined::<T, J>(at, n)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn leaf_fast<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize) -> u64
+where
+    T::Sum: Bits,
+{
+    #[target_feature(enable = "avx2")]
+    fn inner<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize) -> u64
+    where
+        T::Sum: Bits,
+    {
+        joined::<T, J>(at, n)
+    }
+    // SAFETY: chosen only where the machine has AVX2.
+    unsafe { inner::<T, J>(at, n) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use self::leaf as leaf_fast;
+
+#[inline(always)]
+fn joined<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize) -> u64
+where
+    T::Sum: Bits,
+{
+    // SAFETY: the caller has written `n` elements there, which nothing changes meanwhile.
+    let x: &[T] = unsafe { std::slice::from_raw_parts(at.cast(), n) };
+    let mut lanes = [J::START; 8];
+    let mut chunks = x.chunks_exact(8);
+    for chunk in &mut chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = J::join(*lane, x.widen());
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = J::join(*lane, x.widen());
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    let low = J::join(J::join(a, b), J::join(c, d));
+    J::join(low, J::join(J::join(e, f), J::join(g, h))).to_bits()
+}

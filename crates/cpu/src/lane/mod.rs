@@ -1,0 +1,270 @@
+//! Runs regions: the loops around the inner run, reductions, and the choice of how the inner run is
+//! executed.
+
+mod fold;
+mod tile;
+
+use std::sync::Arc;
+
+use cotangent_compile::lane::{FOLD_RUN, LaneLayout, LaneProgram, MAX_FOLDS};
+
+use self::fold::Folding;
+use self::tile::TileCode;
+use crate::jit;
+use crate::memory::{Frame, Run, Slot};
+
+/// How regions are executed. All ways give the same bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Way {
+    /// Machine code made for the region, where the machine and the region allow it; otherwise as
+    /// [`Way::Tile`].
+    Code,
+    /// The tile interpreter with AVX2 and FMA where the machine has them.
+    Tile,
+    /// The tile interpreter in instructions that every machine of its kind has.
+    Baseline,
+}
+
+impl Way {
+    /// What the variable `COTANGENT_RUN` asks for (`code`, `tile` or `baseline`), or else the fastest.
+    pub fn chosen() -> Way {
+        match std::env::var("COTANGENT_RUN").as_deref() {
+            Ok("tile") => Way::Tile,
+            Ok("baseline") => Way::Baseline,
+            _ => Way::Code,
+        }
+    }
+}
+
+/// Whether the machine has AVX2 and FMA.
+pub(crate) fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Where a region's operands, results and working memory stand.
+pub(crate) struct Places {
+    pub(crate) args: Vec<Slot>,
+    pub(crate) outs: Vec<Slot>,
+    pub(crate) scratch: Slot,
+}
+
+/// The step that runs a region.
+pub(crate) fn choose(program: &Arc<LaneProgram>, places: Places, way: Way) -> Option<Run> {
+    let layout = program.layout();
+    if places.scratch.len < layout.bytes {
+        return None;
+    }
+    let inner = match way {
+        Way::Code => match jit::kernel(&program.code) {
+            Some(kernel) => Inner::Code(kernel),
+            None => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
+        },
+        Way::Tile => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
+        Way::Baseline => Inner::Tile(TileCode::new(&program.code, layout.tile, false)),
+    };
+    let region = Region::new(program, places, layout, inner);
+    Some(Box::new(move |frame| {
+        region.run(frame);
+        Ok(())
+    }))
+}
+
+/// What executes the inner run.
+enum Inner {
+    Code(jit::Kernel),
+    Tile(TileCode),
+}
+
+/// A region with everything about its shape worked out.
+struct Region {
+    places: Places,
+    layout: LaneLayout,
+    inner: Inner,
+    /// The lengths of the outer loops, the innermost first, and of the run.
+    outer: [usize; 3],
+    run: usize,
+    streams: Vec<Stream>,
+    folds: Vec<Folding>,
+}
+
+/// An input or a result, by the bytes that it moves.
+struct Stream {
+    slot: Slot,
+    /// For each outer loop, the innermost first.
+    steps: [usize; 3],
+    /// From one element of the run to the next.
+    step: usize,
+    /// The reduction that it goes into.
+    fold: Option<usize>,
+}
+
+impl Region {
+    fn new(program: &LaneProgram, places: Places, layout: LaneLayout, inner: Inner) -> Region {
+        let dims = &program.dims;
+        let mut outer = [1; 3];
+        for (to, n) in outer.iter_mut().zip(dims.iter().rev().skip(1)) {
+            *to = *n;
+        }
+        if program.elements() == 0 {
+            outer = [0; 3];
+        }
+        let mut streams = Vec::new();
+        for (slot, input) in places.args.iter().zip(&program.inputs) {
+            let size = input.dtype.size();
+            let mut steps = [0; 3];
+            for (to, stride) in steps.iter_mut().zip(input.strides.iter().rev().skip(1)) {
+                *to = stride * size;
+            }
+            streams.push(Stream {
+                slot: *slot,
+                steps,
+                step: input.strides.last().map_or(0, |s| s * size),
+                fold: None,
+            });
+        }
+        let mut folds = Vec::new();
+        for (slot, output) in places.outs.iter().zip(&program.outputs) {
+            let size = output.dtype.size();
+            let (mut steps, mut total) = ([0; 3], size * program.inner());
+            for (to, n) in steps.iter_mut().zip(dims.iter().rev().skip(1)) {
+                *to = total;
+                total *= n;
+            }
+            let fold = output.fold.map(|(fold, kept)| {
+                // How many of the outer loops belong to one result.
+                let joined = dims.len() - 1 - kept.min(dims.len() - 1);
+                folds.push(Folding::new(fold, output.dtype, *slot, joined));
+                folds.len() - 1
+            });
+            streams.push(Stream {
+                slot: *slot,
+                steps: if fold.is_some() { [0; 3] } else { steps },
+                step: if fold.is_some() { 0 } else { size },
+                fold,
+            });
+        }
+        Region {
+            places,
+            layout,
+            inner,
+            outer,
+            run: program.inner(),
+            streams,
+            folds,
+        }
+    }
+
+    fn run(&self, frame: &Frame<'_>) {
+        let scratch = frame.address(self.places.scratch);
+        let count = self.streams.len();
+        let bases: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
+        // SAFETY: the working memory holds two tables of addresses here, aligned to 8 bytes, which
+        // nothing else uses while the step runs; both are written in full before they are read.
+        let (bases, current) = unsafe {
+            bases.write_bytes(0, 2 * count);
+            (
+                std::slice::from_raw_parts_mut(bases, count),
+                std::slice::from_raw_parts_mut(bases.add(count), count),
+            )
+        };
+        for (base, stream) in bases.iter_mut().zip(&self.streams) {
+            *base = match stream.fold {
+                Some(k) => scratch.wrapping_add(self.layout.folds_at + k * self.layout.fold),
+                None => frame.address(stream.slot),
+            };
+        }
+        let mut states: [fold::State; MAX_FOLDS] = std::array::from_fn(|_| fold::State::default());
+        for (state, folding) in states.iter_mut().zip(&self.folds) {
+            folding.begin(state);
+        }
+        let mut results = [0_usize; MAX_FOLDS];
+        for i in 0..self.outer[2] {
+            for j in 0..self.outer[1] {
+                for k in 0..self.outer[0] {
+                    self.row(scratch, bases, current, &mut states);
+                    self.advance(bases, 0);
+                    self.finish(frame, 0, &mut states, &mut results);
+                    let _ = (i, j, k);
+                }
+                self.rewind(bases, 0);
+                self.advance(bases, 1);
+                self.finish(frame, 1, &mut states, &mut results);
+            }
+            self.rewind(bases, 1);
+            self.advance(bases, 2);
+            self.finish(frame, 2, &mut states, &mut results);
+        }
+        self.finish(frame, 3, &mut states, &mut results);
+    }
+
+    /// The inner run at one place of the outer loops.
+    fn row(
+        &self,
+        scratch: *mut u8,
+        bases: &[*mut u8],
+        current: &mut [*mut u8],
+        states: &mut [fold::State],
+    ) {
+        if self.folds.is_empty() {
+            return self.execute(bases, self.run, scratch);
+        }
+        current.copy_from_slice(bases);
+        let mut done = 0;
+        while done < self.run {
+            let count = FOLD_RUN.min(self.run - done);
+            self.execute(current, count, scratch);
+            for (at, stream) in current.iter_mut().zip(&self.streams) {
+                match stream.fold {
+                    Some(k) => self.folds[k].take(*at, count, &mut states[k]),
+                    None => *at = at.wrapping_add(stream.step * count),
+                }
+            }
+            done += count;
+        }
+    }
+
+    fn execute(&self, addresses: &[*mut u8], count: usize, scratch: *mut u8) {
+        match &self.inner {
+            // SAFETY: the plan was checked: every address has `count` elements, or one where the run
+            // stays on it, and what is written overlaps nothing that is read later.
+            Inner::Code(kernel) => unsafe { kernel.call(addresses, count) },
+            // SAFETY: as above; the tiles are at the start of the working memory.
+            Inner::Tile(code) => unsafe { code.run(addresses, count, scratch) },
+        }
+    }
+
+    fn advance(&self, bases: &mut [*mut u8], level: usize) {
+        for (base, stream) in bases.iter_mut().zip(&self.streams) {
+            *base = base.wrapping_add(stream.steps[level]);
+        }
+    }
+
+    fn rewind(&self, bases: &mut [*mut u8], level: usize) {
+        for (base, stream) in bases.iter_mut().zip(&self.streams) {
+            *base = base.wrapping_sub(stream.steps[level] * self.outer[level]);
+        }
+    }
+
+    /// Writes the results of the reductions over so many outer loops.
+    fn finish(
+        &self,
+        frame: &Frame<'_>,
+        level: usize,
+        states: &mut [fold::State],
+        results: &mut [usize],
+    ) {
+        for (k, folding) in self.folds.iter().enumerate() {
+            if folding.joined == level {
+                let out = frame.address(folding.slot);
+                // SAFETY: the plan was checked: the result has an element for each turn of the loops
+                // that are kept, and `results` counts those turns.
+                unsafe { folding.end(&mut states[k], out, results[k]) };
+                results[k] += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! The ways of running a region against each other and against the scalar evaluator, bit for bit.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::Numbers;
+use cotangent_array::{Array, DType, Scalar};
+use cotangent_compile::lane::{Fold, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
+use cotangent_compile::{Operand, Place, Plan, Step, StepOp};
+use cotangent_cpu::{Program, Way};
+use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
+use cotangent_graph::{Op, TensorType};
+use smallvec::{SmallVec, smallvec};
+
+const UNARY: &[Unary] = &[
+    Unary::Neg,
+    Unary::Abs,
+    Unary::Sign,
+    Unary::Floor,
+    Unary::Ceil,
+    Unary::Round,
+    Unary::Trunc,
+    Unary::Sqrt,
+    Unary::Rsqrt,
+    Unary::Exp,
+    Unary::Expm1,
+    Unary::Log,
+    Unary::Log1p,
+    Unary::Tanh,
+    Unary::Sigmoid,
+];
+
+const BINARY: &[Binary] = &[
+    Binary::Add,
+    Binary::Sub,
+    Binary::Mul,
+    Binary::Zmul,
+    Binary::Div,
+    Binary::Maximum,
+    Binary::Minimum,
+];
+
+/// Every size around the borders of vectors and tiles, and spaces of several loops.
+const SPACES: &[&[usize]] = &[
+    &[0],
+    &[1],
+    &[2],
+    &[3],
+    &[4],
+    &[5],
+    &[7],
+    &[8],
+    &[9],
+    &[15],
+    &[16],
+    &[17],
+    &[31],
+    &[33],
+    &[255],
+    &[256],
+    &[257],
+    &[1023],
+    &[1025],
+    &[2100],
+    &[3, 20],
+    &[5, 17],
+    &[2, 3, 37],
+    &[2, 2, 3, 9],
+    &[4, 300],
+];
+
+#[test]
+fn all_ways_give_the_bits_of_the_evaluator() {
+    let rounds = std::env::var("COTANGENT_REGIONS")
+        .ok()
+        .and_then(|s| s.parse().ok());
+    for seed in 0..rounds.unwrap_or(600) {
+        let mut numbers = Numbers::new(seed + 1);
+        let space = SPACES[numbers.next() as usize % SPACES.len()];
+        let program = draw(&mut numbers, space);
+        let inputs: Vec<Array> = (0..program.inputs.len())
+            .map(|i| {
+                let n = program.input_elements(i);
+                let ty = TensorType::new(program.inputs[i].dtype, [n]);
+                numbers.array(&ty, Numbers::any)
+            })
+            .collect();
+        let bits: Vec<Vec<u64>> = inputs
+            .iter()
+            .map(|x| x.scalars().map(bits).collect())
+            .collect();
+        let expected = program.eval(&bits).unwrap();
+        let plan = Arc::new(plan(&program));
+        for way in [Way::Baseline, Way::Tile, Way::Code] {
+            let run = Program::with_way(plan.clone(), way).unwrap();
+            let found = run.run(&inputs).unwrap();
+            for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let float = found.dtype().is_float();
+                for (i, (found, expected)) in found.scalars().zip(expected).enumerate() {
+                    // NaN is one value; its bits depend on the order of operands.
+                    let both_nan =
+                        float && found.to_f64().is_nan() && nan(found.dtype(), *expected);
+                    assert!(
+                        both_nan || self::bits(found) == *expected,
+                        "seed {seed}, {way:?}, result {k}, element {i}: {found} is not {expected:#x}\n\
+                         {:?}\n{program}\n{:?}",
+                        program.dims,
+                        program.code.insts,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn nan(dtype: DType, bits: u64) -> bool {
+    match dtype {
+        DType::F32 => f32::from_bits(bits as u32).is_nan(),
+        _ => f64::from_bits(bits).is_nan(),
+    }
+}
+
+fn bits(x: Scalar) -> u64 {
+    match x {
+        Scalar::F64(x) => x.to_bits(),
+        Scalar::F32(x) => u64::from(x.to_bits()),
+        Scalar::I32(x) => u64::from(x as u32),
+        other => other.to_i64() as u64,
+    }
+}
+
+/// A plan of one step that runs the region.
+fn plan(program: &LaneProgram) -> Plan {
+    let operand = |place: Place, dtype: DType, n: usize| Operand {
+        place,
+        ty: Arc::new(TensorType::new(dtype, [n])),
+    };
+    let args: SmallVec<[Operand; 2]> = program
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(i, x)| operand(Place::Input(i as u32), x.dtype, program.input_elements(i)))
+        .collect();
+    let outs: SmallVec<[Operand; 1]> = program
+        .outputs
+        .iter()
+        .enumerate()
+        .map(|(i, x)| operand(Place::Output(i as u32), x.dtype, program.output_elements(i)))
+        .collect();
+    let scratch = program.scratch();
+    let ty = |o: &Operand| (*o.ty).clone();
+    Plan {
+        name: "f".into(),
+        inputs: args.iter().map(|o| ("x".to_owned(), ty(o))).collect(),
+        outputs: outs.iter().map(ty).collect(),
+        constants: Vec::new(),
+        steps: vec![Step {
+            op: StepOp::Region(Arc::new(program.clone())),
+            args,
+            outs,
+            scratch: 0..scratch,
+            location: None,
+        }],
+        arena: scratch,
+        cost: 0,
+        bytes: 0,
+    }
+}
+
+/// A random region over a space.
+fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
+    let mut pick = |n: usize| numbers.next() as usize % n;
+    let lanes = [Lanes::W64, Lanes::W32][pick(2)];
+    let (float, int) = match lanes {
+        Lanes::W64 => (DType::F64, DType::I64),
+        Lanes::W32 => (DType::F32, DType::I32),
+    };
+    let inputs: Vec<LaneInput> = (0..1 + pick(4))
+        .map(|_| {
+            let dtype = [float, float, float, int, DType::Bool][pick(5)];
+            let mut strides: SmallVec<[usize; 4]> = smallvec![0; space.len()];
+            // Dense, or spread along some of the loops.
+            let (dense, mut step) = (pick(3) > 0, 1);
+            for (n, stride) in space.iter().zip(strides.iter_mut()).rev() {
+                if dense || pick(2) == 0 {
+                    *stride = step;
+                    step *= n;
+                }
+            }
+            LaneInput { dtype, strides }
+        })
+        .collect();
+    let mut dtypes: Vec<DType> = inputs.iter().map(|i| i.dtype).collect();
+    let mut ops: Vec<LaneOp> = Vec::new();
+    let mut push = |dtypes: &mut Vec<DType>, op: Op, dtype: DType, args: &[u32]| {
+        ops.push(LaneOp {
+            op,
+            dtype,
+            args: args.iter().copied().collect(),
+        });
+        dtypes.push(dtype);
+        dtypes.len() as u32 - 1
+    };
+    for x in [
+        Scalar::from_f64(float, 0.7),
+        Scalar::from_f64(int, -3.0),
+        Scalar::Bool(true),
+    ] {
+        let shape = cotangent_array::Shape::default();
+        push(&mut dtypes, Op::Full(x, shape), x.dtype(), &[]);
+    }
+    for _ in 0..1 + pick(24) {
+        let of = |pick: &mut dyn FnMut(usize) -> usize, dtypes: &[DType], dtype: DType| {
+            let fitting: Vec<u32> = (0..dtypes.len() as u32)
+                .filter(|v| dtypes[*v as usize] == dtype)
+                .collect();
+            fitting[pick(fitting.len())]
+        };
+        let b = DType::Bool;
+        let (x, y, z) = (
+            of(&mut pick, &dtypes, float),
+            of(&mut pick, &dtypes, float),
+            of(&mut pick, &dtypes, float),
+        );
+        let (i, j) = (of(&mut pick, &dtypes, int), of(&mut pick, &dtypes, int));
+        let (p, q) = (of(&mut pick, &dtypes, b), of(&mut pick, &dtypes, b));
+        match pick(12) {
+            0..2 => push(
+                &mut dtypes,
+                Op::Unary(UNARY[pick(UNARY.len())]),
+                float,
+                &[x],
+            ),
+            2..6 => push(
+                &mut dtypes,
+                Op::Binary(BINARY[pick(BINARY.len())]),
+                float,
+                &[x, y],
+            ),
+            6 => {
+                let op = Compare::ALL[pick(6)];
+                let (s, t) = [(x, y), (i, j), (p, q)][pick(3)];
+                push(&mut dtypes, Op::Compare(op), b, &[s, t])
+            }
+            7 => match pick(3) {
+                0 => push(&mut dtypes, Op::Ternary(Ternary::Select), float, &[p, x, y]),
+                1 => push(&mut dtypes, Op::Ternary(Ternary::Select), int, &[p, i, j]),
+                _ => push(&mut dtypes, Op::Ternary(Ternary::Clamp), float, &[x, y, z]),
+            },
+            8 => {
+                let ops = [
+                    Binary::Add,
+                    Binary::Sub,
+                    Binary::Maximum,
+                    Binary::Minimum,
+                    Binary::And,
+                    Binary::Or,
+                    Binary::Xor,
+                ];
+                push(&mut dtypes, Op::Binary(ops[pick(7)]), int, &[i, j])
+            }
+            9 => {
+                let ops = [Unary::Neg, Unary::Abs, Unary::Sign, Unary::Not];
+                push(&mut dtypes, Op::Unary(ops[pick(4)]), int, &[i])
+            }
+            10 => match pick(5) {
+                0 => push(&mut dtypes, Op::Convert(float), float, &[p]),
+                1 => push(&mut dtypes, Op::Convert(float), float, &[i]),
+                2 => push(&mut dtypes, Op::Convert(b), b, &[x]),
+                3 => push(&mut dtypes, Op::Convert(int), int, &[q]),
+                _ => push(&mut dtypes, Op::Convert(b), b, &[i]),
+            },
+            _ => match pick(3) {
+                0 => push(&mut dtypes, Op::Test(Test::ALL[pick(3)]), b, &[x]),
+                1 => push(
+                    &mut dtypes,
+                    Op::Binary([Binary::And, Binary::Or, Binary::Xor][pick(3)]),
+                    b,
+                    &[p, q],
+                ),
+                _ => push(
+                    &mut dtypes,
+                    Op::Indexed(Indexed::Powi, pick(9) as i64 - 3),
+                    float,
+                    &[x],
+                ),
+            },
+        };
+    }
+    let some = space.iter().all(|n| *n > 0);
+    let outputs: Vec<LaneOutput> = (0..1 + pick(3))
+        .map(|k| {
+            let value = if k == 0 {
+                dtypes.len() - 1
+            } else {
+                pick(dtypes.len())
+            };
+            let dtype = dtypes[value];
+            let fold = (some && pick(3) == 0 && dtype != DType::Bool).then(|| {
+                let fold = [Fold::Sum, Fold::Prod, Fold::Max, Fold::Min][pick(4)];
+                let fold = if dtype.is_float() { fold } else { Fold::Sum };
+                (fold, pick(space.len()))
+            });
+            LaneOutput {
+                value: value as u32,
+                dtype,
+                fold,
+            }
+        })
+        .collect();
+    LaneProgram::new(
+        lanes,
+        pick(2) == 0,
+        space.iter().copied().collect(),
+        inputs,
+        ops,
+        outputs,
+    )
+    .unwrap()
+}
