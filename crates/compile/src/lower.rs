@@ -83,6 +83,7 @@ fn lower(
         values: vec![Value::Inside; graph.equations().len()],
         region: vec![0; graph.equations().len()],
         read_outside: vec![false; graph.equations().len()],
+        programs: HashMap::new(),
         filled: HashMap::new(),
         next: 0,
     };
@@ -127,6 +128,14 @@ enum Value {
     Tuple(Arc<[Place]>),
 }
 
+type RegionKey = (
+    Lanes,
+    SmallVec<[usize; 4]>,
+    Vec<LaneInput>,
+    Vec<LaneOp>,
+    Vec<LaneOutput>,
+);
+
 struct Lower<'a> {
     graph: &'a Graph,
     target: &'a Target,
@@ -142,6 +151,8 @@ struct Lower<'a> {
     region: Vec<u32>,
     /// Whether something outside its region reads the variable, or a view of it.
     read_outside: Vec<bool>,
+    /// Regions by their content: a repeated one is written once.
+    programs: HashMap<RegionKey, Arc<LaneProgram>>,
     /// Where numbers and spread elements were stored for steps that want an array.
     filled: HashMap<Var, Place>,
     next: u32,
@@ -440,15 +451,24 @@ impl Lower<'_> {
             outs.push(Operand { place, ty });
         }
         let lanes = group.lanes.unwrap_or(Lanes::W32);
-        let program = LaneProgram::new(lanes, self.target.fma, dims, inputs, ops, results)
-            .map_err(|message| self.malformed(&message))?;
+        let key = (lanes, dims, inputs, ops, results);
+        let program = match self.programs.get(&key) {
+            Some(known) => known.clone(),
+            None => {
+                let (lanes, dims, inputs, ops, results) = key.clone();
+                let program = LaneProgram::new(lanes, self.target.fma, dims, inputs, ops, results);
+                let program = Arc::new(program.map_err(|message| self.malformed(&message))?);
+                self.programs.insert(key, program.clone());
+                program
+            }
+        };
         let scratch = program.scratch();
         let location = group
             .members
             .first()
             .and_then(|v| graph.equation(*v).location);
         self.plan.steps.push(Step {
-            op: StepOp::Region(Arc::new(program)),
+            op: StepOp::Region(program),
             args,
             outs,
             scratch: 0..scratch,

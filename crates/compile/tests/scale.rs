@@ -30,8 +30,8 @@ fn a_pyramid_of_calls() {
     assert_eq!(plan.callees().len(), 60);
     assert!(plan.to_string().contains("plan f60("));
     assert!(plan.cost > 1 << 60);
-    // Two values a level live while the level below runs.
-    assert!(plan.arena <= 61 * 128, "{}", plan.arena);
+    // Two values a level live while the level below runs; a region has some tiles.
+    assert!(plan.arena <= 61 * 128 + 256, "{}", plan.arena);
 }
 
 /// A call with very many operands and results, as a large tree of parameters gives.
@@ -54,7 +54,7 @@ fn a_wide_call() {
     let twice = b.call(&inner, &once);
     let plan = compile(&b.finish(&twice).unwrap(), &Target::plain()).unwrap();
     assert_eq!(plan.check(), Ok(()));
-    assert_eq!(plan.arena, n * 64);
+    assert_eq!(plan.arena, n * 64 + 256);
 }
 
 /// Many values that live long, and many that come and go between them.

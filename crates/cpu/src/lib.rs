@@ -26,6 +26,7 @@ mod memory;
 mod native;
 mod number;
 mod program;
+mod system;
 
 pub use error::RunError;
 pub use lane::Way;

@@ -13,6 +13,7 @@ use std::ptr::NonNull;
 use cotangent_array::Complex;
 
 use crate::RunError;
+use crate::system::Large;
 
 /// Elements whose bits may be anything that some element type wrote: element types themselves, and
 /// unsigned integers of their sizes for kernels that only move bits.
@@ -30,6 +31,8 @@ impl<T: Cell> Cell for Complex<T> {}
 pub(crate) struct Memory {
     start: NonNull<u8>,
     layout: Layout,
+    /// Where large memory comes straight from the system.
+    large: Option<Large>,
 }
 
 const ALIGNMENT: usize = 64;
@@ -42,11 +45,29 @@ impl Memory {
             // SAFETY: the alignment is not 0, so neither is the address.
             let start =
                 unsafe { NonNull::new_unchecked(std::ptr::without_provenance_mut(ALIGNMENT)) };
-            return Ok(Memory { start, layout });
+            return Ok(Memory {
+                start,
+                layout,
+                large: None,
+            });
+        }
+        if bytes >= Large::LEAST
+            && let Some(large) = Large::new(bytes)
+            && let Some(start) = NonNull::new(large.start())
+        {
+            return Ok(Memory {
+                start,
+                layout,
+                large: Some(large),
+            });
         }
         // SAFETY: the layout has a size above 0.
         match NonNull::new(unsafe { alloc_zeroed(layout) }) {
-            Some(start) => Ok(Memory { start, layout }),
+            Some(start) => Ok(Memory {
+                start,
+                layout,
+                large: None,
+            }),
             None => Err(none()),
         }
     }
@@ -58,7 +79,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        if self.layout.size() > 0 {
+        if self.layout.size() > 0 && self.large.is_none() {
             // SAFETY: allocated in `new` with this layout.
             unsafe { dealloc(self.start.as_ptr(), self.layout) };
         }

@@ -66,7 +66,7 @@ pub struct LaneProgram {
 }
 
 /// An input of a region.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LaneInput {
     /// The dtype of its elements.
     pub dtype: DType,
@@ -75,7 +75,7 @@ pub struct LaneInput {
 }
 
 /// An operation of a region.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LaneOp {
     /// A pointwise operation, or a number.
     pub op: Op,
@@ -86,7 +86,7 @@ pub struct LaneOp {
 }
 
 /// A result of a region.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LaneOutput {
     /// The value that is written.
     pub value: u32,

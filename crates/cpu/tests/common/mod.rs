@@ -184,3 +184,30 @@ pub fn near(graph: &Graph, inputs: &[Array]) {
         }
     }
 }
+
+/// Checks that floats are within so many units in the last place of the reference evaluator's, and
+/// everything else the same; zeros have the same sign.
+pub fn within(graph: &Graph, inputs: &[Array], units: f64) {
+    let expected = cotangent_graph::eval(graph, inputs).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    for (found, expected) in run(graph, inputs).iter().zip(&expected) {
+        let single = expected.dtype() == DType::F32;
+        for (i, (f, e)) in found.scalars().zip(expected.scalars()).enumerate() {
+            let (x, y) = (f.to_f64(), e.to_f64());
+            let unit = if single {
+                let y = (y as f32).abs();
+                f64::from(y.next_up() - y)
+            } else {
+                y.abs().next_up() - y.abs()
+            };
+            let close = (x - y).abs() <= units * unit && y.is_finite();
+            assert!(
+                f == e || (x.is_nan() && y.is_nan()) || (close && x.signum() == y.signum()),
+                "element {i}: expected {e:?}, found {f:?}\n{graph}\ninputs at that place: {:?}",
+                inputs
+                    .iter()
+                    .map(|x| x.at(i.min(x.len().saturating_sub(1))))
+                    .collect::<Vec<_>>()
+            );
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Machine instructions of x86-64 as bytes: VEX-encoded vector instructions and the few others that a
+//! loop needs.
+//!
+//! The encoding is that of Intel's Software Developer's Manual, volume 2, section 2.3 (VEX prefix)
+//! and section 2.1.5 (ModRM and SIB). Only the three-byte prefix is used and only displacements of 32
+//! bits, so that there is one form to get right.
+
+/// General registers by number.
+pub(super) const RAX: u8 = 0;
+pub(super) const RCX: u8 = 1;
+pub(super) const RDX: u8 = 2;
+pub(super) const RSP: u8 = 4;
+
+/// A register or a place in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rm {
+    /// A vector register.
+    Reg(u8),
+    /// The address in a general register plus a number.
+    Base(u8, i32),
+    /// The address in a general register plus rcx times 1 << scale plus a number.
+    Indexed(u8, u8, i32),
+}
+
+/// A vector instruction without its registers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Form {
+    /// The mandatory prefix: 0 none, 1 is 66, 2 is F3, 3 is F2.
+    pub(super) prefix: u8,
+    /// The opcode map: 1 is 0F, 2 is 0F38, 3 is 0F3A.
+    pub(super) map: u8,
+    /// The bit W.
+    pub(super) w: bool,
+    /// The opcode.
+    pub(super) opcode: u8,
+}
+
+/// A form with the prefix 66 and W clear.
+pub(super) const fn form(map: u8, opcode: u8) -> Form {
+    Form {
+        prefix: 1,
+        map,
+        w: false,
+        opcode,
+    }
+}
+
+/// Machine code that grows.
+#[derive(Default)]
+pub(super) struct Asm {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Asm {
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn number(&mut self, x: i32) {
+        self.raw(&x.to_le_bytes());
+    }
+
+    /// A vector instruction of 256 bits: `reg` is the field of ModRM, `second` the register in the
+    /// prefix (0 where there is none).
+    pub(super) fn vex(&mut self, form: Form, reg: u8, second: u8, rm: Rm) {
+        let low = match rm {
+            Rm::Reg(r) | Rm::Base(r, _) | Rm::Indexed(r, ..) => r,
+        };
+        // The bits of registers in the prefix are inverted; the index register rcx has none.
+        let r = !reg >> 3 & 1;
+        let b = !low >> 3 & 1;
+        self.raw(&[
+            0xC4,
+            r << 7 | 1 << 6 | b << 5 | form.map,
+            u8::from(form.w) << 7 | (!second & 15) << 3 | 1 << 2 | form.prefix,
+            form.opcode,
+        ]);
+        let reg = (reg & 7) << 3;
+        match rm {
+            Rm::Reg(r) => self.raw(&[0xC0 | reg | r & 7]),
+            Rm::Base(base, offset) => {
+                self.raw(&[0x80 | reg | base & 7]);
+                if base & 7 == RSP {
+                    self.raw(&[0x24]);
+                }
+                self.number(offset);
+            }
+            Rm::Indexed(base, scale, offset) => {
+                self.raw(&[0x80 | reg | 4, scale << 6 | RCX << 3 | base & 7]);
+                self.number(offset);
+            }
+        }
+    }
+
+    /// A vector instruction with a number of 8 bits behind it.
+    pub(super) fn vex_with(&mut self, form: Form, reg: u8, second: u8, rm: Rm, number: u8) {
+        self.vex(form, reg, second, rm);
+        self.raw(&[number]);
+    }
+
+    /// Loads a general register from the table of addresses in rdi.
+    pub(super) fn load_address(&mut self, register: u8, entry: usize) {
+        self.raw(&[
+            0x48 | (register >> 3) << 2,
+            0x8B,
+            0x80 | (register & 7) << 3 | 7,
+        ]);
+        self.number(8 * entry as i32);
+    }
+
+    /// Saves registers and makes room on the stack, aligned to 32 bytes; where to write the size of
+    /// the room when it is known.
+    pub(super) fn enter(&mut self) -> usize {
+        self.raw(&[0x55, 0x48, 0x89, 0xE5, 0x53]);
+        self.raw(&[0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57]);
+        self.raw(&[0x48, 0x81, 0xEC]);
+        let hole = self.bytes.len();
+        self.number(0);
+        self.raw(&[0x48, 0x83, 0xE4, 0xE0]);
+        hole
+    }
+
+    /// Restores what [`Asm::enter`] saved and returns.
+    pub(super) fn leave(&mut self) {
+        self.raw(&[0x48, 0x8D, 0x65, 0xD8]);
+        self.raw(&[0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5B, 0x5D]);
+        self.raw(&[0xC5, 0xF8, 0x77, 0xC3]);
+    }
+
+    /// Clears the index of the loop, rcx.
+    pub(super) fn clear_index(&mut self) {
+        self.raw(&[0x31, 0xC9]);
+    }
+
+    /// Adds to the index.
+    pub(super) fn add_index(&mut self, n: usize) {
+        self.raw(&[0x48, 0x81, 0xC1]);
+        self.number(n as i32);
+    }
+
+    /// Jumps where fewer than `n` elements are left of the count in rsi; where to write the distance.
+    pub(super) fn jump_unless_left(&mut self, n: usize) -> usize {
+        self.raw(&[0x48, 0x8D, 0x81]);
+        self.number(n as i32);
+        self.raw(&[0x48, 0x39, 0xF0, 0x0F, 0x87]);
+        self.number(0);
+        self.bytes.len() - 4
+    }
+
+    /// Jumps where nothing is left, otherwise gives rax the address of the mask for what is left:
+    /// `middle` bytes behind rdx stand the masks between set and clear ones, each 1 << scale bytes.
+    pub(super) fn jump_or_mask(&mut self, scale: u8, middle: i32) -> usize {
+        self.raw(&[0x48, 0x89, 0xF0, 0x48, 0x29, 0xC8, 0x0F, 0x8E]);
+        self.number(0);
+        let hole = self.bytes.len() - 4;
+        self.raw(&[0x48, 0xF7, 0xD8]);
+        self.raw(&[0x48, 0x8D, 0x84, scale << 6 | RAX << 3 | RDX]);
+        self.number(middle);
+        hole
+    }
+
+    /// Jumps back to a place.
+    pub(super) fn jump_back(&mut self, to: usize) {
+        self.raw(&[0xE9]);
+        let distance = to as i64 - (self.bytes.len() as i64 + 4);
+        self.number(distance as i32);
+    }
+
+    /// Lets a jump end here.
+    pub(super) fn land(&mut self, hole: usize) {
+        let distance = (self.bytes.len() - (hole + 4)) as i32;
+        self.fill(hole, distance);
+    }
+
+    /// Writes a number into a hole.
+    pub(super) fn fill(&mut self, hole: usize, number: i32) {
+        if let Some(hole) = self.bytes.get_mut(hole..hole + 4) {
+            hole.copy_from_slice(&number.to_le_bytes());
+        }
+    }
+}

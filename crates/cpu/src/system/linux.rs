@@ -1,0 +1,151 @@
+//! Linux: executable memory is a file in memory, mapped twice; large memory asks for huge pages.
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+unsafe extern "C" {
+    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
+    fn ftruncate(file: c_int, length: i64) -> c_int;
+    fn close(file: c_int) -> c_int;
+    fn mmap(
+        address: *mut c_void,
+        length: usize,
+        protection: c_int,
+        flags: c_int,
+        file: c_int,
+        offset: i64,
+    ) -> *mut c_void;
+    fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
+    fn munmap(address: *mut c_void, length: usize) -> c_int;
+}
+
+const READ: c_int = 1;
+const WRITE: c_int = 2;
+const EXECUTE: c_int = 4;
+const SHARED: c_int = 1;
+const PRIVATE: c_int = 2;
+const ANONYMOUS: c_int = 0x20;
+const HUGE_PAGES: c_int = 14;
+const HUGE: usize = 2 << 20;
+const CLOSE_ON_EXEC: c_uint = 1;
+
+/// Memory that can be written at one address and executed at another.
+pub(crate) struct Chunk {
+    write: *mut u8,
+    execute: *mut u8,
+    length: usize,
+}
+
+// SAFETY: the chunk is owned memory; writing goes through `&self` under the lock of its user.
+unsafe impl Send for Chunk {}
+// SAFETY: as above.
+unsafe impl Sync for Chunk {}
+
+impl Chunk {
+    pub(crate) fn new(length: usize) -> Option<Chunk> {
+        // SAFETY: plain calls of the system; every result is checked, and what was opened or mapped
+        // is closed or unmapped where a later call fails.
+        unsafe {
+            let file = memfd_create(c"code".as_ptr(), CLOSE_ON_EXEC);
+            if file < 0 {
+                return None;
+            }
+            let map = |protection: c_int| -> Option<*mut u8> {
+                let at = mmap(std::ptr::null_mut(), length, protection, SHARED, file, 0);
+                (at.addr() != usize::MAX).then_some(at.cast())
+            };
+            let sized = ftruncate(file, length as i64) == 0;
+            let write = if sized { map(READ | WRITE) } else { None };
+            let execute = if write.is_some() {
+                map(READ | EXECUTE)
+            } else {
+                None
+            };
+            close(file);
+            match (write, execute) {
+                (Some(write), Some(execute)) => Some(Chunk {
+                    write,
+                    execute,
+                    length,
+                }),
+                (Some(write), None) => {
+                    munmap(write.cast(), length);
+                    None
+                }
+                _ => None,
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The address at which a part is read and executed.
+    pub(crate) fn address(&self, offset: usize) -> *const u8 {
+        self.execute.wrapping_add(offset)
+    }
+
+    /// # Safety
+    /// The bytes fit behind the offset, and nobody reads or writes there meanwhile.
+    pub(crate) unsafe fn write(&self, offset: usize, bytes: &[u8]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.write.add(offset), bytes.len())
+        };
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        // SAFETY: both were mapped in `new` with this length, and no code of the chunk is left.
+        unsafe {
+            munmap(self.write.cast(), self.length);
+            munmap(self.execute.cast(), self.length);
+        }
+    }
+}
+
+/// Zeroed memory of huge pages, where the system grants them, aligned to one.
+#[derive(Debug)]
+pub(crate) struct Large {
+    mapped: *mut u8,
+    length: usize,
+    start: *mut u8,
+}
+
+impl Large {
+    /// From this size on, memory is better mapped than allocated.
+    pub(crate) const LEAST: usize = 2 * HUGE;
+
+    pub(crate) fn new(bytes: usize) -> Option<Large> {
+        let length = bytes.checked_next_multiple_of(HUGE)?.checked_add(HUGE)?;
+        // SAFETY: a plain call of the system, whose result is checked.
+        let mapped = unsafe {
+            let flags = PRIVATE | ANONYMOUS;
+            mmap(std::ptr::null_mut(), length, READ | WRITE, flags, -1, 0)
+        };
+        if mapped.addr() == usize::MAX {
+            return None;
+        }
+        let mapped: *mut u8 = mapped.cast();
+        let start = mapped.wrapping_add(mapped.align_offset(HUGE));
+        // SAFETY: the range is inside what was mapped; advice changes no contents.
+        unsafe { madvise(start.cast(), length - HUGE, HUGE_PAGES) };
+        Some(Large {
+            mapped,
+            length,
+            start,
+        })
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new` with this length; nothing uses it any more.
+        unsafe { munmap(self.mapped.cast(), self.length) };
+    }
+}

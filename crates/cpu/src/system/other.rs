@@ -1,0 +1,39 @@
+//! Systems that have no file of their own here: plain memory, and none that is executable.
+
+/// Memory that can be written at one address and executed at another: there is none.
+pub(crate) struct Chunk;
+
+impl Chunk {
+    pub(crate) fn new(_: usize) -> Option<Chunk> {
+        None
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn address(&self, _: usize) -> *const u8 {
+        std::ptr::null()
+    }
+
+    /// # Safety
+    /// Never called, since there is no chunk.
+    pub(crate) unsafe fn write(&self, _: usize, _: &[u8]) {}
+}
+
+/// Memory of huge pages: there is none.
+#[derive(Debug)]
+pub(crate) struct Large;
+
+impl Large {
+    /// From this size on, memory is better mapped than allocated.
+    pub(crate) const LEAST: usize = usize::MAX;
+
+    pub(crate) fn new(_: usize) -> Option<Large> {
+        None
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        std::ptr::null_mut()
+    }
+}
