@@ -342,7 +342,7 @@ impl Fuser<'_> {
         let mut cuts = group.cuts.clone();
         let whole = run == group.elements;
         let short = |cut: &usize| *cut < MIN_RUN && group.elements / cut.max(&1) > FEW_RUNS;
-        if run == 0
+        if run <= 1
             || group.elements <= 1
             || group.folds == lane::MAX_FOLDS
             || (!whole && add_cuts(&mut cuts, &[run], group.elements).is_none())

@@ -5,6 +5,8 @@
 //! where registers allow it; what is left at the end is done with masked loads and stores.
 
 mod asm;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod decoded;
 mod emit;
 mod pages;
 

@@ -1,0 +1,312 @@
+//! Every instruction form that the emitter writes, read back by a decoder that others wrote.
+
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
+
+use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
+
+const fn float(prefix: u8, opcode: u8) -> Form {
+    Form {
+        prefix,
+        ..form(1, opcode)
+    }
+}
+
+const fn wide(opcode: u8) -> Form {
+    Form {
+        w: true,
+        ..form(2, opcode)
+    }
+}
+
+/// Forms of two sources and a result.
+const THREE: &[(Form, &str)] = &[
+    (float(1, 0x58), "Vaddpd"),
+    (float(0, 0x58), "Vaddps"),
+    (float(1, 0x5C), "Vsubpd"),
+    (float(0, 0x5C), "Vsubps"),
+    (float(1, 0x59), "Vmulpd"),
+    (float(0, 0x59), "Vmulps"),
+    (float(1, 0x5E), "Vdivpd"),
+    (float(0, 0x5E), "Vdivps"),
+    (float(1, 0x5D), "Vminpd"),
+    (float(0, 0x5D), "Vminps"),
+    (float(1, 0x5F), "Vmaxpd"),
+    (float(0, 0x5F), "Vmaxps"),
+    (float(1, 0x54), "Vandpd"),
+    (float(0, 0x54), "Vandps"),
+    (float(1, 0x55), "Vandnpd"),
+    (float(0, 0x55), "Vandnps"),
+    (float(1, 0x56), "Vorpd"),
+    (float(0, 0x56), "Vorps"),
+    (float(1, 0x57), "Vxorpd"),
+    (float(0, 0x57), "Vxorps"),
+    (form(1, 0xD4), "Vpaddq"),
+    (form(1, 0xFE), "Vpaddd"),
+    (form(1, 0xFB), "Vpsubq"),
+    (form(1, 0xFA), "Vpsubd"),
+    (form(2, 0x40), "Vpmulld"),
+    (form(2, 0x29), "Vpcmpeqq"),
+    (form(1, 0x76), "Vpcmpeqd"),
+    (form(2, 0x37), "Vpcmpgtq"),
+    (form(1, 0x66), "Vpcmpgtd"),
+    (wide(0x98), "Vfmadd132pd"),
+    (wide(0xA8), "Vfmadd213pd"),
+    (wide(0xB8), "Vfmadd231pd"),
+    (form(2, 0x98), "Vfmadd132ps"),
+    (form(2, 0xA8), "Vfmadd213ps"),
+    (form(2, 0xB8), "Vfmadd231ps"),
+    (wide(0x9A), "Vfmsub132pd"),
+    (wide(0xAA), "Vfmsub213pd"),
+    (wide(0xBA), "Vfmsub231pd"),
+    (form(2, 0x9A), "Vfmsub132ps"),
+    (form(2, 0xAA), "Vfmsub213ps"),
+    (form(2, 0xBA), "Vfmsub231ps"),
+    (wide(0x9C), "Vfnmadd132pd"),
+    (wide(0xAC), "Vfnmadd213pd"),
+    (wide(0xBC), "Vfnmadd231pd"),
+    (form(2, 0x9C), "Vfnmadd132ps"),
+    (form(2, 0xAC), "Vfnmadd213ps"),
+    (form(2, 0xBC), "Vfnmadd231ps"),
+];
+
+/// Forms of one source and a result.
+const TWO: &[(Form, &str)] = &[
+    (float(1, 0x51), "Vsqrtpd"),
+    (float(0, 0x51), "Vsqrtps"),
+    (float(0, 0x5B), "Vcvtdq2ps"),
+    (form(1, 0x10), "Vmovupd"),
+];
+
+/// As [`THREE`], with a number behind; the last two have a register in it.
+const NUMBERED: &[(Form, &str)] = &[
+    (float(1, 0xC2), "Vcmppd"),
+    (float(0, 0xC2), "Vcmpps"),
+    (form(3, 0x4B), "Vblendvpd"),
+    (form(3, 0x4A), "Vblendvps"),
+];
+
+const PLACES: &[Rm] = &[
+    Rm::Reg(2),
+    Rm::Reg(13),
+    Rm::Base(RDX, 0x140),
+    Rm::Base(RSP, 0x60),
+    Rm::Indexed(13, 3, 32),
+    Rm::Indexed(RAX, 2, 0),
+    Rm::Indexed(12, 3, 0),
+];
+
+fn decode(bytes: &[u8]) -> Instruction {
+    let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
+    let found = decoder.decode();
+    assert_ne!(found.code(), Code::INVALID, "{bytes:x?}");
+    assert_eq!(found.len(), bytes.len(), "{found:?}");
+    found
+}
+
+fn general(r: u8) -> Register {
+    const ALL: [Register; 16] = [
+        Register::RAX,
+        Register::RCX,
+        Register::RDX,
+        Register::RBX,
+        Register::RSP,
+        Register::RBP,
+        Register::RSI,
+        Register::RDI,
+        Register::R8,
+        Register::R9,
+        Register::R10,
+        Register::R11,
+        Register::R12,
+        Register::R13,
+        Register::R14,
+        Register::R15,
+    ];
+    ALL[r as usize]
+}
+
+fn vector(r: u8) -> Register {
+    Register::YMM0 + u32::from(r)
+}
+
+fn same_place(found: &Instruction, operand: u32, rm: Rm) {
+    match rm {
+        Rm::Reg(r) => assert_eq!(found.op_register(operand), vector(r), "{found:?}"),
+        Rm::Base(base, offset) => {
+            assert_eq!(found.op_kind(operand), OpKind::Memory);
+            assert_eq!(found.memory_base(), general(base), "{found:?}");
+            assert_eq!(found.memory_index(), Register::None);
+            assert_eq!(found.memory_displacement64() as i32, offset);
+        }
+        Rm::Indexed(base, scale, offset) => {
+            assert_eq!(found.op_kind(operand), OpKind::Memory);
+            assert_eq!(found.memory_base(), general(base), "{found:?}");
+            assert_eq!(found.memory_index(), Register::RCX);
+            assert_eq!(found.memory_index_scale(), 1 << scale);
+            assert_eq!(found.memory_displacement64() as i32, offset);
+        }
+    }
+}
+
+#[test]
+fn vector_instructions_are_read_back() {
+    let name = |found: &Instruction| format!("{:?}", found.mnemonic());
+    for rm in PLACES {
+        for (d, x) in [(1, 7), (9, 3), (4, 15), (14, 10)] {
+            for (form, expected) in THREE {
+                let mut asm = Asm::default();
+                asm.vex(*form, d, x, *rm);
+                let found = decode(&asm.bytes);
+                assert_eq!(name(&found), *expected);
+                assert_eq!(
+                    (found.op_register(0), found.op_register(1)),
+                    (vector(d), vector(x))
+                );
+                same_place(&found, 2, *rm);
+            }
+            for (form, expected) in NUMBERED {
+                let mut asm = Asm::default();
+                asm.vex_with(*form, d, x, *rm, 0x50);
+                let found = decode(&asm.bytes);
+                assert_eq!(name(&found), *expected);
+                assert_eq!(
+                    (found.op_register(0), found.op_register(1)),
+                    (vector(d), vector(x))
+                );
+                same_place(&found, 2, *rm);
+                if expected.starts_with("Vblend") {
+                    assert_eq!(found.op_register(3), vector(5));
+                }
+            }
+            for (form, expected) in TWO {
+                let mut asm = Asm::default();
+                asm.vex(*form, d, 0, *rm);
+                let found = decode(&asm.bytes);
+                assert_eq!(name(&found), *expected);
+                assert_eq!(found.op_register(0), vector(d));
+                same_place(&found, 1, *rm);
+            }
+            for (form, expected) in [(form(3, 0x09), "Vroundpd"), (form(3, 0x08), "Vroundps")] {
+                let mut asm = Asm::default();
+                asm.vex_with(form, d, 0, *rm, 9);
+                let found = decode(&asm.bytes);
+                assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 9));
+                assert_eq!(found.op_register(0), vector(d));
+                same_place(&found, 1, *rm);
+            }
+            if let Rm::Reg(_) = rm {
+                let shifts = [
+                    (0x73, 6, "Vpsllq"),
+                    (0x73, 2, "Vpsrlq"),
+                    (0x72, 6, "Vpslld"),
+                    (0x72, 2, "Vpsrld"),
+                ];
+                for (opcode, digit, expected) in shifts {
+                    let mut asm = Asm::default();
+                    asm.vex_with(form(1, opcode), digit, d, *rm, 23);
+                    let found = decode(&asm.bytes);
+                    assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 23));
+                    assert_eq!(found.op_register(0), vector(d));
+                    same_place(&found, 1, *rm);
+                }
+                continue;
+            }
+            // Forms that are for memory only.
+            for (opcode, expected) in [(0x2C, "Vmaskmovps"), (0x2D, "Vmaskmovpd")] {
+                let mut asm = Asm::default();
+                asm.vex(form(2, opcode), d, x, *rm);
+                let found = decode(&asm.bytes);
+                assert_eq!(name(&found), expected);
+                assert_eq!(
+                    (found.op_register(0), found.op_register(1)),
+                    (vector(d), vector(x))
+                );
+                same_place(&found, 2, *rm);
+                let mut asm = Asm::default();
+                asm.vex(form(2, opcode + 2), d, x, *rm);
+                let found = decode(&asm.bytes);
+                assert_eq!(name(&found), expected);
+                assert_eq!(
+                    (found.op_register(1), found.op_register(2)),
+                    (vector(x), vector(d))
+                );
+                same_place(&found, 0, *rm);
+            }
+            for (opcode, expected) in [(0x18, "Vbroadcastss"), (0x19, "Vbroadcastsd")] {
+                let mut asm = Asm::default();
+                asm.vex(form(2, opcode), d, 0, *rm);
+                assert_eq!(name(&decode(&asm.bytes)), expected);
+            }
+            for (opcode, expected) in [(0x11, "Vmovupd"), (0x29, "Vmovapd")] {
+                let mut asm = Asm::default();
+                asm.vex(form(1, opcode), d, 0, *rm);
+                let found = decode(&asm.bytes);
+                assert_eq!(
+                    (name(&found).as_str(), found.op_register(1)),
+                    (expected, vector(d))
+                );
+                same_place(&found, 0, *rm);
+            }
+        }
+    }
+}
+
+/// The rest as the decoder prints it.
+#[test]
+fn loops_are_read_back() {
+    let mut asm = Asm::default();
+    let room = asm.enter();
+    asm.load_address(9, 5);
+    asm.load_address(3, 2);
+    asm.clear_index();
+    let top = asm.bytes.len();
+    let out = asm.jump_unless_left(8);
+    asm.add_index(8);
+    asm.jump_back(top);
+    asm.land(out);
+    let end = asm.jump_or_mask(3, 128);
+    asm.land(end);
+    let last = asm.bytes.len() as u64;
+    asm.leave();
+    asm.fill(room, 64);
+    let names: Vec<String> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
+        .iter()
+        .map(|i| format!("{:?}", i.mnemonic()))
+        .collect();
+    let expected = "Push Mov Push Push Push Push Push Sub And Mov Mov Xor Lea Cmp Ja Add Jmp Mov Sub \
+                    Jle Neg Lea Lea Pop Pop Pop Pop Pop Pop Vzeroupper Ret";
+    assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+    let all: Vec<Instruction> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
+        .iter()
+        .collect();
+    let load = &all[9];
+    assert_eq!(load.op_register(0), Register::R9);
+    assert_eq!(
+        (load.memory_base(), load.memory_displacement64()),
+        (Register::RDI, 40)
+    );
+    assert_eq!(all[7].immediate32to64(), 64);
+    assert_eq!(all[16].near_branch_target(), top as u64);
+    assert_eq!(all[14].near_branch_target(), all[17].ip());
+    assert_eq!(all[19].near_branch_target(), last);
+    let mask = &all[21];
+    assert_eq!(
+        (mask.memory_base(), mask.memory_index()),
+        (Register::RDX, Register::RAX)
+    );
+    assert_eq!(
+        (mask.memory_index_scale(), mask.memory_displacement64()),
+        (8, 128)
+    );
+    let pops = [
+        Register::R15,
+        Register::R14,
+        Register::R13,
+        Register::R12,
+        Register::RBX,
+        Register::RBP,
+    ];
+    for (found, register) in all[23..29].iter().zip(pops) {
+        assert_eq!(found.op_register(0), register);
+    }
+}
