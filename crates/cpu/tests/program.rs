@@ -274,7 +274,7 @@ fn broken_plans_are_refused() {
         assert!(matches!(error, RunError::Plan(_)), "{error}");
     };
     refused(&|p| p.arena -= 64);
-    refused(&|p| p.steps.truncate(3));
+    refused(&|p| p.steps.truncate(2));
     refused(&|p| p.steps.swap(0, 2));
     refused(&|p| p.steps[0].args[0].place = Place::Input(1));
     refused(&|p| p.steps[0].args[0].ty = Arc::new(TensorType::new(F, [101])));
@@ -285,7 +285,27 @@ fn broken_plans_are_refused() {
             offset: 8,
         }
     });
-    refused(&|p| p.steps[3].outs[0].place = Place::Output(1));
+    refused(&|p| p.steps[2].outs[0].place = Place::Output(1));
+    refused(&|p| p.steps[2].scratch = 0..0);
+    let region = |p: &mut cotangent_compile::Plan,
+                  change: &dyn Fn(&mut cotangent_compile::lane::LaneProgram)| {
+        if let cotangent_compile::StepOp::Region(region) = &mut p.steps[2].op {
+            change(Arc::make_mut(region));
+        }
+    };
+    refused(&|p| region(p, &|r| r.dims[0] = 101));
+    refused(&|p| region(p, &|r| r.inputs[0].strides[0] = 0));
+    refused(&|p| region(p, &|r| r.inputs[0].strides[0] = 2));
+    refused(&|p| region(p, &|r| r.inputs[0].dtype = DType::F32));
+    refused(&|p| {
+        region(p, &|r| {
+            let reader = r.code.insts.iter_mut().find(|i| !i.operands().is_empty());
+            reader.unwrap().args[0] = 1000;
+        })
+    });
+    refused(&|p| region(p, &|r| r.code.insts.truncate(1)));
+    refused(&|p| region(p, &|r| r.code.lanes = cotangent_compile::lane::Lanes::W32));
+    refused(&|p| region(p, &|r| r.code.inputs.truncate(1)));
     refused(&|p| p.inputs[0].1 = TensorType::new(DType::F32, [100]));
 }
 
@@ -305,8 +325,8 @@ fn a_chain_of_a_million_operations() {
     }
     let graph: Graph = b.finish(&[y]).unwrap();
     let program = compile(&graph).unwrap();
-    // Two values live at one time, and one takes over the place of the other.
-    assert_eq!(program.plan().arena, 64);
+    // Two values live at one time, and one takes over the place of the other; a region has tiles.
+    assert_eq!(program.plan().arena, 384);
     let y = program.run(&[Array::from([1.0, 0.0, 2.0])]).unwrap();
     let half = (n / 2 + 1) as f64;
     assert_eq!(y[0], Array::from([half, 0.0, 2.0 * half]));

@@ -269,8 +269,30 @@ impl LaneProgram {
         let values = self.inputs.len() + self.ops.len();
         for (i, output) in self.outputs.iter().enumerate() {
             let kept = output.fold.map_or(0, |(_, kept)| kept);
+            if output.fold.is_some() && output.dtype == DType::Bool {
+                return Err(format!("result {i} of the region reduces bools"));
+            }
             if output.value as usize >= values || kept >= self.dims.len() {
                 return Err(format!("result {i} of the region does not fit"));
+            }
+        }
+        // The instructions move what inputs and results hold.
+        let kinds = |dtypes: &mut dyn Iterator<Item = DType>| -> Option<Vec<Elem>> {
+            dtypes.map(|dtype| elem(dtype, self.lanes)).collect()
+        };
+        let inputs = kinds(&mut self.inputs.iter().map(|i| i.dtype));
+        let outputs = kinds(&mut self.outputs.iter().map(|o| o.dtype));
+        if self.code.lanes != self.lanes
+            || inputs.as_ref() != Some(&self.code.inputs)
+            || outputs.as_ref() != Some(&self.code.outputs)
+        {
+            return Err("the instructions of the region are not for its dtypes".into());
+        }
+        for inst in &self.code.insts {
+            if let Prim::Load(k) = inst.prim
+                && self.inputs.get(k as usize).and_then(|i| i.strides.last()) != Some(&1)
+            {
+                return Err(format!("input {k} of the region stays on one element"));
             }
         }
         self.code.check()
