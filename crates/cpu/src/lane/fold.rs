@@ -7,7 +7,7 @@ use cotangent_array::DType;
 use cotangent_compile::lane::{Fold, LEAF};
 
 use crate::memory::Slot;
-use crate::number::{Float, Number};
+use crate::number::{Float, Number, Ordered};
 
 /// A reduction of a region.
 pub(super) struct Folding {

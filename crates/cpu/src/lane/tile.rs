@@ -166,11 +166,12 @@ impl TileCode {
         };
         let out = tiles.wrapping_add(inst.out);
         match inst.what {
-            // SAFETY (all arms): the caller's promise.
+            // SAFETY: the caller's promise.
             What::Load(k, Elem::Lane) => unsafe {
                 let source = streams[k].wrapping_add(from * bytes);
                 std::ptr::copy_nonoverlapping(source, out, n * bytes);
             },
+            // SAFETY: the caller's promise.
             What::Load(k, Elem::Byte) => unsafe {
                 let source: &[u8] = std::slice::from_raw_parts(streams[k].wrapping_add(from), n);
                 match self.lanes {
@@ -178,6 +179,7 @@ impl TileCode {
                     Lanes::W32 => masks32(source, std::slice::from_raw_parts_mut(out.cast(), n)),
                 }
             },
+            // SAFETY: the caller's promise.
             What::Store(k, elem) => unsafe {
                 let to = streams[k];
                 let source = read(inst.args[0]);
