@@ -7,6 +7,7 @@
 //! of it is inside the arena.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 
@@ -229,36 +230,46 @@ pub(crate) fn run2<A: Cell, B: Cell, U: Cell, S: Cell>(
 /// Elements that a pointwise kernel works on at a time where it cannot take all at once.
 pub(crate) const BLOCK: usize = 256;
 
+/// A block of elements that a kernel keeps beside memory. It is handed in by address: moving it would
+/// cost more than most small operations.
+pub(crate) type Block<T> = MaybeUninit<[T; BLOCK]>;
+
 /// An operand of a pointwise kernel, block by block: memory, or one element repeated.
-pub(crate) struct Feed<T> {
+pub(crate) struct Feed<'a, T> {
     start: *const T,
-    repeated: MaybeUninit<[T; BLOCK]>,
     spread: bool,
+    repeated: PhantomData<&'a Block<T>>,
 }
 
-impl<T: Cell> Feed<T> {
-    /// An operand of a kernel over `n` elements, read from `slot`.
+impl<'a, T: Cell> Feed<'a, T> {
+    /// An operand of a kernel over `n` elements, read from `slot`; `block` holds what is repeated.
     ///
     /// # Safety
     /// The slot holds `n` elements of type `T`, or one.
     #[inline(always)]
-    pub(crate) unsafe fn new(frame: &Frame<'_>, slot: Slot, n: usize) -> Feed<T> {
-        let start: *const T = frame.address(slot).cast();
-        let mut feed = Feed {
-            start,
-            repeated: MaybeUninit::uninit(),
-            spread: slot.len != n,
-        };
-        if feed.spread && n > 0 {
+    pub(crate) unsafe fn new(
+        frame: &Frame<'_>,
+        slot: Slot,
+        n: usize,
+        block: &'a mut Block<T>,
+    ) -> Feed<'a, T> {
+        let mut start: *const T = frame.address(slot).cast();
+        let spread = slot.len != n;
+        if spread && n > 0 {
             // SAFETY: the slot holds one element.
             let x = unsafe { *start };
-            let first: *mut T = feed.repeated.as_mut_ptr().cast();
+            let first: *mut T = block.as_mut_ptr().cast();
             for i in 0..n.min(BLOCK) {
                 // SAFETY: i is below the length of the array.
                 unsafe { first.add(i).write(x) };
             }
+            start = first;
         }
-        feed
+        Feed {
+            start,
+            spread,
+            repeated: PhantomData,
+        }
     }
 
     /// Whether all elements stand in memory one after another.
@@ -273,36 +284,37 @@ impl<T: Cell> Feed<T> {
     /// They exist, and nothing writes to them while the slice lives.
     #[inline(always)]
     pub(crate) unsafe fn block(&self, from: usize, count: usize) -> &[T] {
-        let start = if self.spread {
-            self.repeated.as_ptr().cast()
-        } else {
-            self.start.wrapping_add(from)
-        };
+        let from = if self.spread { 0 } else { from };
         // SAFETY: the caller's promise; the first `min(n, BLOCK)` repeated elements were written.
-        unsafe { std::slice::from_raw_parts(start, count) }
+        unsafe { std::slice::from_raw_parts(self.start.wrapping_add(from), count) }
     }
 }
 
 /// The result of a pointwise kernel, block by block. Where the result takes over the memory of an
 /// operand, a block is computed aside and copied when all its operands have been read.
-pub(crate) struct Sink<U> {
+pub(crate) struct Sink<'a, U> {
     start: *mut U,
-    aside: Option<MaybeUninit<[U; BLOCK]>>,
+    aside: Option<&'a mut Block<U>>,
 }
 
-impl<U: Cell> Sink<U> {
+impl<'a, U: Cell> Sink<'a, U> {
     #[inline(always)]
-    pub(crate) fn new(frame: &Frame<'_>, out: Slot, in_place: bool) -> Sink<U> {
-        let mut aside = in_place.then_some(MaybeUninit::<[U; BLOCK]>::uninit());
-        if let Some(aside) = &mut aside {
+    pub(crate) fn new(
+        frame: &Frame<'_>,
+        out: Slot,
+        in_place: bool,
+        block: &'a mut Block<U>,
+    ) -> Sink<'a, U> {
+        let aside = in_place.then_some(block).map(|block| {
             // SAFETY: at most the whole array is filled.
             unsafe {
-                aside
+                block
                     .as_mut_ptr()
                     .cast::<U>()
                     .write_bytes(0, out.len.min(BLOCK))
             };
-        }
+            block
+        });
         Sink {
             start: frame.address(out).cast(),
             aside,

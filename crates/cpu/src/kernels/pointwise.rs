@@ -9,7 +9,7 @@ use cotangent_graph::complex;
 use cotangent_graph::ops::{Binary, Compare, Indexed, Part, Ternary, Test, Unary};
 
 use super::Site;
-use crate::memory::{BLOCK, Cell, Feed, Frame, Run, Sink, Slot};
+use crate::memory::{BLOCK, Block, Cell, Feed, Frame, Run, Sink, Slot};
 use crate::number::{Bits, Float, Ordered, Pair, by_dtype};
 
 type Loop1<A, U> = fn(&[A], &mut [U]);
@@ -259,7 +259,8 @@ fn run1<A: Cell, U: Cell>(
         // SAFETY: the plan was checked: the operand has as many elements as the result or one, and
         // where they share memory the operand is read before the result is written.
         unsafe {
-            let x = Feed::<A>::new(frame, x, out.len);
+            let mut block = Block::uninit();
+            let x = Feed::<A>::new(frame, x, out.len, &mut block);
             each_block(
                 frame,
                 out,
@@ -283,9 +284,10 @@ fn run2<A: Cell, B: Cell, U: Cell>(
     Some(Box::new(move |frame| {
         // SAFETY: as in `run1`.
         unsafe {
+            let (mut first, mut second) = (Block::uninit(), Block::uninit());
             let (x, y) = (
-                Feed::<A>::new(frame, x, out.len),
-                Feed::<B>::new(frame, y, out.len),
+                Feed::<A>::new(frame, x, out.len, &mut first),
+                Feed::<B>::new(frame, y, out.len, &mut second),
             );
             let whole = x.is_plain() && y.is_plain() && !in_place;
             each_block(frame, out, whole, in_place, |from, count, sink| {
@@ -304,10 +306,12 @@ fn run3<A: Cell, B: Cell, C: Cell, U: Cell>(site: &Site<'_>, f: Loop3<A, B, C, U
     Some(Box::new(move |frame| {
         // SAFETY: as in `run1`.
         unsafe {
-            let x = Feed::<A>::new(frame, x, out.len);
+            let mut first = Block::uninit();
+            let (mut second, mut third) = (Block::uninit(), Block::uninit());
+            let x = Feed::<A>::new(frame, x, out.len, &mut first);
             let (y, z) = (
-                Feed::<B>::new(frame, y, out.len),
-                Feed::<C>::new(frame, z, out.len),
+                Feed::<B>::new(frame, y, out.len, &mut second),
+                Feed::<C>::new(frame, z, out.len, &mut third),
             );
             let whole = x.is_plain() && y.is_plain() && z.is_plain() && !in_place;
             each_block(frame, out, whole, in_place, |from, count, sink| {
@@ -330,9 +334,10 @@ fn each_block<U: Cell>(
     out: Slot,
     whole: bool,
     in_place: bool,
-    mut f: impl FnMut(usize, usize, &mut Sink<U>),
+    mut f: impl FnMut(usize, usize, &mut Sink<'_, U>),
 ) {
-    let mut sink = Sink::new(frame, out, in_place);
+    let mut block = Block::uninit();
+    let mut sink = Sink::new(frame, out, in_place, &mut block);
     if whole {
         return f(0, out.len, &mut sink);
     }
