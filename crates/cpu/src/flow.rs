@@ -4,9 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_compile::Flow;
+use cotangent_compile::lane::LaneCode;
 use smallvec::SmallVec;
 
 use crate::RunError;
+use crate::jit::{self, Steps};
+use crate::lane::Way;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
 use crate::program::Core;
 
@@ -21,12 +24,15 @@ pub(crate) struct Places {
 }
 
 /// The step that runs a flow, with the cores of its bodies in their order.
-pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places) -> Option<Run> {
+pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, way: Way) -> Option<Run> {
     match (flow, bodies) {
         (Flow::Cond { .. }, [then, otherwise]) => {
             Some(cond(then.clone(), otherwise.clone(), places))
         }
-        (Flow::Scan { .. }, [body]) => scan(flow, body.clone(), places),
+        (Flow::Scan { .. }, [body]) => match scan_of_numbers(flow, &places, way) {
+            Some(run) => Some(run),
+            None => scan(flow, body.clone(), places),
+        },
         (Flow::While { .. }, [test, body]) => {
             Some(repeat(flow, test.clone(), body.clone(), places))
         }
@@ -51,6 +57,39 @@ fn cond(then: Arc<Core>, otherwise: Arc<Core>, places: Places) -> Run {
         };
         taken.invoke(frame, frame.address(places.scratch), inputs, &outs)
     })
+}
+
+/// A loop whose steps compute with single numbers alone, as machine code of its own.
+fn scan_of_numbers(flow: &Flow, places: &Places, way: Way) -> Option<Run> {
+    let Flow::Scan {
+        ref body,
+        carry,
+        scanned,
+        length,
+        reverse,
+    } = *flow
+    else {
+        return None;
+    };
+    if way != Way::Code || length == 0 {
+        return None;
+    }
+    let steps = Steps {
+        carry,
+        scanned,
+        reverse,
+    };
+    let kernel = jit::scan(LaneCode::of_numbers(body)?, steps)?;
+    let all = places.args.iter().chain(&places.outs);
+    let slots: Vec<Slot> = all.map(|(slot, _)| *slot).collect();
+    Some(Box::new(move |frame| {
+        let table: SmallVec<[*mut u8; 32]> = slots.iter().map(|s| frame.address(*s)).collect();
+        // SAFETY: the plan was checked: operands and results of the body are single elements of the
+        // width of its regions; of those of the loop, the ones that are scanned hold one for each of
+        // the steps, of which there is at least one. Results overlap no operand.
+        unsafe { kernel.call(&table, length) };
+        Ok(())
+    }))
 }
 
 fn scan(flow: &Flow, body: Arc<Core>, places: Places) -> Option<Run> {

@@ -255,7 +255,7 @@ impl Core {
                     let bodies = bodies.unwrap_or_default();
                     let below = bodies.iter().map(|b| b.depth).max().unwrap_or(0);
                     core.depth = core.depth.max(own + below);
-                    core.flow(step, flow, &bodies, &mut known)
+                    core.flow(step, flow, &bodies, &mut known, way)
                 }
                 StepOp::Native(op) => {
                     let args = step.args.iter().map(|a| core.arg(a, &mut known)).collect();
@@ -380,6 +380,7 @@ impl Core {
         flow: &Flow,
         bodies: &[Arc<Core>],
         known: &mut HashMap<Scalar, usize>,
+        way: Way,
     ) -> Option<Run> {
         let args = step
             .args
@@ -404,6 +405,7 @@ impl Core {
                 outs,
                 scratch,
             },
+            way,
         )
     }
 

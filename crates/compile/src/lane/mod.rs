@@ -10,6 +10,7 @@
 mod code;
 mod eval;
 mod expand;
+mod flat;
 mod math;
 
 use std::fmt;

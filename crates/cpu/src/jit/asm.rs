@@ -159,6 +159,29 @@ impl Asm {
         hole
     }
 
+    /// Sets the index to the first of the steps, whose number is in rsi: 0, or the last one.
+    pub(super) fn first_step(&mut self, reverse: bool) {
+        if reverse {
+            self.raw(&[0x48, 0x8D, 0x4E, 0xFF]);
+        } else {
+            self.clear_index();
+        }
+    }
+
+    /// Goes on to the next step: jumps back to a place unless that was the last.
+    pub(super) fn next_step(&mut self, reverse: bool, to: usize) {
+        if reverse {
+            self.raw(&[0x48, 0x81, 0xC1]);
+            self.number(-1);
+            self.raw(&[0x0F, 0x89]);
+        } else {
+            self.add_index(1);
+            self.raw(&[0x48, 0x39, 0xF1, 0x0F, 0x8C]);
+        }
+        let distance = to as i64 - (self.bytes.len() as i64 + 4);
+        self.number(distance as i32);
+    }
+
     /// Jumps back to a place.
     pub(super) fn jump_back(&mut self, to: usize) {
         self.raw(&[0xE9]);

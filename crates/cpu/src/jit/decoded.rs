@@ -1,8 +1,10 @@
 //! Every instruction form that the emitter writes, read back by a decoder that others wrote.
 
+use cotangent_compile::lane::Lanes;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
+use super::body::single;
 
 const fn float(prefix: u8, opcode: u8) -> Form {
     Form {
@@ -237,6 +239,14 @@ fn vector_instructions_are_read_back() {
                 asm.vex(form(2, opcode), d, 0, *rm);
                 assert_eq!(name(&decode(&asm.bytes)), expected);
             }
+            for (lanes, expected) in [(Lanes::W64, "Vmovsd"), (Lanes::W32, "Vmovss")] {
+                let mut asm = Asm::default();
+                asm.vex(single(lanes), d, 0, *rm);
+                let found = decode(&asm.bytes);
+                assert_eq!(name(&found), expected);
+                assert_eq!(found.op_register(1), Register::XMM0 + u32::from(d));
+                same_place(&found, 0, *rm);
+            }
             for (opcode, expected) in [(0x11, "Vmovupd"), (0x29, "Vmovapd")] {
                 let mut asm = Asm::default();
                 asm.vex(form(1, opcode), d, 0, *rm);
@@ -308,5 +318,33 @@ fn loops_are_read_back() {
     ];
     for (found, register) in all[23..29].iter().zip(pops) {
         assert_eq!(found.op_register(0), register);
+    }
+}
+
+/// Loops over steps, up and down.
+#[test]
+fn steps_are_read_back() {
+    for (reverse, expected) in [(false, "Xor Add Cmp Jl"), (true, "Lea Add Jns")] {
+        let mut asm = Asm::default();
+        asm.first_step(reverse);
+        let top = asm.bytes.len() as u64;
+        asm.next_step(reverse, top as usize);
+        let all: Vec<Instruction> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
+            .iter()
+            .collect();
+        let names: Vec<String> = all.iter().map(|i| format!("{:?}", i.mnemonic())).collect();
+        assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+        assert_eq!(all[all.len() - 1].near_branch_target(), top);
+        if reverse {
+            let first = &all[0];
+            assert_eq!(first.op_register(0), Register::RCX);
+            assert_eq!(first.memory_base(), Register::RSI);
+            assert_eq!(first.memory_displacement64() as i64, -1);
+            assert_eq!(all[1].immediate32to64(), -1);
+        } else {
+            let compare = &all[2];
+            assert_eq!(compare.op_register(0), Register::RCX);
+            assert_eq!(compare.op_register(1), Register::RSI);
+        }
     }
 }

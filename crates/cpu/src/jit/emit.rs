@@ -1,13 +1,9 @@
-//! Lane instructions to machine instructions, with registers given as it goes.
-//!
-//! The body of a loop is straight-line code, so the next reading of every value is known: a register
-//! is taken from the value that is read last (L. A. Belady, A study of replacement algorithms, 1966).
-//! Numbers, single elements and spilled values are read from memory by the instruction itself where
-//! that is possible.
+//! Machine code for the inner run of a region: loops over its elements.
 
-use cotangent_compile::lane::{Elem, LaneCode, Lanes, Predicate, Prim, Rounding};
+use cotangent_compile::lane::{Elem, LaneCode, Prim};
 
-use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
+use super::asm::{Asm, RAX, RSP, Rm};
+use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
 
 /// Machine code and the numbers that it reads.
 pub(super) struct Emitted {
@@ -16,16 +12,13 @@ pub(super) struct Emitted {
 }
 
 /// The most instructions of a region for which code is made.
-const MAX_INSTS: usize = 4000;
+pub(super) const MAX_INSTS: usize = 4000;
 /// Two vectors at a time gain where each waits for its own results, unless registers run out.
 const MAX_SPILLS: usize = 6;
 const MAX_PAIRED: usize = 240;
 
 /// General registers that keep addresses of streams over the loop.
-const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
-/// The register with the mask of the last, partial vector.
-const MASK: u8 = 15;
-const NONE: u32 = u32::MAX;
+pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 
 /// Machine code for a region: a function of a table of addresses (rdi), the number of elements (rsi)
 /// and the pool (rdx). `None` for regions with bools in memory and for very long ones.
@@ -50,54 +43,27 @@ pub(super) fn emit(code: &LaneCode) -> Option<Emitted> {
 fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
     let size = code.lanes.bytes();
     let lanes = 32 / size;
-    // Masks first: 16 set, then 16 clear.
-    let mut pool = vec![0xFF; 16 * size];
-    pool.resize(32 * size, 0);
-    let mut asm = Asm::default();
-    let hole = asm.enter();
-    let mut homes = vec![Home::None; code.insts.len()];
-    let mut slots = 0;
+    let mut start = Start::new(code);
     for (i, inst) in code.insts.iter().enumerate() {
-        match inst.prim {
-            Prim::Const(bits) => {
-                homes[i] = Home::Pool(pool.len() as i32);
-                for _ in 0..lanes {
-                    pool.extend_from_slice(&bits.to_le_bytes()[..size]);
-                }
-            }
-            Prim::Splat(k) => {
-                homes[i] = Home::Frame(32 * slots);
-                asm.load_address(RAX, k as usize);
-                let broadcast = form(2, if size == 8 { 0x19 } else { 0x18 });
-                asm.vex(broadcast, 0, 0, Rm::Base(RAX, 0));
-                asm.vex(STORE_ALIGNED, 0, 0, Rm::Base(RSP, 32 * slots));
-                slots += 1;
-            }
-            _ => {}
+        if let Prim::Splat(k) = inst.prim {
+            start.spread(code, i, k as usize);
         }
     }
-    // Addresses of the first streams stay in registers.
-    let mut addresses = vec![None; code.inputs.len() + code.outputs.len()];
-    let mut free = ADDRESSES.iter();
-    for inst in &code.insts {
-        let stream = match inst.prim {
-            Prim::Load(k) => k as usize,
-            Prim::Store(k) => code.inputs.len() + k as usize,
-            _ => continue,
-        };
-        if addresses[stream].is_none()
-            && let Some(register) = free.next()
-        {
-            addresses[stream] = Some(*register);
-            asm.load_address(*register, stream);
-        }
-    }
+    start.streams(code);
+    let Start {
+        mut asm,
+        hole,
+        pool,
+        homes,
+        slots,
+        addresses,
+    } = start;
     asm.clear_index();
     let scale = size.trailing_zeros() as u8;
 
     let top = asm.bytes.len();
     let out = asm.jump_unless_left(lanes * vectors);
-    let mut body = Body::new(code, &homes, &addresses, slots, vectors, false);
+    let mut body = Body::new(code, &homes, &addresses, slots, vectors, Access::Whole, &[]);
     body.run(&mut asm);
     let (mut room, spills) = (body.slots, body.spilled);
     asm.add_index(lanes * vectors);
@@ -107,7 +73,7 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
     let tail = asm.bytes.len();
     let end = asm.jump_or_mask(scale, 16 * size as i32);
     asm.vex(LOAD, MASK, 0, Rm::Base(RAX, 0));
-    let mut body = Body::new(code, &homes, &addresses, slots, 1, true);
+    let mut body = Body::new(code, &homes, &addresses, slots, 1, Access::Masked, &[]);
     body.run(&mut asm);
     room = room.max(body.slots);
     asm.add_index(lanes);
@@ -123,438 +89,78 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
     (emitted, spills)
 }
 
-const LOAD: Form = form(1, 0x10);
-const STORE: Form = form(1, 0x11);
-const STORE_ALIGNED: Form = form(1, 0x29);
-
-/// Where a value stands in memory, so that it need not keep a register.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Home {
-    None,
-    /// In the pool.
-    Pool(i32),
-    /// On the stack, for the whole run.
-    Frame(i32),
-    /// On the stack, in this slot, until its last reading.
-    Spill(i32),
+/// What stands before a loop: numbers in the pool, single elements on the stack, addresses in
+/// registers.
+pub(super) struct Start {
+    pub(super) asm: Asm,
+    /// Where the size of the stack is written when it is known.
+    pub(super) hole: usize,
+    pub(super) pool: Vec<u8>,
+    /// Of each instruction's value.
+    pub(super) homes: Vec<Home>,
+    /// Slots of the stack that are taken for the whole run.
+    pub(super) slots: i32,
+    /// Of each stream, where a register has it.
+    pub(super) addresses: Vec<Option<u8>>,
 }
 
-/// One instruction of one of the vectors that are worked on side by side.
-#[derive(Clone, Copy)]
-struct Item {
-    prim: Prim,
-    vector: usize,
-    value: u32,
-    args: [u32; 3],
-    /// When each operand is read again.
-    next: [u32; 3],
-}
-
-/// Gives registers to the values of one loop body.
-struct Body<'a> {
-    code: &'a LaneCode,
-    addresses: &'a [Option<u8>],
-    masked: bool,
-    items: Vec<Item>,
-    homes: Vec<Home>,
-    register: Vec<u8>,
-    /// When each value is read next.
-    next: Vec<u32>,
-    holds: [u32; 16],
-    usable: u8,
-    free_slots: Vec<i32>,
-    /// Slots whose value was read for the last time by the instruction at hand.
-    leaving: Vec<i32>,
-    slots: i32,
-    spilled: usize,
-}
-
-impl<'a> Body<'a> {
-    fn new(
-        code: &'a LaneCode,
-        homes: &[Home],
-        addresses: &'a [Option<u8>],
-        slots: i32,
-        vectors: usize,
-        masked: bool,
-    ) -> Body<'a> {
-        let n = code.insts.len();
-        // Values of the second vector are numbered behind those of the first; what is the same in
-        // both has one number.
-        let number = |v: u32, vector: usize| match homes[v as usize] {
-            Home::None => v + (vector * n) as u32,
-            _ => v,
-        };
-        let mut items = Vec::with_capacity(n * vectors);
-        for (i, inst) in code.insts.iter().enumerate() {
-            if homes[i] != Home::None {
-                continue;
-            }
-            for vector in 0..vectors {
-                let mut args = [NONE; 3];
-                for (to, a) in args.iter_mut().zip(inst.operands()) {
-                    *to = number(*a, vector);
-                }
-                items.push(Item {
-                    prim: inst.prim,
-                    vector,
-                    value: number(i as u32, vector),
-                    args,
-                    next: [NONE; 3],
-                });
-            }
-        }
-        let mut next = vec![NONE; n * vectors];
-        for (p, item) in items.iter_mut().enumerate().rev() {
-            for (k, a) in item.args.iter().enumerate() {
-                if *a != NONE {
-                    item.next[k] = next[*a as usize];
+impl Start {
+    pub(super) fn new(code: &LaneCode) -> Start {
+        let size = code.lanes.bytes();
+        // Masks first: 16 set, then 16 clear.
+        let mut pool = vec![0xFF; 16 * size];
+        pool.resize(32 * size, 0);
+        let mut asm = Asm::default();
+        let hole = asm.enter();
+        let mut homes = vec![Home::None; code.insts.len()];
+        for (home, inst) in homes.iter_mut().zip(&code.insts) {
+            if let Prim::Const(bits) = inst.prim {
+                *home = Home::Pool(pool.len() as i32);
+                for _ in 0..32 / size {
+                    pool.extend_from_slice(&bits.to_le_bytes()[..size]);
                 }
             }
-            for a in item.args.iter().filter(|a| **a != NONE) {
-                next[*a as usize] = p as u32;
-            }
         }
-        let mut all = homes.to_vec();
-        all.resize(n * vectors, Home::None);
-        Body {
-            code,
-            addresses,
-            masked,
-            items,
-            homes: all,
-            register: vec![u8::MAX; n * vectors],
-            next,
-            holds: [NONE; 16],
-            usable: if masked { 15 } else { 16 },
-            free_slots: Vec::new(),
-            leaving: Vec::new(),
-            slots,
-            spilled: 0,
+        Start {
+            asm,
+            hole,
+            pool,
+            homes,
+            slots: 0,
+            addresses: vec![None; code.inputs.len() + code.outputs.len()],
         }
     }
 
-    fn run(&mut self, asm: &mut Asm) {
-        for p in 0..self.items.len() {
-            let leaving = std::mem::take(&mut self.leaving);
-            self.free_slots.extend(leaving);
-            let item = self.items[p];
-            match item.prim {
-                Prim::Load(k) => {
-                    if self.next[item.value as usize] == NONE {
-                        continue;
-                    }
-                    let place = self.stream(asm, k as usize, item.vector);
-                    let d = self.take(asm, 0);
-                    if self.masked {
-                        asm.vex(self.mask_form(0x2C), d, MASK, place);
-                    } else {
-                        asm.vex(LOAD, d, 0, place);
-                    }
-                    self.put(item.value, d);
-                }
-                Prim::Store(k) => {
-                    let x = self.need(asm, item.args[0], &mut 0);
-                    let stream = self.code.inputs.len() + k as usize;
-                    let place = self.stream(asm, stream, item.vector);
-                    if self.masked {
-                        asm.vex(self.mask_form(0x2E), x, MASK, place);
-                    } else {
-                        asm.vex(STORE, x, 0, place);
-                    }
-                    self.read(&item);
-                }
-                Prim::Fma | Prim::Fms | Prim::Fnma => self.fused(asm, &item),
-                Prim::Blend => {
-                    let mut pinned = 0;
-                    let [mask, then, other] = item.args;
-                    let mask = self.need(asm, mask, &mut pinned);
-                    let other = self.need(asm, other, &mut pinned);
-                    let then = self.place(asm, then, &mut pinned);
-                    self.read(&item);
-                    let d = self.take(asm, 0);
-                    let blend = form(3, if self.wide() { 0x4B } else { 0x4A });
-                    asm.vex_with(blend, d, other, then, mask << 4);
-                    self.put(item.value, d);
-                }
-                prim if prim.arity() == 1 => self.unary(asm, &item),
-                _ => self.binary(asm, &item),
-            }
-        }
+    /// A slot of the stack that is kept for the whole run.
+    pub(super) fn slot(&mut self) -> i32 {
+        self.slots += 1;
+        32 * (self.slots - 1)
     }
 
-    fn wide(&self) -> bool {
-        self.code.lanes == Lanes::W64
+    /// Puts the one element of a stream into all lanes of a slot, as the home of a value.
+    pub(super) fn spread(&mut self, code: &LaneCode, value: usize, stream: usize) -> i32 {
+        let slot = self.slot();
+        self.homes[value] = Home::Frame(slot);
+        self.asm.load_address(RAX, stream);
+        self.asm.vex(spread(code.lanes), 0, 0, Rm::Base(RAX, 0));
+        self.asm.vex(STORE_ALIGNED, 0, 0, Rm::Base(RSP, slot));
+        slot
     }
 
-    /// vmaskmovps or vmaskmovpd, by the opcode of the first.
-    fn mask_form(&self, opcode: u8) -> Form {
-        form(2, opcode + u8::from(self.wide()))
-    }
-
-    /// Where a stream's elements for a vector stand.
-    fn stream(&self, asm: &mut Asm, stream: usize, vector: usize) -> Rm {
-        let base = match self.addresses[stream] {
-            Some(register) => register,
-            None => {
-                asm.load_address(RAX, stream);
-                RAX
-            }
-        };
-        let scale = self.code.lanes.bytes().trailing_zeros() as u8;
-        Rm::Indexed(base, scale, 32 * vector as i32)
-    }
-
-    fn unary(&mut self, asm: &mut Asm, item: &Item) {
-        let mut pinned = 0;
-        let x = match item.prim {
-            // The form with a number takes a register only.
-            Prim::Shl(_) | Prim::Shr(_) => Rm::Reg(self.need(asm, item.args[0], &mut pinned)),
-            _ => self.place(asm, item.args[0], &mut pinned),
-        };
-        self.read(item);
-        let d = self.take(asm, 0);
-        let wide = self.wide();
-        match item.prim {
-            Prim::Sqrt => asm.vex(self.float(0x51), d, 0, x),
-            Prim::Round(how) => {
-                let number = match how {
-                    Rounding::Even => 8,
-                    Rounding::Floor => 9,
-                    Rounding::Ceil => 10,
-                    Rounding::Trunc => 11,
-                };
-                asm.vex_with(form(3, if wide { 0x09 } else { 0x08 }), d, 0, x, number);
-            }
-            Prim::Shl(n) => asm.vex_with(form(1, if wide { 0x73 } else { 0x72 }), 6, d, x, n),
-            Prim::Shr(n) => asm.vex_with(form(1, if wide { 0x73 } else { 0x72 }), 2, d, x, n),
-            _ => asm.vex(
-                Form {
-                    prefix: 0,
-                    ..form(1, 0x5B)
-                },
-                d,
-                0,
-                x,
-            ),
-        }
-        self.put(item.value, d);
-    }
-
-    fn binary(&mut self, asm: &mut Asm, item: &Item) {
-        let mut pinned = 0;
-        let [mut a, mut b, _] = item.args;
-        // The second operand may stand in memory. Sums and products of floats may be turned around
-        // too: only the bits of NaN tell the difference.
-        let turns = item.prim.commutes() || matches!(item.prim, Prim::Add | Prim::Mul);
-        if turns && self.homes[a as usize] != Home::None && self.register[a as usize] == u8::MAX {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let x = self.need(asm, a, &mut pinned);
-        let y = self.place(asm, b, &mut pinned);
-        self.read(item);
-        let d = self.take(asm, 0);
-        let wide = self.wide();
-        let by = |w: Form, n: Form| if wide { w } else { n };
-        let form = match item.prim {
-            Prim::Cmp(predicate) => {
-                let number = match predicate {
-                    Predicate::Eq => 0x00,
-                    Predicate::Lt => 0x11,
-                    Predicate::Le => 0x12,
-                    Predicate::Ne => 0x04,
-                    Predicate::Unordered => 0x03,
-                };
-                asm.vex_with(self.float(0xC2), d, x, y, number);
-                return self.put(item.value, d);
-            }
-            Prim::Add => self.float(0x58),
-            Prim::Mul => self.float(0x59),
-            Prim::Sub => self.float(0x5C),
-            Prim::Min => self.float(0x5D),
-            Prim::Div => self.float(0x5E),
-            Prim::Max => self.float(0x5F),
-            Prim::And => self.float(0x54),
-            Prim::AndNot => self.float(0x55),
-            Prim::Or => self.float(0x56),
-            Prim::Xor => self.float(0x57),
-            Prim::IAdd => by(form(1, 0xD4), form(1, 0xFE)),
-            Prim::ISub => by(form(1, 0xFB), form(1, 0xFA)),
-            Prim::IMul => form(2, 0x40),
-            Prim::IEq => by(form(2, 0x29), form(1, 0x76)),
-            _ => by(form(2, 0x37), form(1, 0x66)),
-        };
-        asm.vex(form, d, x, y);
-        self.put(item.value, d);
-    }
-
-    /// The form of a float instruction: with the prefix 66 for f64.
-    fn float(&self, opcode: u8) -> Form {
-        Form {
-            prefix: u8::from(self.wide()),
-            ..form(1, opcode)
-        }
-    }
-
-    /// A product and a sum rounded once: the result takes the register of an operand that ends here.
-    fn fused(&mut self, asm: &mut Asm, item: &Item) {
-        let mut pinned = 0;
-        let [mut a, mut b, c] = item.args;
-        if self.homes[a as usize] != Home::None && self.register[a as usize] == u8::MAX {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let base = match item.prim {
-            Prim::Fma => 0x98,
-            Prim::Fms => 0x9A,
-            _ => 0x9C,
-        };
-        let w = self.wide();
-        let fused = |order: u8| Form {
-            w,
-            ..form(2, base + order)
-        };
-        // Orders: 132 is d * z + y, 213 is y * d + z, 231 is y * z + d.
-        let (first, second, third) = (0x00, 0x10, 0x20);
-        let ends = |s: &Self, v: u32| {
-            let once = item.args.iter().filter(|x| **x == v).count() == 1;
-            let k = item.args.iter().position(|x| *x == v).unwrap_or(0);
-            once && item.next[k] == NONE && s.register[v as usize] != u8::MAX
-        };
-        let d = if ends(self, c) {
-            let d = self.need(asm, c, &mut pinned);
-            let y = self.need(asm, a, &mut pinned);
-            let z = self.place(asm, b, &mut pinned);
-            asm.vex(fused(third), d, y, z);
-            d
-        } else if ends(self, a) {
-            let d = self.need(asm, a, &mut pinned);
-            if self.homes[b as usize] != Home::None && self.register[b as usize] == u8::MAX {
-                let y = self.need(asm, c, &mut pinned);
-                let z = self.place(asm, b, &mut pinned);
-                asm.vex(fused(first), d, y, z);
-            } else {
-                let y = self.need(asm, b, &mut pinned);
-                let z = self.place(asm, c, &mut pinned);
-                asm.vex(fused(second), d, y, z);
-            }
-            d
-        } else if ends(self, b) {
-            let d = self.need(asm, b, &mut pinned);
-            let y = self.need(asm, a, &mut pinned);
-            let z = self.place(asm, c, &mut pinned);
-            asm.vex(fused(second), d, y, z);
-            d
-        } else {
-            let y = self.need(asm, a, &mut pinned);
-            let z = self.place(asm, b, &mut pinned);
-            let c = self.place(asm, c, &mut pinned);
-            let d = self.take(asm, pinned);
-            asm.vex(LOAD, d, 0, c);
-            asm.vex(fused(third), d, y, z);
-            d
-        };
-        self.read(item);
-        self.put(item.value, d);
-    }
-
-    /// A register for a new value; those whose bits are set in `pinned` keep theirs.
-    fn take(&mut self, asm: &mut Asm, pinned: u32) -> u8 {
-        let (mut best, mut distance) = (0, 0);
-        for r in (0..self.usable).filter(|r| pinned >> r & 1 == 0) {
-            let v = self.holds[r as usize];
-            if v == NONE {
-                return r;
-            }
-            // Among equals one that needs no store.
-            let stored = u64::from(self.homes[v as usize] != Home::None);
-            let own = match self.next[v as usize] {
-                NONE => u64::MAX,
-                next => 2 * u64::from(next) + stored + 1,
+    /// Keeps the addresses of the first streams in registers.
+    pub(super) fn streams(&mut self, code: &LaneCode) {
+        let mut free = ADDRESSES.iter();
+        for inst in &code.insts {
+            let stream = match inst.prim {
+                Prim::Load(k) => k as usize,
+                Prim::Store(k) => code.inputs.len() + k as usize,
+                _ => continue,
             };
-            if own > distance {
-                (best, distance) = (r, own);
-            }
-        }
-        let v = self.holds[best as usize];
-        if v != NONE {
-            if self.next[v as usize] != NONE && self.homes[v as usize] == Home::None {
-                let slot = self.free_slots.pop().unwrap_or_else(|| {
-                    self.slots += 1;
-                    32 * (self.slots - 1)
-                });
-                self.homes[v as usize] = Home::Spill(slot);
-                self.spilled += 1;
-                asm.vex(STORE_ALIGNED, best, 0, Rm::Base(RSP, slot));
-            }
-            self.register[v as usize] = u8::MAX;
-            self.holds[best as usize] = NONE;
-        }
-        best
-    }
-
-    fn put(&mut self, v: u32, r: u8) {
-        if self.next[v as usize] == NONE {
-            // Nothing reads it; the register stays free.
-            return;
-        }
-        self.holds[r as usize] = v;
-        self.register[v as usize] = r;
-    }
-
-    /// A value in a register.
-    fn need(&mut self, asm: &mut Asm, v: u32, pinned: &mut u32) -> u8 {
-        let r = match self.register[v as usize] {
-            u8::MAX => {
-                let r = self.take(asm, *pinned);
-                let home = self.home(v);
-                // Pool entries may stand at any address.
-                asm.vex(LOAD, r, 0, home);
-                self.holds[r as usize] = v;
-                self.register[v as usize] = r;
-                r
-            }
-            r => r,
-        };
-        *pinned |= 1 << r;
-        r
-    }
-
-    /// A value where it stands: a register, or memory if this saves a load.
-    fn place(&mut self, asm: &mut Asm, v: u32, pinned: &mut u32) -> Rm {
-        match (self.register[v as usize], self.homes[v as usize]) {
-            (u8::MAX, Home::Pool(_) | Home::Frame(_) | Home::Spill(_)) => self.home(v),
-            _ => Rm::Reg(self.need(asm, v, pinned)),
-        }
-    }
-
-    fn home(&self, v: u32) -> Rm {
-        match self.homes[v as usize] {
-            Home::Pool(offset) => Rm::Base(RDX, offset),
-            Home::Frame(offset) | Home::Spill(offset) => Rm::Base(RSP, offset),
-            // Every value that has no register was spilled before.
-            Home::None => Rm::Base(RDX, 0),
-        }
-    }
-
-    /// Notes that an instruction has read its operands; values that are not read again give up
-    /// their registers and slots.
-    fn read(&mut self, item: &Item) {
-        for (a, next) in item.args.iter().zip(item.next) {
-            if *a == NONE {
-                continue;
-            }
-            self.next[*a as usize] = next;
-            if next != NONE {
-                continue;
-            }
-            let r = self.register[*a as usize];
-            if r != u8::MAX {
-                self.holds[r as usize] = NONE;
-                self.register[*a as usize] = u8::MAX;
-            }
-            if let Home::Spill(slot) = self.homes[*a as usize] {
-                self.leaving.push(slot);
-                self.homes[*a as usize] = Home::None;
+            if self.addresses[stream].is_none()
+                && let Some(register) = free.next()
+            {
+                self.addresses[stream] = Some(*register);
+                self.asm.load_address(*register, stream);
             }
         }
     }

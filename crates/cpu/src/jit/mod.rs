@@ -5,24 +5,31 @@
 //! where registers allow it; what is left at the end is done with masked loads and stores.
 
 mod asm;
+mod body;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod decoded;
 mod emit;
 mod pages;
+mod scan;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cotangent_compile::lane::LaneCode;
 
+use self::emit::Emitted;
 use self::pages::Placed;
+pub(crate) use self::scan::Steps;
 
-/// Code for the inner run of a region.
+/// Code for the inner run of a region, or for a loop over steps.
 #[derive(Clone)]
 pub(crate) struct Kernel(Arc<Placed>);
 
-/// Kernels that some program holds, by the content of their regions.
-static KNOWN: OnceLock<Mutex<HashMap<LaneCode, Weak<Placed>>>> = OnceLock::new();
+/// What code is made of: instructions, and the steps of a loop if they are run step by step.
+type Content = (LaneCode, Option<Steps>);
+
+/// Kernels that some program holds, by their content.
+static KNOWN: OnceLock<Mutex<HashMap<Content, Weak<Placed>>>> = OnceLock::new();
 
 /// When so many kernels are known, those that no program holds any more are forgotten.
 const MANY: usize = 1024;
@@ -30,30 +37,39 @@ const MANY: usize = 1024;
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
 /// none.
 pub(crate) fn kernel(code: &LaneCode) -> Option<Kernel> {
+    known((code.clone(), None), |(code, _)| emit::emit(code))
+}
+
+/// The kernel of a loop over a step on single elements; `None` as for [`kernel`].
+pub(crate) fn scan(code: LaneCode, steps: Steps) -> Option<Kernel> {
+    known((code, Some(steps)), |(code, _)| scan::emit(code, steps))
+}
+
+fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Option<Kernel> {
     if !crate::lane::has_avx2() {
         return None;
     }
     let known = KNOWN.get_or_init(|| Mutex::new(HashMap::new()));
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = known.get(code).and_then(Weak::upgrade) {
+    if let Some(found) = known.get(&content).and_then(Weak::upgrade) {
         return Some(Kernel(found));
     }
-    let emitted = emit::emit(code)?;
+    let emitted = emit(&content)?;
     let placed = Arc::new(pages::place(&emitted.code, &emitted.pool)?);
     if known.len() >= MANY && known.len().is_power_of_two() {
         known.retain(|_, kernel| kernel.strong_count() > 0);
     }
-    known.insert(code.clone(), Arc::downgrade(&placed));
+    known.insert(content, Arc::downgrade(&placed));
     Some(Kernel(placed))
 }
 
 impl Kernel {
-    /// Runs over `count` elements of each stream.
+    /// Runs over `count` elements of each stream, or steps of a loop.
     ///
     /// # Safety
     /// There is an address for each input and result of the region; inputs have `count` elements, or
     /// one where the region reads one, and results have room for as many. Results overlap inputs only
-    /// as the region allows.
+    /// as the region allows. A loop has at least one step; what it carries are single elements.
     #[cfg(target_arch = "x86_64")]
     pub(crate) unsafe fn call(&self, addresses: &[*mut u8], count: usize) {
         type Entry = unsafe extern "sysv64" fn(*const *mut u8, usize, *const u8);

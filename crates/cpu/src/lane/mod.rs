@@ -159,6 +159,31 @@ impl Region {
     }
 
     fn run(&self, frame: &Frame<'_>) {
+        match self.folds.len() {
+            0 if self.outer == [1; 3] => self.run_once(frame),
+            0 => self.run_with::<0>(frame),
+            1 => self.run_with::<1>(frame),
+            2 => self.run_with::<2>(frame),
+            _ => self.run_with::<MAX_FOLDS>(frame),
+        }
+    }
+
+    /// One inner run and nothing else.
+    fn run_once(&self, frame: &Frame<'_>) {
+        let scratch = frame.address(self.places.scratch);
+        let table: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
+        for (k, stream) in self.streams.iter().enumerate() {
+            // SAFETY: the working memory holds a table with an address for every stream here, aligned
+            // to 8 bytes, which nothing else uses while the step runs.
+            unsafe { table.add(k).write(frame.address(stream.slot)) };
+        }
+        // SAFETY: all of it has just been written.
+        let table = unsafe { std::slice::from_raw_parts(table, self.streams.len()) };
+        self.execute(table, self.run, scratch);
+    }
+
+    /// The loops around the inner run, with states for so many reductions.
+    fn run_with<const FOLDS: usize>(&self, frame: &Frame<'_>) {
         let scratch = frame.address(self.places.scratch);
         let count = self.streams.len();
         let bases: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
@@ -177,18 +202,17 @@ impl Region {
                 None => frame.address(stream.slot),
             };
         }
-        let mut states: [fold::State; MAX_FOLDS] = std::array::from_fn(|_| fold::State::default());
+        let mut states = [fold::State::default(); FOLDS];
         for (state, folding) in states.iter_mut().zip(&self.folds) {
             folding.begin(state);
         }
-        let mut results = [0_usize; MAX_FOLDS];
-        for i in 0..self.outer[2] {
-            for j in 0..self.outer[1] {
-                for k in 0..self.outer[0] {
+        let mut results = [0_usize; FOLDS];
+        for _ in 0..self.outer[2] {
+            for _ in 0..self.outer[1] {
+                for _ in 0..self.outer[0] {
                     self.row(scratch, bases, current, &mut states);
                     self.advance(bases, 0);
                     self.finish(frame, 0, &mut states, &mut results);
-                    let _ = (i, j, k);
                 }
                 self.rewind(bases, 0);
                 self.advance(bases, 1);

@@ -1,0 +1,119 @@
+//! Plans that compute with single numbers alone, as one list of instructions.
+
+use std::collections::HashMap;
+
+use super::code::{Elem, LaneCode, Lanes, Prim, Writer};
+use super::expand::number_bits;
+use super::{LaneProgram, elem};
+use crate::plan::{Operand, Place, Plan, StepOp};
+
+impl LaneCode {
+    /// The instructions of a plan whose steps are regions of one element and of one width, and copies:
+    /// `Splat(i)` reads input `i` of the plan, `Store(i)` writes output `i`. `None` for all other plans,
+    /// and where an input or output is a bool.
+    pub fn of_numbers(plan: &Plan) -> Option<LaneCode> {
+        let lanes = plan.steps.iter().find_map(|step| match &step.op {
+            StepOp::Region(region) => Some(region.lanes),
+            _ => None,
+        })?;
+        let mut flat = Flat {
+            plan,
+            lanes,
+            w: Writer::new(lanes, false),
+            known: HashMap::new(),
+        };
+        for step in &plan.steps {
+            match (&step.op, &step.args[..], &step.outs[..]) {
+                (StepOp::Region(region), args, outs) => flat.region(region, args, outs)?,
+                (StepOp::Copy, [from], [to]) => {
+                    let value = flat.read(from)?;
+                    flat.write(to, value)?;
+                }
+                _ => return None,
+            }
+        }
+        let inputs = vec![Elem::Lane; plan.inputs.len()];
+        let outputs = vec![Elem::Lane; plan.outputs.len()];
+        let code = flat.w.finish(inputs, outputs);
+        code.check().is_ok().then_some(code)
+    }
+}
+
+struct Flat<'a> {
+    plan: &'a Plan,
+    lanes: Lanes,
+    w: Writer,
+    /// The values of the arena, by their numbers, and of outputs that are read again.
+    known: HashMap<(bool, u32), u32>,
+}
+
+impl Flat<'_> {
+    fn region(&mut self, region: &LaneProgram, args: &[Operand], outs: &[Operand]) -> Option<()> {
+        if region.lanes != self.lanes || region.elements() != 1 {
+            return None;
+        }
+        let mut values: Vec<u32> = Vec::with_capacity(region.code.insts.len());
+        for inst in &region.code.insts {
+            let value = match inst.prim {
+                Prim::Load(k) | Prim::Splat(k) => self.read(args.get(k as usize)?)?,
+                Prim::Store(k) => {
+                    let value = *values.get(inst.args[0] as usize)?;
+                    self.write(outs.get(k as usize)?, value)?;
+                    value
+                }
+                prim => {
+                    let mut operands = [0; 3];
+                    for (to, a) in operands.iter_mut().zip(inst.operands()) {
+                        *to = *values.get(*a as usize)?;
+                    }
+                    self.w.put(prim, &operands[..prim.arity()])
+                }
+            };
+            values.push(value);
+        }
+        Some(())
+    }
+
+    fn read(&mut self, operand: &Operand) -> Option<u32> {
+        if operand.elements() != 1 {
+            return None;
+        }
+        match operand.place {
+            Place::Input(i) => {
+                self.lane(operand)?;
+                Some(self.w.put(Prim::Splat(i), &[]))
+            }
+            Place::Constant(i) => {
+                let value = self.plan.constants.get(i as usize)?.at(0)?;
+                Some(self.w.put(Prim::Const(number_bits(value, self.lanes)), &[]))
+            }
+            Place::Splat(value) => {
+                elem(operand.ty.dtype, self.lanes)?;
+                Some(self.w.put(Prim::Const(number_bits(value, self.lanes)), &[]))
+            }
+            Place::Arena { value, .. } => self.known.get(&(false, value)).copied(),
+            Place::Output(i) => self.known.get(&(true, i)).copied(),
+        }
+    }
+
+    fn write(&mut self, operand: &Operand, value: u32) -> Option<()> {
+        if operand.elements() != 1 {
+            return None;
+        }
+        match operand.place {
+            Place::Arena { value: number, .. } => self.known.insert((false, number), value),
+            Place::Output(i) => {
+                self.lane(operand)?;
+                self.w.put(Prim::Store(i), &[value]);
+                self.known.insert((true, i), value)
+            }
+            _ => return None,
+        };
+        Some(())
+    }
+
+    /// `None` for a bool, or for elements of another width.
+    fn lane(&self, operand: &Operand) -> Option<()> {
+        (elem(operand.ty.dtype, self.lanes)? == Elem::Lane).then_some(())
+    }
+}
