@@ -4,12 +4,15 @@
 //! region. Operations of one region have one rank, so a region never reads, over whatever detour, what
 //! it computes itself; and two regions of one rank can become one. The walk is forward, each operation
 //! tries the regions of its operands and then one that reads the same arrays, so it is linear.
+//!
+//! Which products are rounded together with a sum is decided before, from the graph alone: such a
+//! product always runs in the region of its sum, whatever else is in there.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use cotangent_array::DType;
-use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::ops::{ArrayOp, Binary};
 use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
@@ -25,6 +28,9 @@ const MAX_NUMBERS: usize = 96;
 const MIN_RUN: usize = 16;
 /// Runs of any length are fine where there are few of them.
 const FEW_RUNS: usize = 4;
+
+/// The operands of an operation.
+type Operands = SmallVec<[Var; 4]>;
 
 /// The operations of a graph in units that run together.
 pub(crate) struct Fusion {
@@ -53,38 +59,90 @@ pub(crate) struct Group {
     pub(crate) cuts: SmallVec<[usize; 4]>,
     /// In increasing order when fusion is done.
     pub(crate) members: Vec<Var>,
-    /// What is read from outside; for a broadcast that is read through strides the broadcast.
+    /// What is read from outside; for what is read through strides the broadcast or slice.
     loads: SmallVec<[Var; 8]>,
-    /// The broadcasts that are read through strides.
+    /// The broadcasts and slices that are read through strides.
     pub(crate) spread: SmallVec<[Var; 4]>,
     cost: usize,
     folds: usize,
 }
 
-/// How an array stands in a space: its loops from the outermost, length and stride.
-pub(crate) type Pattern = SmallVec<[(usize, usize); 4]>;
+/// The most slices of slices that are looked through.
+const MAX_SLICES: usize = 4;
 
-pub(crate) fn fuse(graph: &Graph, on: bool) -> Fusion {
+/// How an array stands in a space.
+pub(crate) struct Pattern {
+    /// The array.
+    pub(crate) source: Var,
+    /// The number of elements before the first.
+    pub(crate) start: usize,
+    /// From the outermost, length and stride.
+    pub(crate) loops: SmallVec<[(usize, usize); 4]>,
+}
+
+pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let n = graph.equations().len();
+    let roots = roots(graph);
+    let contracted = if on && fma {
+        contracted(graph, &roots)
+    } else {
+        vec![false; n]
+    };
     let mut fuser = Fuser {
         graph,
-        roots: Vec::with_capacity(n),
+        roots,
         ranks: vec![0; n],
         group: vec![NONE; n],
         reduced: vec![false; n],
         groups: Vec::new(),
         parents: Vec::new(),
         readers: HashMap::new(),
+        contracted,
     };
     for (v, e) in graph.iter() {
-        let root = match e.args.first() {
-            Some(x) if is_view(graph, e) => fuser.roots[x.index()],
-            _ => v,
-        };
-        fuser.roots.push(root);
-        fuser.equation(v, e, on);
+        // A product that is part of a sum is placed with it.
+        if !fuser.contracted[v.index()] {
+            fuser.equation(v, e, on);
+        }
     }
     fuser.schedule()
+}
+
+/// The variable whose memory each shows; itself for all that are no views.
+fn roots(graph: &Graph) -> Vec<Var> {
+    let mut roots: Vec<Var> = Vec::with_capacity(graph.equations().len());
+    for (v, e) in graph.iter() {
+        roots.push(match e.args.first() {
+            Some(x) if is_view(graph, e) => roots[x.index()],
+            _ => v,
+        });
+    }
+    roots
+}
+
+/// Products of floats that nothing but one sum or difference reads: they are rounded with it. Of two
+/// such terms of a sum the first is rounded by itself.
+fn contracted(graph: &Graph, roots: &[Var]) -> Vec<bool> {
+    let mut reads = vec![0_u32; roots.len()];
+    let computing = || graph.equations().iter().filter(|e| !is_view(graph, e));
+    for v in computing().flat_map(|e| &e.args).chain(graph.outputs()) {
+        let reads = &mut reads[roots[v.index()].index()];
+        *reads = reads.saturating_add(1);
+    }
+    let mut contracted = vec![false; reads.len()];
+    for e in computing() {
+        let float = e.ty.tensor().is_some_and(|t| t.dtype.is_float());
+        if !float || !matches!(e.op, Op::Binary(Binary::Add | Binary::Sub)) {
+            continue;
+        }
+        let product =
+            |v: &Var| reads[v.index()] == 1 && graph.equation(*v).op == Op::Binary(Binary::Mul);
+        let mut terms = e.args.iter().rev().map(|a| roots[a.index()]);
+        if let Some(v) = terms.find(product) {
+            contracted[v.index()] = true;
+        }
+    }
+    contracted
 }
 
 const NONE: u32 = u32::MAX;
@@ -101,6 +159,8 @@ struct Fuser<'a> {
     parents: Vec<u32>,
     /// The region that read an array last, by array, places and width.
     readers: HashMap<(Var, usize), u32>,
+    /// Products that run in the region of the sum that reads them.
+    contracted: Vec<bool>,
 }
 
 /// How an operation reads an operand inside a region.
@@ -111,7 +171,7 @@ enum Read {
     Own,
     /// An array from outside, known at this rank.
     Load { key: Var, rank: u32 },
-    /// A broadcast of an array that is known at this rank, through strides.
+    /// A broadcast or slice of an array that is known at this rank, through strides.
     Spread {
         key: Var,
         rank: u32,
@@ -122,10 +182,42 @@ enum Read {
 impl Fuser<'_> {
     fn equation(&mut self, v: Var, e: &Equation, on: bool) {
         let placed = on && (self.join_pointwise(v, e) || self.join_reduction(v, e));
-        if !placed {
-            let ranks = e.args.iter().map(|a| self.rank(*a) + 1);
-            self.ranks[v.index()] = ranks.max().unwrap_or(0);
+        if placed {
+            return;
         }
+        for a in &e.args {
+            if self.contracted[a.index()] {
+                let ranks = self
+                    .graph
+                    .equation(*a)
+                    .args
+                    .iter()
+                    .map(|a| self.rank(*a) + 1);
+                self.ranks[a.index()] = ranks.max().unwrap_or(0);
+            }
+        }
+        let ranks = e.args.iter().map(|a| self.rank(*a) + 1);
+        self.ranks[v.index()] = ranks.max().unwrap_or(0);
+    }
+
+    /// The products that run with an operation; those that nothing else reads.
+    fn products(&self, e: &Equation) -> SmallVec<[Var; 2]> {
+        let roots = e.args.iter().map(|a| self.roots[a.index()]);
+        roots.filter(|a| self.contracted[a.index()]).collect()
+    }
+
+    /// What an operation reads, with the factors of a product that runs with it in its place.
+    fn operands(&self, e: &Equation) -> Operands {
+        let mut operands = Operands::new();
+        for a in &e.args {
+            let root = self.roots[a.index()];
+            if self.contracted[root.index()] {
+                operands.extend_from_slice(&self.graph.equation(root).args);
+            } else {
+                operands.push(*a);
+            }
+        }
+        operands
     }
 
     /// The rank at which a variable is known.
@@ -168,8 +260,10 @@ impl Fuser<'_> {
             return false;
         };
         let elements = ty.shape.elements();
+        let operands = self.operands(e);
+        let cost = lane::cost(&e.op) + self.products(e).len();
         let mut candidates: SmallVec<[u32; 4]> = SmallVec::new();
-        for a in &e.args {
+        for a in &operands {
             let root = self.roots[a.index()];
             candidates.extend(self.group_of(*a));
             candidates.extend(self.readers.get(&(root, elements)).map(|g| self.find(*g)));
@@ -177,13 +271,14 @@ impl Fuser<'_> {
         candidates.sort_unstable_by_key(|g| Reverse((self.groups[*g as usize].rank, *g)));
         candidates.dedup();
         for g in candidates {
-            if let Some(joined) = self.fit(g, e, elements, lanes) {
-                self.enter(joined, v, e);
+            if let Some(joined) = self.fit(g, &operands, cost, elements, lanes) {
+                self.enter(joined, v, e, &operands);
                 return true;
             }
         }
         // A region of its own, after everything that it reads.
-        let rank = e.args.iter().map(|a| self.rank(*a) + 1).max().unwrap_or(0);
+        let ranks = operands.iter().map(|a| self.rank(*a) + 1);
+        let rank = ranks.max().unwrap_or(0);
         let g = self.groups.len() as u32;
         self.groups.push(Group {
             rank,
@@ -191,9 +286,9 @@ impl Fuser<'_> {
             ..Group::default()
         });
         self.parents.push(g);
-        match self.fit(g, e, elements, lanes) {
+        match self.fit(g, &operands, cost, elements, lanes) {
             Some(joined) => {
-                self.enter(joined, v, e);
+                self.enter(joined, v, e, &operands);
                 true
             }
             None => {
@@ -204,11 +299,15 @@ impl Fuser<'_> {
         }
     }
 
-    fn enter(&mut self, g: u32, v: Var, e: &Equation) {
+    fn enter(&mut self, g: u32, v: Var, e: &Equation, operands: &[Var]) {
+        for a in self.products(e) {
+            self.group[a.index()] = g;
+            self.groups[g as usize].members.push(a);
+        }
         self.group[v.index()] = g;
         let elements = self.groups[g as usize].elements;
         self.groups[g as usize].members.push(v);
-        for a in &e.args {
+        for a in operands {
             let root = self.roots[a.index()];
             if self.group_of(root) != Some(g) && self.graph.splat(root).is_none() {
                 self.readers.insert((root, elements), g);
@@ -218,15 +317,22 @@ impl Fuser<'_> {
 
     /// Makes room for an operation in a region, which may take in others of its rank; the region
     /// that it became, or `None`, and then nothing has changed.
-    fn fit(&mut self, g: u32, e: &Equation, elements: usize, lanes: Option<Lanes>) -> Option<u32> {
+    fn fit(
+        &mut self,
+        g: u32,
+        operands: &[Var],
+        cost: usize,
+        elements: usize,
+        lanes: Option<Lanes>,
+    ) -> Option<u32> {
         let mut group = self.groups[g as usize].clone_head();
         if group.elements != elements {
             return None;
         }
         group.lanes = one_width(group.lanes, lanes)?;
-        group.cost += lane::cost(&e.op);
+        group.cost += cost;
         let mut merged: SmallVec<[u32; 2]> = SmallVec::new();
-        for a in &e.args {
+        for a in operands {
             // A region of the same rank that computes an operand becomes part of this one.
             if let Some(other) = self.group_of(*a)
                 && other != g
@@ -250,7 +356,7 @@ impl Fuser<'_> {
                 merged.push(other);
             }
         }
-        for a in &e.args {
+        for a in operands {
             let own = self
                 .group_of(*a)
                 .is_some_and(|o| o == g || merged.contains(&o));
@@ -297,17 +403,18 @@ impl Fuser<'_> {
         if e.op.splat().is_some() {
             return Read::Number;
         }
-        if let (Op::Array(ArrayOp::Broadcast(_)), Some(x)) = (&e.op, e.args.first())
+        if let Some(pattern) = pattern(self.graph, root)
             && !group.loads_whole(root)
         {
-            let cuts = cuts_of(&pattern(self.graph, root));
+            let x = pattern.source;
+            let cuts = cuts_of(&pattern);
             let mut joined = group.cuts.clone();
             let short = |cut: &usize| *cut < MIN_RUN && group.elements / cut.max(&1) > FEW_RUNS;
             if add_cuts(&mut joined, &cuts, group.elements).is_some()
                 && !joined.first().is_some_and(short)
                 && self.graph.splat(self.roots[x.index()]).is_none()
             {
-                let rank = self.rank(*x);
+                let rank = self.rank(x);
                 return Read::Spread {
                     key: root,
                     rank,
@@ -382,9 +489,9 @@ impl Fuser<'_> {
                     from = self.roots[a.index()];
                     let group = &self.groups[own - n];
                     if group.spread.contains(&from)
-                        && let Some(x) = self.graph.equation(from).args.first()
+                        && let Some(pattern) = pattern(self.graph, from)
                     {
-                        from = self.roots[x.index()];
+                        from = self.roots[pattern.source.index()];
                     }
                 }
                 let from = unit(&self, from.index());
@@ -500,23 +607,64 @@ pub(crate) fn inner_axes(ty: &TensorType, axes: &[usize]) -> Option<usize> {
     Some(run)
 }
 
-/// How the operand of a broadcast stands in the space of its result.
-pub(crate) fn pattern(graph: &Graph, v: Var) -> Pattern {
-    let e = graph.equation(v);
-    let mut loops: Pattern = SmallVec::new();
-    let (Op::Array(ArrayOp::Broadcast(op)), Some(x)) = (&e.op, e.args.first()) else {
-        return loops;
-    };
-    let Some(x) = graph.ty(*x).tensor() else {
-        return loops;
-    };
-    let mut strides: SmallVec<[usize; 6]> = SmallVec::from_elem(0, op.shape.rank());
-    for (dim, stride) in op.dims.iter().zip(x.shape.strides()) {
-        if let Some(slot) = strides.get_mut(*dim) {
-            *slot = stride;
+/// How the operand of a broadcast or of a slice stands in the space of the result; `None` for all
+/// else, and where elements of the inner run lie apart. A slice whose elements lie side by side is
+/// looked through: it is its operand, further on.
+pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
+    let mut pattern = own_pattern(graph, v)?;
+    for _ in 0..MAX_SLICES {
+        let mut root = pattern.source;
+        while let Some(x) = viewed(graph, root) {
+            root = x;
+        }
+        match own_pattern(graph, root) {
+            Some(Pattern {
+                source,
+                start,
+                loops,
+            }) if is_slice(graph, root) && matches!(loops[..], [] | [(_, 1)]) => {
+                pattern.source = source;
+                pattern.start = pattern.start.checked_add(start)?;
+            }
+            _ => break,
         }
     }
-    for (n, stride) in op.shape.iter().zip(strides) {
+    Some(pattern)
+}
+
+fn is_slice(graph: &Graph, v: Var) -> bool {
+    matches!(graph.equation(v).op, Op::Array(ArrayOp::Slice(_)))
+}
+
+/// What a view shows.
+fn viewed(graph: &Graph, v: Var) -> Option<Var> {
+    let e = graph.equation(v);
+    let x = e.args.first().copied();
+    x.filter(|_| is_view(graph, e))
+}
+
+fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
+    let e = graph.equation(v);
+    let source = *e.args.first()?;
+    let (shape, x) = (&e.ty.tensor()?.shape, graph.ty(source).tensor()?);
+    let mut start = 0_usize;
+    let mut strides: SmallVec<[usize; 6]> = SmallVec::from_elem(0, shape.rank());
+    match &e.op {
+        Op::Array(ArrayOp::Broadcast(op)) => {
+            for (dim, stride) in op.dims.iter().zip(x.shape.strides()) {
+                *strides.get_mut(*dim)? = stride;
+            }
+        }
+        Op::Array(ArrayOp::Slice(op)) => {
+            for (axis, stride) in x.shape.strides().into_iter().enumerate() {
+                start = start.checked_add(op.start.get(axis)?.checked_mul(stride)?)?;
+                *strides.get_mut(axis)? = op.stride.get(axis)?.checked_mul(stride)?;
+            }
+        }
+        _ => return None,
+    }
+    let mut loops: SmallVec<[(usize, usize); 4]> = SmallVec::new();
+    for (n, stride) in shape.iter().zip(strides) {
         match loops.last_mut() {
             _ if *n == 1 => {}
             // An outer loop whose turns follow one another in the inner one is the same loop.
@@ -527,14 +675,19 @@ pub(crate) fn pattern(graph: &Graph, v: Var) -> Pattern {
             _ => loops.push((*n, stride)),
         }
     }
-    loops
+    let side_by_side = loops.last().is_none_or(|(_, step)| *step <= 1);
+    side_by_side.then_some(Pattern {
+        source,
+        start,
+        loops,
+    })
 }
 
 /// The lengths of the inner loops of a pattern.
-fn cuts_of(loops: &Pattern) -> SmallVec<[usize; 4]> {
+fn cuts_of(pattern: &Pattern) -> SmallVec<[usize; 4]> {
     let mut run = 1_usize;
     let mut cuts = SmallVec::new();
-    for (n, _) in loops.iter().skip(1).rev() {
+    for (n, _) in pattern.loops.iter().skip(1).rev() {
         run = run.saturating_mul(*n);
         cuts.push(run);
     }

@@ -9,7 +9,7 @@ use cotangent_graph::{Equation, Graph, Location, Op, TensorType, Type, Var};
 use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
-use crate::fuse::{self, Group, Unit, is_view};
+use crate::fuse::{self, Group, Pattern, Unit, is_view};
 use crate::lane::{self, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::passes::{improved, optimize};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
@@ -88,7 +88,7 @@ fn lower(
         next: 0,
     };
     lower.choose_homes();
-    let fusion = fuse::fuse(graph, target.fuse);
+    let fusion = fuse::fuse(graph, target.fuse, target.fma);
     lower.find_regions(&fusion.units);
     for unit in &fusion.units {
         match unit {
@@ -192,7 +192,7 @@ impl Lower<'_> {
             }
             Op::Full(value, _) => Ok(Value::Splat(*value)),
             // Regions read it through strides.
-            Op::Array(ArrayOp::Broadcast(_)) if !self.read_outside[v.index()] => Ok(Value::Inside),
+            _ if is_strided(self.graph, e) && !self.read_outside[v.index()] => Ok(Value::Inside),
             Op::Constant(array) => {
                 self.plan.constants.push(array.clone());
                 Ok(Value::Stored(Place::Constant(
@@ -312,11 +312,17 @@ impl Lower<'_> {
                 }
             }
         }
-        for unit in units {
+        for output in graph.outputs() {
+            let root = self.root(*output);
+            self.read_outside[root.index()] = true;
+        }
+        // Readers first: what only regions read, through strides, reads nothing itself.
+        for unit in units.iter().rev() {
             match unit {
                 Unit::Single(v) => {
                     let e = graph.equation(*v);
-                    if !is_view(graph, e) {
+                    let inside = is_strided(self.graph, e) && !self.read_outside[v.index()];
+                    if !is_view(graph, e) && !inside {
                         for a in &e.args {
                             let root = self.root(*a);
                             self.read_outside[root.index()] = true;
@@ -333,19 +339,15 @@ impl Lower<'_> {
                             }
                             self.read_outside[root.index()] = true;
                         }
-                        for b in &group.spread {
-                            if let Some(x) = graph.equation(*b).args.first() {
-                                let root = self.root(*x);
-                                self.read_outside[root.index()] = true;
-                            }
+                    }
+                    for b in &group.spread {
+                        if let Some(pattern) = fuse::pattern(graph, *b) {
+                            let root = self.root(pattern.source);
+                            self.read_outside[root.index()] = true;
                         }
                     }
                 }
             }
-        }
-        for output in graph.outputs() {
-            let root = self.root(*output);
-            self.read_outside[root.index()] = true;
         }
     }
 
@@ -382,12 +384,9 @@ impl Lower<'_> {
                 if own || graph.splat(root).is_some() || numbers.contains_key(&root) {
                     continue;
                 }
-                let (operand, strides) = self.region_input(root, group, &dims)?;
+                let (operand, input) = self.region_input(root, group, &dims)?;
                 numbers.insert(root, inputs.len() as u32);
-                inputs.push(LaneInput {
-                    dtype: operand.ty.dtype,
-                    strides,
-                });
+                inputs.push(input);
                 args.push(operand);
             }
         }
@@ -477,32 +476,32 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// What a region reads for a variable, and its strides.
+    /// What a region reads for a variable, and how.
     fn region_input(
         &mut self,
         root: Var,
         group: &Group,
         dims: &[usize],
-    ) -> Result<(Operand, SmallVec<[usize; 4]>), CompileError> {
-        let spread = group.spread.contains(&root);
-        let source = match self.graph.equation(root).args.first() {
-            Some(x) if spread => *x,
-            _ => root,
-        };
+    ) -> Result<(Operand, LaneInput), CompileError> {
+        let through = fuse::pattern(self.graph, root).filter(|_| group.spread.contains(&root));
+        let source = through.as_ref().map_or(root, |pattern| pattern.source);
         let operand = match self.values[source.index()].clone() {
             Value::Spread(one) => one,
             _ => self.stored(source)?,
         };
-        let pattern = if operand.elements() == 1 {
-            smallvec![(group.elements, 0)]
-        } else if spread {
-            fuse::pattern(self.graph, root)
-        } else {
-            smallvec![(group.elements, 1)]
+        let whole = |stride| Pattern {
+            source,
+            start: 0,
+            loops: smallvec![(group.elements, stride)],
+        };
+        let pattern = match through {
+            _ if operand.elements() == 1 => whole(0),
+            Some(pattern) => pattern,
+            None => whole(1),
         };
         // Loops of the pattern divided into those of the region, from the innermost.
         let mut strides: SmallVec<[usize; 4]> = SmallVec::from_elem(0, dims.len());
-        let mut loops = pattern.iter().rev().copied();
+        let mut loops = pattern.loops.iter().rev().copied();
         let (mut left, mut stride) = loops.next().unwrap_or((1, 0));
         for (n, slot) in dims.iter().zip(strides.iter_mut()).rev() {
             if left <= 1 {
@@ -512,7 +511,12 @@ impl Lower<'_> {
             stride = stride.saturating_mul(*n);
             left /= (*n).max(1);
         }
-        Ok((operand, strides))
+        let input = LaneInput {
+            dtype: operand.ty.dtype,
+            start: pattern.start,
+            strides,
+        };
+        Ok((operand, input))
     }
 
     /// The operand as the operation takes it.
@@ -625,6 +629,11 @@ impl Lower<'_> {
             message: message.to_owned(),
         }
     }
+}
+
+/// Whether regions may read the result through strides of the operand.
+fn is_strided(graph: &Graph, e: &Equation) -> bool {
+    !is_view(graph, e) && matches!(e.op, Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_)))
 }
 
 /// Whether the result is one element of memory that stands everywhere.

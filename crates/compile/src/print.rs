@@ -126,10 +126,14 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let StepOp::Region(region) = &step.op {
         write!(f, " over {:?}", &region.dims[..])?;
         for (arg, input) in step.args.iter().zip(&region.inputs) {
-            if arg.elements() > 1 && arg.elements() != region.elements() {
+            let part = arg.elements() != region.elements() || input.start > 0;
+            if arg.elements() > 1 && part {
                 f.write_str(", ")?;
                 name(plan, arg, f)?;
                 write!(f, " by {:?}", &input.strides[..])?;
+                if input.start > 0 {
+                    write!(f, " from {}", input.start)?;
+                }
             }
         }
     }

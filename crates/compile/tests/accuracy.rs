@@ -26,6 +26,7 @@ fn program(op: Unary, lanes: Lanes, fma: bool, n: usize) -> LaneProgram {
     };
     let input = LaneInput {
         dtype,
+        start: 0,
         strides: smallvec![1],
     };
     let op = LaneOp {

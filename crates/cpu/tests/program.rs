@@ -333,3 +333,43 @@ fn a_chain_of_a_million_operations() {
     drop((program, graph));
     println!("{:?}", start.elapsed());
 }
+
+#[test]
+fn a_product_is_rounded_with_its_sum_whatever_stands_between() {
+    // The sum waits for a reduction over what the product's operands are part of.
+    let f = parse(
+        "fn f(x: f64[40], y: f64[40]) -> (f64[40], f64[40]) {
+            let p = x * y; let t = sum(exp(x) - y); (p + t, x * y - 0.25) }",
+    );
+    let g = parse("fn g(x: f64[40], y: f64[40]) -> f64[40] { x * y + sum(exp(x) - y) }");
+    let mut numbers = Numbers::new(3);
+    let [x, y] = [0, 1].map(|_| numbers.array(&ty(F, &[40]), Numbers::plain));
+    let first = compile(&g).unwrap().run(&[x.clone(), y.clone()]).unwrap();
+    let t = compile(&parse(
+        "fn t(x: f64[40], y: f64[40]) -> f64 { sum(exp(x) - y) }",
+    ));
+    let t: f64 = t.unwrap().run(&[x.clone(), y.clone()]).unwrap()[0]
+        .item()
+        .unwrap();
+    let (xs, ys) = (x.to_f64s(), y.to_f64s());
+    let once = |x: f64, y: f64| {
+        if target().fma {
+            x.mul_add(y, t)
+        } else {
+            x * y + t
+        }
+    };
+    let expected: Vec<f64> = xs.iter().zip(&ys).map(|(x, y)| once(*x, *y)).collect();
+    assert_eq!(first[0].to_f64s(), expected);
+    // Read twice, the product of `f` is one value that is rounded by itself.
+    let both = compile(&f).unwrap().run(&[x, y]).unwrap();
+    let apart: Vec<f64> = xs.iter().zip(&ys).map(|(x, y)| x * y + t).collect();
+    assert_eq!(both[0].to_f64s(), apart);
+}
+
+fn parse(text: &str) -> Graph {
+    match cotangent_graph::parse(text) {
+        Ok(module) => module.entry().clone(),
+        Err(e) => panic!("{}", e.render(text)),
+    }
+}

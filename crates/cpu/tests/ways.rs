@@ -188,7 +188,12 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
                     step *= n;
                 }
             }
-            LaneInput { dtype, strides }
+            let start = if pick(4) == 0 { pick(9) } else { 0 };
+            LaneInput {
+                dtype,
+                start,
+                strides,
+            }
         })
         .collect();
     let mut dtypes: Vec<DType> = inputs.iter().map(|i| i.dtype).collect();

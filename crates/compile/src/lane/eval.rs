@@ -105,9 +105,9 @@ impl LaneProgram {
             values[i] = match inst.prim {
                 Prim::Const(bits) => bits,
                 Prim::Load(k) | Prim::Splat(k) => {
-                    let (mut rest, mut at) = (place, 0);
-                    let strides = &self.inputs.get(k as usize)?.strides;
-                    for (n, stride) in self.dims.iter().zip(strides).rev() {
+                    let input = self.inputs.get(k as usize)?;
+                    let (mut rest, mut at) = (place, input.start);
+                    for (n, stride) in self.dims.iter().zip(&input.strides).rev() {
                         at += rest % n * stride;
                         rest /= n;
                     }

@@ -71,6 +71,8 @@ pub struct LaneProgram {
 pub struct LaneInput {
     /// The dtype of its elements.
     pub dtype: DType,
+    /// The number of elements before the first that is read.
+    pub start: usize,
     /// For each loop the number of elements from one turn to the next; 0 or 1 in the inner run.
     pub strides: SmallVec<[usize; 4]>,
 }
@@ -191,7 +193,7 @@ impl LaneProgram {
         self.dims
             .iter()
             .zip(&input.strides)
-            .fold(1_usize, |n, (d, s)| {
+            .fold(input.start.saturating_add(1), |n, (d, s)| {
                 n.saturating_add(s.saturating_mul(d.saturating_sub(1)))
             })
     }
@@ -206,7 +208,8 @@ impl LaneProgram {
             let fits = *s == step || *d == 1;
             step = step.saturating_mul(*d);
             fits
-        }) && self.elements() > 1
+        }) && input.start == 0
+            && self.elements() > 1
     }
 
     /// Whether a result may stand in the memory of an input: both have one element for each place,

@@ -120,7 +120,10 @@ impl Region {
                 *to = stride * size;
             }
             streams.push(Stream {
-                slot: *slot,
+                slot: Slot {
+                    offset: slot.offset + input.start * size,
+                    ..*slot
+                },
                 steps,
                 step: input.strides.last().map_or(0, |s| s * size),
                 fold: None,
