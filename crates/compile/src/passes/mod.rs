@@ -4,6 +4,7 @@ mod cse;
 mod custom;
 mod dead;
 mod fold;
+mod parts;
 mod rewrite;
 mod rules;
 pub mod simplify;
@@ -48,6 +49,11 @@ pub const PASSES: &[Pass] = &[
         name: "cse",
         doc: "Gives equal operations one variable, whatever the order of operands where it does not matter.",
         run: cse::run,
+    },
+    Pass {
+        name: "parts",
+        doc: "Puts parts of an array side by side where they were padded with zeros and summed.",
+        run: parts::run,
     },
     Pass {
         name: "dead",

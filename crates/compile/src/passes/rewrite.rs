@@ -13,10 +13,23 @@ pub(super) fn rewrite(
     graph: &Graph,
     mut rule: impl FnMut(&mut Builder, &Equation, &[Var]) -> Option<Var>,
 ) -> Result<Graph, CompileError> {
+    rewrite_from(graph, |b, v, to| {
+        let e = graph.equation(v);
+        let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
+        rule(b, e, &args)
+    })
+}
+
+/// As [`rewrite`], for rules that look further than at operands: `rule` gets the builder, the old
+/// variable, and the new variable of each old one before it.
+pub(super) fn rewrite_from(
+    graph: &Graph,
+    mut rule: impl FnMut(&mut Builder, Var, &[Var]) -> Option<Var>,
+) -> Result<Graph, CompileError> {
     let mut b = Builder::new(graph.name());
     let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
     let mut inputs = graph.inputs().iter();
-    for e in graph.equations() {
+    for (v, e) in graph.iter() {
         b.set_location(e.location);
         if e.op.is_input() {
             let (Some((name, _)), Some(ty)) = (inputs.next(), e.ty.tensor()) else {
@@ -26,10 +39,12 @@ pub(super) fn rewrite(
             to.push(b.input(name, ty.clone()));
             continue;
         }
-        let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
-        let new = match rule(&mut b, e, &args) {
+        let new = match rule(&mut b, v, &to) {
             Some(var) => var,
-            None => b.push(e.op.clone(), &args),
+            None => {
+                let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
+                b.push(e.op.clone(), &args)
+            }
         };
         to.push(new);
     }
