@@ -22,6 +22,10 @@ use crate::lane::{self, Fold, Lanes};
 const MAX_COST: usize = 900;
 /// The most arrays that a region reads; more streams than this and the caches of addresses suffer.
 const MAX_LOADS: usize = 14;
+/// The most arrays that a region reads where all of them together stay in the first cache.
+const MAX_SMALL: usize = 48;
+/// Elements up to which an array is small in this sense.
+const SMALL: usize = 64;
 /// The most numbers that a region of single elements reads.
 const MAX_NUMBERS: usize = 96;
 /// The shortest inner run for which a region is split into runs.
@@ -371,10 +375,10 @@ impl Fuser<'_> {
                 _ => return None,
             }
         }
-        let most = if elements == 1 {
-            MAX_NUMBERS
-        } else {
-            MAX_LOADS
+        let most = match elements {
+            1 => MAX_NUMBERS,
+            n if n <= SMALL => MAX_SMALL,
+            _ => MAX_LOADS,
         };
         if group.cost > MAX_COST || group.loads.len() > most || group.folds > lane::MAX_FOLDS {
             return None;

@@ -92,6 +92,17 @@ impl Columns {
         if self.n == 0 || self.inner == 0 {
             return;
         }
+        if self.inner == 1 {
+            // One column, whose state stays in a register.
+            for group in 0..self.outer {
+                let mut state = [start];
+                for i in 0..self.n {
+                    let place = if self.reverse { self.n - 1 - i } else { i };
+                    f(i == 0, group * self.n + place, 1, &mut state);
+                }
+            }
+            return;
+        }
         for group in 0..self.outer {
             for column in (0..self.inner).step_by(COLUMNS) {
                 let width = COLUMNS.min(self.inner - column);
