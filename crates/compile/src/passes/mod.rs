@@ -4,6 +4,7 @@ mod cse;
 mod custom;
 mod dead;
 mod fold;
+mod loops;
 mod parts;
 mod rewrite;
 mod rules;
@@ -34,6 +35,11 @@ pub const PASSES: &[Pass] = &[
         name: "custom",
         doc: "Puts functions that have rules of their own in place: small ones are copied, others called.",
         run: custom::run,
+    },
+    Pass {
+        name: "loops",
+        doc: "Takes out of loops and branches what nobody reads and what is the same in every step.",
+        run: loops::run,
     },
     Pass {
         name: "fold",
