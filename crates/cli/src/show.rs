@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use cotangent::explain;
 use cotangent_graph::ops::{
-    ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Row, Ternary, Test, Unary,
+    ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Row, Special, Ternary, Test, Unary,
 };
 use cotangent_graph::{Graph, Location};
 
@@ -118,7 +118,7 @@ fn residuals(source: &Source, graph: &Graph, wrt: &[String]) -> Result<String, F
 /// Every operation, from the rows.
 fn ops() -> String {
     let mut text = String::new();
-    let families: [(&str, Vec<&Row>); 7] = [
+    let families: [(&str, Vec<&Row>); 8] = [
         (
             "Pointwise, of one operand",
             Unary::ALL.iter().map(|op| op.row()).collect(),
@@ -145,6 +145,10 @@ fn ops() -> String {
         (
             "Pointwise, of three operands",
             Ternary::ALL.iter().map(|op| op.row()).collect(),
+        ),
+        (
+            "Special functions, with the orders of differentiation in their operands",
+            Special::ALL.iter().map(|op| op.row()).collect(),
         ),
     ];
     for (title, rows) in families {

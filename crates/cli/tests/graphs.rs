@@ -481,7 +481,7 @@ fn run_checked_names_the_line_of_a_derivative() {
 #[test]
 fn show_lists_every_operation() {
     use cotangent_graph::ops::{
-        ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Ternary, Test, Unary,
+        ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Special, Ternary, Test, Unary,
     };
     let folder = Folder::new("ops");
     let ran = folder.run(&["show", "--ops"]);
@@ -501,6 +501,7 @@ fn show_lists_every_operation() {
     names.extend(Compare::ALL.iter().map(|op| op.row().name));
     names.extend(Test::ALL.iter().map(|op| op.row().name));
     names.extend(Ternary::ALL.iter().map(|op| op.row().name));
+    names.extend(Special::ALL.iter().map(|op| op.row().name));
     for name in names {
         assert!(listed.contains(&name), "{name} is not listed");
     }

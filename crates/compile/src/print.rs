@@ -79,6 +79,12 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             comma(f)?;
             write!(f, "n={n}")?;
         }
+        StepOp::Op(Op::Special(op, orders)) => {
+            for (key, value) in op.attributes(*orders) {
+                comma(f)?;
+                write!(f, "{key}={value}")?;
+            }
+        }
         StepOp::Op(Op::Convert(dtype)) => {
             comma(f)?;
             write!(f, "dtype={dtype}")?;

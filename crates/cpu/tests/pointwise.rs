@@ -5,7 +5,7 @@ mod common;
 
 use common::{Numbers, SHAPES, same_bits, ty, within};
 use cotangent_array::{Array, DType};
-use cotangent_graph::ops::{Binary, Compare, Indexed, Part, Ternary, Test, Unary};
+use cotangent_graph::ops::{Binary, Compare, Indexed, Part, Special, Ternary, Test, Unary};
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
 /// How an operand comes to the operation.
@@ -179,6 +179,24 @@ fn ternary() {
                     let taken = dtype.is_float() || dtype.is_int();
                     assert_eq!(try_all(*op, &[*dtype; 3]), taken);
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn special() {
+    for op in Special::ALL {
+        for dtype in DType::ALL {
+            for orders in [[0; 3], [1, 0, 0], [0, 1, 0], [2, 3, 0], [1, 1, 1], [9, 8, 0]] {
+                let taken = try_all(Op::Special(*op, orders), &vec![*dtype; op.operands()]);
+                let x = ty(*dtype, &[2]);
+                assert_eq!(
+                    taken,
+                    op.infer(orders, &vec![&x; op.operands()]).is_ok(),
+                    "{} {orders:?} of {dtype}",
+                    op.name()
+                );
             }
         }
     }

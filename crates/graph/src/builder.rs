@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Linalg, Part, Region, Reshape, Rule, Slice, Sum,
+    Binary, Bound, Broadcast, Compare, Indexed, Linalg, Part, Orders, Region, Reshape, Rule, Slice, Special, Sum,
     Ternary, Test, Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
@@ -352,6 +352,11 @@ impl Builder {
     /// A pointwise operation of one operand with a whole-number attribute.
     pub fn indexed(&mut self, op: Indexed, n: i64, x: Var) -> Var {
         self.push(Op::Indexed(op, n), &[x])
+    }
+
+    /// A special function of several operands, or its derivative of the orders given.
+    pub fn special(&mut self, op: Special, orders: Orders, args: &[Var]) -> Var {
+        self.push(Op::Special(op, orders), args)
     }
 
     /// A pointwise operation of two operands.

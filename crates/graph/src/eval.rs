@@ -266,6 +266,15 @@ fn pointwise(op: &Op, args: &[Values]) -> Option<Values> {
             .collect()),
         (Op::Test(op), [Float(x)]) => Int(x.iter().map(|x| i64::from(op.float(*x))).collect()),
         (Op::Test(op), [Int(x)]) => Int(vec![i64::from(op.int()); x.len()]),
+        (Op::Special(op, orders), [Float(x), Float(y)]) => {
+            let pairs = x.iter().zip(y);
+            Float(pairs.map(|(x, y)| op.float2(*orders, *x, *y)).collect())
+        }
+        (Op::Special(op, orders), [Float(x), Float(y), Float(z)]) => {
+            let triples = x.iter().zip(y.iter().zip(z));
+            let value = |(x, (y, z)): (&f64, (&f64, &f64))| op.float3(*orders, *x, *y, *z);
+            Float(triples.map(value).collect())
+        }
         (Op::Ternary(Ternary::Clamp), [Float(x), Float(lo), Float(hi)]) => {
             use crate::math::{max, min};
             let bounds = lo.iter().zip(hi);

@@ -1,10 +1,17 @@
 //! Scalar functions that neither the standard library nor `libm` has.
 
 mod bessel;
+mod beta;
 mod erf;
+mod gamma;
+mod taylor;
+mod zeta;
 
 pub use bessel::{bessel_i, bessel_ie, bessel_j, bessel_k, bessel_ke, bessel_y};
+pub use beta::betainc;
 pub use erf::{erfcinv, erfcx, erfinv, log_ndtr};
+pub use gamma::{gammainc, gammaincc};
+pub use zeta::zeta;
 
 /// 1 / (1 + exp(-x)) without overflow.
 pub fn sigmoid(x: f64) -> f64 {

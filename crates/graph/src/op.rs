@@ -6,8 +6,8 @@ use cotangent_array::{Array, DType, Scalar, Shape};
 
 use crate::ops::complex::COMPLEX;
 use crate::ops::{
-    ArrayOp, Binary, Bound, Compare, Indexed, Linalg, Native, Part, Region, Row, Ternary, Test,
-    Unary,
+    ArrayOp, Binary, Bound, Compare, Indexed, Linalg, Native, Orders, Part, Region, Row, Special,
+    Ternary, Test, Unary,
 };
 use crate::{Graph, TensorType, Type, TypeError, type_error};
 
@@ -65,6 +65,9 @@ pub enum Op {
     Test(Test),
     /// `select` or `clamp`.
     Ternary(Ternary),
+    /// A row of the table of special functions of several operands, with the order of
+    /// differentiation in each.
+    Special(Special, Orders),
     /// Conversion to another dtype: floats to integers truncate toward zero and saturate, NaN
     /// becomes 0; integers saturate; a bool is 0 or 1, and what is not 0 is true. A real number becomes
     /// a complex one with the imaginary part 0; a complex number takes `real` to become a real one.
@@ -116,6 +119,7 @@ impl Op {
             Op::Compare(op) => op.name(),
             Op::Test(op) => op.name(),
             Op::Ternary(op) => op.name(),
+            Op::Special(op, _) => op.name(),
             Op::Convert(_) => "convert",
             Op::Array(op) => op.name(),
             Op::Linalg(op) => op.name(),
@@ -145,6 +149,7 @@ impl Op {
             Op::Compare(op) => Some(op.row()),
             Op::Test(op) => Some(op.row()),
             Op::Ternary(op) => Some(op.row()),
+            Op::Special(op, _) => Some(op.row()),
             _ => None,
         }
     }
@@ -197,6 +202,7 @@ impl Op {
             | Op::Get(_) => Arity::Exactly(1),
             Op::Binary(_) | Op::Compare(_) | Op::Complex => Arity::Exactly(2),
             Op::Ternary(_) => Arity::Exactly(3),
+            Op::Special(op, _) => Arity::Exactly(op.operands()),
             Op::Array(op) => op.arity(),
             Op::Linalg(op) => op.arity(),
             Op::Call(callee) => Arity::Exactly(callee.0.inputs().len()),
@@ -244,6 +250,7 @@ impl Op {
             (Op::Compare(op), [x, y]) => op.infer(x, y)?,
             (Op::Test(op), [x]) => op.infer(x)?,
             (Op::Ternary(op), [x, y, z]) => op.infer(x, y, z)?,
+            (Op::Special(op, orders), args) => op.infer(*orders, args)?,
             (Op::Convert(dtype), [x]) => {
                 if x.dtype.is_complex() && !dtype.is_complex() && !dtype.is_bool() {
                     type_error!(

@@ -9,7 +9,7 @@ mod regions;
 
 use cotangent_array::{DType, Shape};
 use cotangent_graph::Op;
-use cotangent_graph::ops::{Binary, Compare, Indexed, Kinds, Part, Row, Ternary, Test, Unary};
+use cotangent_graph::ops::{Binary, Compare, Indexed, Kinds, Part, Row, Special, Ternary, Test, Unary};
 use cotangent_graph::{TensorType, Var};
 
 use crate::random::Generator;
@@ -34,6 +34,8 @@ pub enum Kind {
     Test(Test),
     /// A row of the ternary table.
     Ternary(Ternary),
+    /// A special function of several operands.
+    Special(Special),
     /// A conversion.
     Convert,
     /// A call, with `get` where the callee has not just one output.
@@ -47,7 +49,7 @@ pub type Sampler = fn(&mut Generator) -> Option<Var>;
 
 /// One kind of operation out of all, each as likely as the others.
 pub fn draw(rng: &mut Rng) -> Kind {
-    let lists: [usize; 8] = [
+    let lists: [usize; 9] = [
         Unary::ALL.len(),
         Indexed::ALL.len(),
         Binary::ALL.len(),
@@ -56,6 +58,7 @@ pub fn draw(rng: &mut Rng) -> Kind {
         Ternary::ALL.len(),
         Part::ALL.len(),
         2,
+        Special::ALL.len(),
     ];
     let rows: usize = lists.iter().sum();
     // Conversions and calls carry whole families of cases, so they come more often.
@@ -95,6 +98,9 @@ pub fn draw(rng: &mut Rng) -> Kind {
     }
     if within(lists[7]).is_some() {
         return Kind::Complex;
+    }
+    if let Some(i) = within(lists[8]) {
+        return Kind::Special(Special::ALL[i]);
     }
     if within(conversions).is_some() {
         return Kind::Convert;
@@ -193,6 +199,21 @@ impl Kind {
                 }
                 g.push(op, &args)?;
             }
+            Kind::Special(op) => {
+                let dtype = g.dtype(|d| op.row().kinds.contains(d))?;
+                let x = g.any(dtype, |_| true)?;
+                let shape = g.ty(x).shape;
+                let mut args = Vec::new();
+                let mut orders = [0; 3];
+                for (i, order) in orders.iter_mut().enumerate().take(op.operands()) {
+                    let v = if i == 0 { x } else { g.operand(dtype, &shape) };
+                    args.push(range(g, v, op.row(), i, false)?);
+                    if g.rng.chance(0.2) {
+                        *order = 1;
+                    }
+                }
+                g.push(Op::Special(op, orders), &args)?;
+            }
             Kind::Convert => {
                 let from = g.dtype(|_| true)?;
                 let to = if g.rng.chance(0.5) {
@@ -243,7 +264,8 @@ pub fn names() -> Vec<&'static str> {
         .chain(Binary::ALL.iter().map(|o| o.name()))
         .chain(Compare::ALL.iter().map(|o| o.name()))
         .chain(Test::ALL.iter().map(|o| o.name()))
-        .chain(Ternary::ALL.iter().map(|o| o.name()));
+        .chain(Ternary::ALL.iter().map(|o| o.name()))
+        .chain(Special::ALL.iter().map(|o| o.name()));
     let arrays = array_ops::SAMPLERS
         .iter()
         .chain(regions::SAMPLERS)

@@ -405,7 +405,7 @@ pub fn is_exact(op: &Op) -> bool {
             use Binary::*;
             matches!(op, Maximum | Minimum | And | Or | Xor | Shl | Shr)
         }
-        Op::Indexed(..) | Op::Part(Part::Angle) | Op::Linalg(_) => false,
+        Op::Indexed(..) | Op::Special(..) | Op::Part(Part::Angle) | Op::Linalg(_) => false,
         Op::Array(op) => {
             use ArrayOp::*;
             match op {

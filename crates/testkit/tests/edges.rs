@@ -2,7 +2,7 @@
 //! at both float dtypes and to higher orders.
 
 use cotangent_array::{Array, Scalar};
-use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Row, Ternary, Test, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Compare, Indexed, Row, Special, Ternary, Test, Unary};
 use cotangent_graph::{Builder, Graph, Var, eval, parse};
 use cotangent_testkit::Engine;
 use cotangent_testkit::golden::value;
@@ -64,6 +64,17 @@ const KINKS: &[Kink] = kinks! {
     "bessel_ie": "fn f(x: T) -> T { bessel_ie(x, n=1) }" at "0" => [0.5];
     "bessel_k": "fn f(x: T) -> T { bessel_k(x, n=1) }" at "0" => [-INF];
     "bessel_ke": "fn f(x: T) -> T { bessel_ke(x, n=1) }" at "0" => [f64::NAN];
+    "gammainc": "fn f(x: T) -> T { gammainc(1.0, x) }" at "0" => [1.0];
+    "gammainc": "fn f(x: T) -> T { gammainc(2.0, x, orders=[0, 1]) }" at "0" => [1.0];
+    "gammainc": "fn f(x: T) -> T { gammainc(0.5, x) }" at "0" => [INF];
+    "gammainc": "fn f(a: T) -> T { gammainc(a, 1.0) }" at "0" => [-0.219_383_934_395_520_28];
+    "gammaincc": "fn f(x: T) -> T { gammaincc(1.0, x) }" at "0" => [-1.0];
+    "gammaincc": "fn f(a: T) -> T { gammaincc(a, 1.0) }" at "0" => [0.219_383_934_395_520_28];
+    "betainc": "fn f(x: T) -> T { betainc(1.0, 3.0, x) }" at "0" => [3.0];
+    "betainc": "fn f(x: T) -> T { betainc(3.0, 1.0, x) }" at "1" => [3.0];
+    "betainc": "fn f(x: T) -> T { betainc(2.0, 0.5, x) }" at "1" => [INF];
+    "betainc": "fn f(a: T) -> T { betainc(a, 1.0, 0.5) }" at "0" => [-std::f64::consts::LN_2];
+    "zeta": "fn f(q: T) -> T { zeta(2.0, q) }" at "0" => [-INF];
     "mul": "fn f(x: T, y: T) -> T { x * (1.0 / y) }" at "0", "0" => [INF], [0.0];
     "zmul": "fn f(x: T, y: T) -> T { zmul(x, y) }" at "0", "3" => [3.0], [0.0];
     "zmul": "fn f(x: T, y: T) -> T { zmul(x, y) }" at "0", "inf" => [INF], [0.0];
@@ -106,6 +117,7 @@ fn every_convention_is_tested() {
         .chain(Compare::ALL.iter().map(|o| o.row()))
         .chain(Test::ALL.iter().map(|o| o.row()))
         .chain(Ternary::ALL.iter().map(|o| o.row()))
+        .chain(Special::ALL.iter().map(|o| o.row()))
         .collect();
     let mut stated: Vec<&str> = rows
         .iter()

@@ -276,6 +276,17 @@ pub(crate) fn tangent(
             }
             total
         }
+        (Op::Special(op, orders), args, tangents) => {
+            let mut total = None;
+            for (i, t) in tangents.iter().enumerate() {
+                if let Some(t) = t {
+                    let partial = op.partial(*orders, i, b, args);
+                    let term = scale(b, *t, partial);
+                    total = sum(b, total, term);
+                }
+            }
+            total
+        }
         (Op::Convert(dtype), _, [Some(t)]) => Some(b.convert(*dtype, *t)),
         (Op::Array(op), args, tangents) => op.jvp(b, args, out, tangents),
         // Comparisons and tests give bools; inputs and constants have no operands.

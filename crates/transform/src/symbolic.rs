@@ -304,6 +304,10 @@ fn written(graph: &Graph, e: &Equation, args: &[&Text]) -> Text {
             let mut inside: Vec<String> = args.iter().map(|a| a.text.clone()).collect();
             match op {
                 Op::Indexed(_, n) => inside.push(format!("n={n}")),
+                Op::Special(op, orders) => {
+                    let attributes = op.attributes(*orders).into_iter();
+                    inside.extend(attributes.map(|(name, value)| format!("{name}={value}")));
+                }
                 Op::Convert(dtype) => inside.push(format!("dtype={dtype}")),
                 Op::Array(array) => {
                     let types: Vec<&TensorType> = e

@@ -1,7 +1,7 @@
 //! Taylor coefficients against nested forward mode and closed forms.
 
 use cotangent_array::{Array, DType};
-use cotangent_graph::ops::{Binary, Indexed, Kinds, Ternary, Unary};
+use cotangent_graph::ops::{Binary, Indexed, Kinds, Special, Ternary, Unary};
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var, eval, parse};
 use cotangent_transform::{TransformError, jet, jvp};
 
@@ -182,6 +182,10 @@ fn every_row_agrees_with_nested_forward_mode() {
     }
     check(Op::Indexed(Indexed::Polygamma, 1), 4);
     check(Ternary::Clamp.into(), 4);
+    for op in Special::ALL {
+        check(Op::Special(*op, [0; 3]), 4);
+        check(Op::Special(*op, [1, 1, 0]), 2);
+    }
     assert!(count > 50, "{count}");
 }
 

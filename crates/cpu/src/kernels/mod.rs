@@ -66,6 +66,7 @@ pub(crate) fn choose(op: &Op, site: &Site<'_>) -> Option<Run> {
     match op {
         Op::Unary(op) => pointwise::unary(*op, site),
         Op::Indexed(op, n) => pointwise::indexed(*op, *n, site),
+        Op::Special(op, orders) => pointwise::special(*op, *orders, site),
         Op::Binary(op) => pointwise::binary(*op, site),
         Op::Part(op) => pointwise::part(*op, site),
         Op::Complex => pointwise::complex(site),

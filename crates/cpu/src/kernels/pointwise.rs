@@ -6,7 +6,7 @@
 
 use cotangent_array::Element;
 use cotangent_graph::complex;
-use cotangent_graph::ops::{Binary, Compare, Indexed, Part, Ternary, Test, Unary};
+use cotangent_graph::ops::{Binary, Compare, Indexed, Orders, Part, Special, Ternary, Test, Unary};
 
 use super::Site;
 use crate::memory::{BLOCK, Block, Cell, Feed, Frame, Run, Sink, Slot};
@@ -14,7 +14,6 @@ use crate::number::{Bits, Float, Ordered, Pair, by_dtype};
 
 type Loop1<A, U> = fn(&[A], &mut [U]);
 type Loop2<A, B, U> = fn(&[A], &[B], &mut [U]);
-type Loop3<A, B, C, U> = fn(&[A], &[B], &[C], &mut [U]);
 
 /// Matches a row against all rows, each arm with the row as a constant.
 macro_rules! rows {
@@ -227,6 +226,24 @@ fn clamp<T: Ordered>(x: &[T], low: &[T], high: &[T], out: &mut [T]) {
     }
 }
 
+/// The functions are long, so that a call of each costs nothing to speak of.
+pub(super) fn special(op: Special, orders: Orders, site: &Site<'_>) -> Option<Run> {
+    by_dtype!(float site.out.ty.dtype, T => special_of::<T>(op, orders, site), else None)
+}
+
+fn special_of<T: Float>(op: Special, orders: Orders, site: &Site<'_>) -> Option<Run> {
+    if op.operands() == 2 {
+        return run2(site, move |x: &[T], y: &[T], out: &mut [T]| {
+            map2(x, y, out, |x, y| T::of(op.float2(orders, x.to(), y.to())));
+        });
+    }
+    run3(site, move |x: &[T], y: &[T], z: &[T], out: &mut [T]| {
+        for (out, (x, (y, z))) in out.iter_mut().zip(x.iter().zip(y.iter().zip(z))) {
+            *out = T::of(op.float3(orders, x.to(), y.to(), z.to()));
+        }
+    })
+}
+
 pub(super) fn convert(site: &Site<'_>) -> Option<Run> {
     let from = site.args.first()?.ty.dtype;
     by_dtype!(any from, A => by_dtype!(any site.out.ty.dtype, U => {
@@ -300,7 +317,10 @@ fn run2<A: Cell, B: Cell, U: Cell>(
     }))
 }
 
-fn run3<A: Cell, B: Cell, C: Cell, U: Cell>(site: &Site<'_>, f: Loop3<A, B, C, U>) -> Option<Run> {
+fn run3<A: Cell, B: Cell, C: Cell, U: Cell>(
+    site: &Site<'_>,
+    f: impl Fn(&[A], &[B], &[C], &mut [U]) + Send + Sync + 'static,
+) -> Option<Run> {
     let [x, y, z] = site.args else { return None };
     let (x, y, z, out, in_place) = (x.slot, y.slot, z.slot, site.out.slot, site.in_place);
     Some(Box::new(move |frame| {

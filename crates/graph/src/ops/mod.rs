@@ -1,7 +1,7 @@
 //! The operations, one row or one struct each.
 //!
-//! Pointwise operations are rows of the tables in [`unary`], [`indexed`], [`binary`], [`compare`]
-//! and [`ternary`]; everything else is a struct with a [`Rule`]. To add one see CONTRIBUTING.md.
+//! Pointwise operations are rows of the tables in [`unary`], [`indexed`], [`binary`], [`compare`],
+//! [`ternary`] and [`special`]; everything else is a struct with a [`Rule`]. To add one see CONTRIBUTING.md.
 
 mod attribute;
 mod axes;
@@ -17,6 +17,7 @@ pub mod compare;
 pub mod complex;
 pub mod indexed;
 pub mod row;
+pub mod special;
 pub mod ternary;
 pub mod unary;
 
@@ -67,6 +68,7 @@ pub use rule::{ArrayOp, Operand, Rule};
 pub use running::{CumArgMax, CumArgMin};
 pub use slice::Slice;
 pub use sort::{ArgSort, SearchSorted};
+pub use special::{Orders, Special};
 pub use ternary::Ternary;
 pub use unary::Unary;
 pub use values::{Values, flat, move_elements, wrap};

@@ -10,7 +10,7 @@ use super::literal::literal_type;
 use super::values::{attribute_value, common_dtype, elements, from_start, in_dtype};
 use super::{At, Module, ParseError, broadcast, index, sugar};
 use crate::ops::{
-    ArrayOp, Attributes, Binary, Compare, Indexed, Linalg, Region, Registry, Unary,
+    ArrayOp, Attributes, Binary, Compare, Indexed, Linalg, Region, Registry, Special, Unary,
     Value as AttributeValue,
 };
 use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
@@ -390,6 +390,12 @@ impl Lowerer<'_> {
                 ));
             };
             return self.pointwise(at, Op::Indexed(*op, n), &operands, want);
+        }
+        if let Some(op) = Special::ALL.iter().find(|op| op.name() == name) {
+            let written = named.take::<Vec<usize>>("orders").map_err(wrong)?;
+            named.finish(&["orders"]).map_err(wrong)?;
+            let orders = op.orders(written).map_err(wrong)?;
+            return self.pointwise(at, Op::Special(*op, orders), &operands, want);
         }
         match name {
             "convert" => {

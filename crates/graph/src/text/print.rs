@@ -212,6 +212,7 @@ impl<'a> Printer<'a> {
     fn attributes(&self, e: &Equation, types: &[Option<TensorType>]) -> Vec<(&'static str, Value)> {
         match &e.op {
             Op::Indexed(_, n) => vec![("n", Value::Int(*n))],
+            Op::Special(op, orders) => op.attributes(*orders),
             Op::Convert(dtype) => vec![("dtype", Value::Name(dtype.to_string()))],
             Op::Get(index) => vec![("index", Value::Int(*index as i64))],
             Op::Region(region) => self.region_attributes(region),

@@ -3,7 +3,7 @@
 use super::lower::Lowerer;
 use super::{At, ParseError};
 use crate::ops::{
-    ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Sum, Ternary, Test, Unary,
+    ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Special, Sum, Ternary, Test, Unary,
 };
 use crate::{Op, Var};
 
@@ -157,6 +157,7 @@ fn names() -> impl Iterator<Item = &'static str> {
         .chain(Compare::ALL.iter().map(|op| op.name()))
         .chain(Test::ALL.iter().map(|op| op.name()))
         .chain(Ternary::ALL.iter().map(|op| op.name()))
+        .chain(Special::ALL.iter().map(|op| op.name()))
         .chain(ArrayOp::ALL.iter().map(|op| op.0))
         .chain(Linalg::ALL.iter().map(|op| op.0))
         .chain(Region::ALL.iter().map(|op| op.0))
