@@ -195,6 +195,13 @@ fn sort_rows() -> Vec<Row> {
                 + a[0].quantile(q, .., Interpolation::Nearest).square()
                 + a[0].quantile(q, .., Interpolation::Midpoint).square()
         }),
+        row("percentile", [x([3, 4]), unit([2])], |a| {
+            let q = &a[1] * 100.0;
+            a[0].percentile(&q, 1, Interpolation::Linear).square()
+        }),
+        row("nanpercentile", gaps(), |a| {
+            a[0].nanpercentile(30, 1, Interpolation::Linear).square()
+        }),
         row("nanquantile", gaps(), |a| {
             a[0].nanquantile(0.3, 1, Interpolation::Linear).square()
         }),
@@ -234,6 +241,12 @@ fn special_rows() -> Vec<Row> {
         row("k1e", p(), |a| (&a[0] + 0.3).k1e()),
         row("lbeta", pair(), |a| a[0].lbeta(&a[1])),
         row("beta", pair(), |a| (&a[0] + 0.5).beta(&a[1] + 0.5)),
+        row("gammainc", pair(), |a| a[0].gammainc(&a[1] * 2.0)),
+        row("gammaincc", pair(), |a| (&a[0] * 3.0).gammaincc(&a[1])),
+        row("betainc", pair(), |a| {
+            a[0].betainc(&a[1] + 0.5, &a[1] * 0.5 + 0.2)
+        }),
+        row("zeta", pair(), |a| (&a[0] + 1.2).zeta(&a[1])),
         row("log_binomial", pair(), |a| {
             (&a[0] + 2.0).log_binomial(&a[1])
         }),
@@ -432,6 +445,10 @@ fn index_rows() -> Vec<Row> {
         row("take_along_axis", v(), |a| {
             a[0].take_along_axis(Tensor::from([[0, 1, 2, 0]]), 0)
                 .square()
+        }),
+        row("put_along_axis", [x([3, 4]), y([2, 4])], |a| {
+            let places = Tensor::from([[0, 1, 2, 0], [2, 1, 0, -3]]);
+            (a[0].put_along_axis(&places, &a[1], 0) * &a[0]).square()
         }),
         row("add_along_axis", pair(), |a| {
             let places = Tensor::from([[0, 1, 2, 0], [2, 1, 0, 0]]);

@@ -188,7 +188,14 @@ fn ternary() {
 fn special() {
     for op in Special::ALL {
         for dtype in DType::ALL {
-            for orders in [[0; 3], [1, 0, 0], [0, 1, 0], [2, 3, 0], [1, 1, 1], [9, 8, 0]] {
+            for orders in [
+                [0; 3],
+                [1, 0, 0],
+                [0, 1, 0],
+                [2, 3, 0],
+                [1, 1, 1],
+                [9, 8, 0],
+            ] {
                 let taken = try_all(Op::Special(*op, orders), &vec![*dtype; op.operands()]);
                 let x = ty(*dtype, &[2]);
                 assert_eq!(

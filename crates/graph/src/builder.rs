@@ -10,8 +10,8 @@ use smallvec::SmallVec;
 use crate::graph::Graph;
 use crate::op::Callee;
 use crate::ops::{
-    Binary, Bound, Broadcast, Compare, Indexed, Linalg, Part, Orders, Region, Reshape, Rule, Slice, Special, Sum,
-    Ternary, Test, Transpose, Unary,
+    Binary, Bound, Broadcast, Compare, Indexed, Linalg, Orders, Part, Region, Reshape, Rule, Slice,
+    Special, Sum, Ternary, Test, Transpose, Unary,
 };
 use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
 

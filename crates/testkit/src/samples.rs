@@ -9,7 +9,9 @@ mod regions;
 
 use cotangent_array::{DType, Shape};
 use cotangent_graph::Op;
-use cotangent_graph::ops::{Binary, Compare, Indexed, Kinds, Part, Row, Special, Ternary, Test, Unary};
+use cotangent_graph::ops::{
+    Binary, Compare, Indexed, Kinds, Part, Row, Special, Ternary, Test, Unary,
+};
 use cotangent_graph::{TensorType, Var};
 
 use crate::random::Generator;

@@ -5,8 +5,8 @@ use std::borrow::Borrow;
 use cotangent_graph::ops::{Gather, ScatterAdd};
 
 use super::axes::index as axis_index;
-use super::operand::{common_shape, scalar_as};
-use super::{AxisIndex, Operand, OperandValue, Tensor, fail, one_dtype, push, spread};
+use super::operand::{common_shape, numbered, scalar_as};
+use super::{AxisIndex, Operand, OperandValue, Tensor, concat, fail, one_dtype, push, spread};
 use crate::{Array, DType, Shape};
 
 /// Indexing by tensors of indices.
@@ -183,6 +183,91 @@ impl Tensor {
             batch: last,
         };
         self + push(op, &[&u, &indices]).moveaxis(-1, axis)
+    }
+
+    /// This tensor with `values` written at indices along an axis, separately for each place along
+    /// the other axes: what [`take_along_axis`](Tensor::take_along_axis) would read there. Indices
+    /// broadcast to the lengths of this tensor beside the axis, values to the shape of the indices.
+    /// Where two indices meet, the last one's value stands, and the others have the derivative 0. An
+    /// index out of range is an error when the program runs.
+    ///
+    /// ```
+    /// use cotangent::{Tensor, grad};
+    /// let x = Tensor::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    /// let places = Tensor::from([[2], [-3]]);
+    /// let y = x.put_along_axis(&places, 0.0, 1);
+    /// assert_eq!(y.to_array()?, [[1.0, 2.0, 0.0], [0.0, 5.0, 6.0]].into());
+    /// let g = grad(|v: &Tensor| x.put_along_axis(&places, v, 1).square().sum(..));
+    /// assert_eq!(g.call(([[7.0], [8.0]].into(),))?, [[14.0], [16.0]].into());
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn put_along_axis(
+        &self,
+        indices: impl Into<Indices>,
+        values: impl Operand,
+        axis: impl AxisIndex,
+    ) -> Tensor {
+        let name = "put_along_axis";
+        let indices = indices.into().0;
+        let [x, values] = match numbered(name, [self.operand(), values.operand()]) {
+            Ok(operands) => operands,
+            Err(failed) => return failed,
+        };
+        if let Err(failed) = one_dtype(name, &[&x, &values]) {
+            return failed;
+        }
+        let axis = match axis_index(axis.to_i64(), x.rank()) {
+            Ok(axis) => axis,
+            Err(message) => return fail(name, &[&x, &indices], message),
+        };
+        if indices.rank() != x.rank() {
+            let message = format!(
+                "expected indices of rank {}, found {}",
+                x.rank(),
+                indices.rank()
+            );
+            return fail(name, &[&x, &indices], message);
+        }
+        let count = indices.dim(axis as i64);
+        let lengths = x.shape().iter().enumerate();
+        let wanted: Shape = lengths
+            .map(|(a, n)| if a == axis { count } else { *n })
+            .collect();
+        let fits =
+            |t: &Tensor| Shape::broadcast(t.shape(), &wanted).is_ok_and(|shape| shape == wanted);
+        if !fits(&indices) || !fits(&values) {
+            let message = format!("expected indices and values that broadcast to {wanted}");
+            return fail(name, &[&x, &indices, &values], message);
+        }
+        if wanted.elements() == 0 {
+            return x;
+        }
+        // Lines of elements along the axis, so that one row of indices belongs to one row of this.
+        let n = x.dim(axis as i64);
+        let rows = wanted.elements() / count;
+        let lines = |t: &Tensor, length: usize| {
+            t.moveaxis(axis, -1)
+                .reshape_to(&[rows, length].into_iter().collect())
+        };
+        let places = lines(&from_end(&spread(&indices, &wanted), n), count);
+        // Equal indices stand together in order, the last of them at the end of its run.
+        let order = places.argsort(-1);
+        let sorted = places.take_along_axis(&order, -1);
+        let ends = sorted.at((.., 1..)).not_equal(sorted.at((.., ..-1)));
+        let is_last = concat([ends, Tensor::full([rows, 1], true)], -1);
+        // For each element one more than the position of the value that goes there, or 0.
+        let op = ScatterAdd {
+            shape: [rows, n].into_iter().collect(),
+            axis: 1,
+            batch: 1,
+        };
+        let source = push(op, &[&is_last.select(&order + 1, 0), &sorted]);
+        let values = lines(&spread(&values, &wanted), count);
+        let taken = values.take_along_axis((&source - 1).maximum(0), -1);
+        let put = source.greater(0).select(taken, lines(&x, n));
+        let moved = x.moveaxis(axis, -1);
+        put.reshape_to(moved.shape()).moveaxis(-1, axis)
     }
 
     #[track_caller]

@@ -341,6 +341,48 @@ impl Tensor {
         self.quantiles("nanquantile", q.operand(), axes, how, true)
     }
 
+    /// The percentiles over axes: the [`quantile`](Tensor::quantile) of `q / 100`.
+    ///
+    /// ```
+    /// use cotangent::{Interpolation, Tensor};
+    /// let x = Tensor::from([0.0, 10.0, 30.0]);
+    /// assert_eq!(x.percentile(25, .., Interpolation::Linear).item::<f64>()?, 5.0);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn percentile(&self, q: impl Operand, axes: impl Axes, how: Interpolation) -> Tensor {
+        self.percentiles("percentile", q.operand(), axes, how, false)
+    }
+
+    /// The percentiles over axes of the elements that are not NaN; NaN where there are none. See
+    /// [`percentile`](Tensor::percentile).
+    #[track_caller]
+    pub fn nanpercentile(&self, q: impl Operand, axes: impl Axes, how: Interpolation) -> Tensor {
+        self.percentiles("nanpercentile", q.operand(), axes, how, true)
+    }
+
+    #[track_caller]
+    fn percentiles(
+        &self,
+        name: &str,
+        q: OperandValue,
+        axes: impl Axes,
+        how: Interpolation,
+        skip_nan: bool,
+    ) -> Tensor {
+        if let Err(failed) = self.expect_float(name) {
+            return failed;
+        }
+        let q = match numbered(name, [OperandValue::Tensor(self.clone()), q]) {
+            Ok([x, q]) => match one_dtype(name, &[&x, &q]) {
+                Ok(()) => q / 100.0,
+                Err(failed) => return failed,
+            },
+            Err(failed) => return failed,
+        };
+        self.quantiles(name, OperandValue::Tensor(q), axes, how, skip_nan)
+    }
+
     #[track_caller]
     fn quantiles(
         &self,

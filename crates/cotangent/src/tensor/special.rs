@@ -1,11 +1,12 @@
-//! Special functions: Bessel functions, and what is composed of gamma and error functions.
+//! Special functions: Bessel functions, incomplete gamma and beta functions, the Hurwitz zeta
+//! function, and what is composed of gamma and error functions.
 
 use std::f64::consts::{PI, SQRT_2};
 
 use cotangent_graph::Op;
-use cotangent_graph::ops::Indexed;
+use cotangent_graph::ops::{Indexed, Special};
 
-use super::operand::together;
+use super::operand::{binary, together};
 use super::{Operand, OperandValue, Tensor, fail, push};
 
 macro_rules! bessel_methods {
@@ -72,6 +73,80 @@ bessel_methods! {
     #[doc(alias = "kve")]
     bessel_ke BesselKe, k0e "exp(x) times the modified Bessel function of the second kind, of order 0.",
         k1e "exp(x) times the modified Bessel function of the second kind, of order 1.";
+}
+
+/// Functions of several operands, which broadcast. Each has derivatives to all of them, up to 16
+/// in all.
+impl Tensor {
+    /// The regularised lower incomplete gamma function P(a, x), with this as a: the part of the
+    /// integral of t^(a-1) exp(-t) that lies below x. NaN unless a and x are 0 or more.
+    ///
+    /// ```
+    /// use cotangent::{Tensor, grad};
+    /// let p = Tensor::from(1.0).gammainc(2.0).item::<f64>()?;
+    /// assert!((p - (1.0 - (-2.0_f64).exp())).abs() < 1e-15);
+    /// // The derivative to a, which has no closed form.
+    /// let g = grad(|a: &Tensor| a.gammainc(2.0)).call((1.0.into(),))?;
+    /// assert!((g.item::<f64>()? + 0.218_635_131_1).abs() < 1e-9);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[doc(alias = "igamma")]
+    #[track_caller]
+    pub fn gammainc(&self, x: impl Operand) -> Tensor {
+        binary(Op::Special(Special::Gammainc, [0; 3]), self, x)
+    }
+
+    /// The regularised upper incomplete gamma function Q(a, x) = 1 - P(a, x), with this as a, exact
+    /// where it is small. NaN unless a and x are 0 or more.
+    ///
+    /// ```
+    /// use cotangent::Tensor;
+    /// let q = Tensor::from(1.0).gammaincc(600.0).item::<f64>()?;
+    /// assert!((q / (-600.0_f64).exp() - 1.0).abs() < 1e-13);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[doc(alias = "igammac")]
+    #[track_caller]
+    pub fn gammaincc(&self, x: impl Operand) -> Tensor {
+        binary(Op::Special(Special::Gammaincc, [0; 3]), self, x)
+    }
+
+    /// The regularised incomplete beta function I_x(a, b), with this as a: the part of the integral
+    /// of t^(a-1) (1-t)^(b-1) that lies below x. NaN unless a and b are 0 or more and x is from 0 to
+    /// 1.
+    ///
+    /// ```
+    /// use cotangent::{Tensor, grad};
+    /// // Two or three of three coins that fall on heads with a probability of 0.3.
+    /// let p = Tensor::from(2.0).betainc(2.0, 0.3).item::<f64>()?;
+    /// assert!((p - 0.216).abs() < 1e-15);
+    /// let g = grad(|x: &Tensor| Tensor::from(2.0).betainc(2.0, x)).call((0.3.into(),))?;
+    /// assert!((g.item::<f64>()? - 6.0 * 0.3 * 0.7).abs() < 1e-14);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn betainc(&self, b: impl Operand, x: impl Operand) -> Tensor {
+        let operands = [OperandValue::Tensor(self.clone()), b.operand(), x.operand()];
+        match together("betainc", operands) {
+            Ok([a, b, x]) => push(Op::Special(Special::Betainc, [0; 3]), &[&a, &b, &x]),
+            Err(failed) => failed,
+        }
+    }
+
+    /// The Hurwitz zeta function of s and q, with this as s: the sum of (q + k)^-s over k = 0, 1, 2,
+    /// and so on. For q = 1 it is Riemann's. Infinite at s = 1 and at q = 0, -1, -2 and so on; below
+    /// s = 1 its continuation, down to s = -10.
+    ///
+    /// ```
+    /// use cotangent::Tensor;
+    /// let z = Tensor::from(2.0).zeta(1.0).item::<f64>()?;
+    /// assert!((z - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-15);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn zeta(&self, q: impl Operand) -> Tensor {
+        binary(Op::Special(Special::Zeta, [0; 3]), self, q)
+    }
 }
 
 /// What is composed of gamma and error functions.

@@ -40,12 +40,13 @@ pub fn betainc([n, m, k]: [u8; 3], a: f64, b: f64, x: f64) -> f64 {
         let value = lower::<Series>([i + 1, j + 1, 1], p, q, x, y).derivative([i, j, 0]);
         return if flipped { -value } else { value };
     }
-    match flipped {
+    let value = match flipped {
         // The mass may nearly all be on the other side, so that 1 less it has no digits.
         true if p < 1.0 && q * x < 1.0 && x < 0.7 => upper_small(p, q, x, y),
         true => 1.0 - lower::<f64>([1, 1, 1], p, q, x, y),
         false => lower::<f64>([1, 1, 1], p, q, x, y),
-    }
+    };
+    value.clamp(0.0, 1.0)
 }
 
 /// Whether I_x(a, b) is to be computed as 1 - I_y(b, a), with y = 1 - x.
@@ -60,20 +61,22 @@ fn is_above(a: f64, b: f64, x: f64, y: f64) -> bool {
 
 /// I_x(a, b) for x up to about the mean a / (a + b).
 fn lower<N: Number>(extent: Extent, a: f64, b: f64, x: f64, y: f64) -> N {
-    let front = front::<N>(extent, a, b, x, y);
+    let lead = front_lead(a, b, x, y);
+    if lead == 0.0 {
+        return N::constant(extent, 0.0);
+    }
+    let log = Log::new(extent, a, b, x, y);
+    let power = N::exp(extent, lead, |[i, j, _]| log.at(i, j));
+    let share = N::linear(extent, b, [0.0, 1.0]).over(&N::linear(extent, a + b, [1.0, 1.0]));
+    // x^a y^b / (a B(a, b))
+    let front = power.times(&share);
     if a >= LARGE && b >= LARGE {
         let integral = quadrature::<N>(extent, a, b, x, y);
-        return integral.times(&front).times(&N::linear(extent, a, [1.0, 0.0]));
+        return integral
+            .times(&front)
+            .times(&N::linear(extent, a, [1.0, 0.0]));
     }
     fraction::<N>(extent, a, b, x, y).times(&front)
-}
-
-/// x^a y^b / (a B(a, b)).
-fn front<N: Number>(extent: Extent, a: f64, b: f64, x: f64, y: f64) -> N {
-    let log = Log::new(extent, a, b, x, y);
-    let power = N::exp(extent, front_lead(a, b, x, y), |[i, j, _]| log.at(i, j));
-    let share = N::linear(extent, b, [0.0, 1.0]).over(&N::linear(extent, a + b, [1.0, 1.0]));
-    power.times(&share)
 }
 
 /// x^a y^b Gamma(a + b + 1) / (Gamma(a + 1) Gamma(b + 1)).
@@ -195,7 +198,7 @@ fn fraction<N: Number>(extent: Extent, a: f64, b: f64, x: f64, y: f64) -> N {
         let part = share.plus(&rise).plus(&N::constant(extent, i));
         d = one.over(&part.plus(&over.times(&d)));
         c = part.plus(&over.over(&c));
-        let next = f.times(&c).times(&d);
+        let next = f.times(&c.times(&d));
         let step = next.minus(&f);
         f = next;
         if step.is_small_beside(&f) {
@@ -250,8 +253,8 @@ fn quadrature<N: Number>(extent: Extent, a: f64, b: f64, x: f64, y: f64) -> N {
     let exponent = |t: f64| slope * t - s * at(t).2;
     let mut end = -2.0 * FALL / (slope + (slope * slope + 2.0 * FALL * s * x * y).sqrt());
     for _ in 0..3 {
-        let e = end.exp();
-        end -= (exponent(end) + FALL) / (a - s * (x * e / (x * e + y)));
+        let z = x * end.exp_m1();
+        end -= (exponent(end) + FALL) / (slope - s * y * z / (1.0 + z));
     }
     integral(extent, end, |t| {
         let (near, far, beyond) = at(t);
@@ -296,7 +299,9 @@ fn density([n, m, l]: [usize; 3], a: f64, b: f64, x: f64, y: f64) -> f64 {
         Series::linear(extent, a, [1.0, 0.0]),
         Series::linear(extent, b, [0.0, 1.0]),
     );
-    let share = first.times(&second).over(&Series::linear(extent, a + b, [1.0, 1.0]));
+    let share = first
+        .times(&second)
+        .over(&Series::linear(extent, a + b, [1.0, 1.0]));
     (0..l).fold(product.times(&share).derivative([n, m, l]), |v, _| v / x)
 }
 

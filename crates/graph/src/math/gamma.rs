@@ -59,8 +59,9 @@ fn incomplete(n: usize, k: usize, a: f64, x: f64, upper: bool) -> f64 {
         }
     };
     match (is_upper == upper, n) {
+        (true, 0) => value.clamp(0.0, 1.0),
+        (false, 0) => (1.0 - value).clamp(0.0, 1.0),
         (true, _) => value,
-        (false, 0) => 1.0 - value,
         (false, _) => -value,
     }
 }
@@ -68,7 +69,11 @@ fn incomplete(n: usize, k: usize, a: f64, x: f64, upper: bool) -> f64 {
 /// One of the two functions, and whether it is the upper one: the smaller, or the one wanted where
 /// both are well computed.
 fn tail<N: Number>(extent: Extent, a: f64, x: f64, upper: bool) -> (bool, N) {
-    let front = front::<N>(extent, a, x);
+    let lead = front_lead(a, x);
+    if lead == 0.0 {
+        return (x > a, N::constant(extent, 0.0));
+    }
+    let front = N::exp(extent, lead, |[i, _, _]| front_log(a, x, i));
     if a >= LARGE && x > 0.4 * a && x < 2.5 * a {
         let value = quadrature::<N>(extent, a, x).times(&front);
         return (x > a, value.times(&N::linear(extent, a, [1.0, 0.0])));
@@ -83,11 +88,7 @@ fn tail<N: Number>(extent: Extent, a: f64, x: f64, upper: bool) -> (bool, N) {
     (true, value.times(&N::linear(extent, a, [1.0, 0.0])))
 }
 
-/// x^a exp(-x) / Gamma(a + 1) along a.
-fn front<N: Number>(extent: Extent, a: f64, x: f64) -> N {
-    N::exp(extent, front_lead(a, x), |[i, _, _]| front_log(a, x, i))
-}
-
+/// x^a exp(-x) / Gamma(a + 1).
 fn front_lead(a: f64, x: f64) -> f64 {
     if a >= LARGE {
         let fall = a * quotient_fall(x / a, (x - a) / a) + beyond_stirling(a);
@@ -102,7 +103,7 @@ fn front_lead(a: f64, x: f64) -> f64 {
     x.powf(a) * half / libm::tgamma(a + 1.0) * half
 }
 
-/// The Taylor coefficients of the logarithm of that, from the first on.
+/// The Taylor coefficients along a of the logarithm of that, from the first on.
 fn front_log(a: f64, x: f64, i: usize) -> f64 {
     match i {
         1 if a >= LARGE => log_ratio(x, a) - digamma_beyond_log(a),
@@ -145,7 +146,7 @@ fn fraction<N: Number>(extent: Extent, a: f64, x: f64) -> N {
         let part = N::linear(extent, x + 2.0 * i + 1.0 - a, [-1.0, 0.0]);
         d = one.over(&part.plus(&over.times(&d)));
         c = part.plus(&over.over(&c));
-        let next = f.times(&c).times(&d);
+        let next = f.times(&c.times(&d));
         let step = next.minus(&f);
         f = next;
         if step.is_small_beside(&f) {
@@ -186,7 +187,7 @@ fn quadrature<N: Number>(extent: Extent, a: f64, x: f64) -> N {
     let size = slope.abs();
     let mut end = side * 2.0 * FALL / (size + (size * size + 2.0 * FALL * x).sqrt());
     for _ in 0..3 {
-        end -= (exponent(end) + FALL) / (a - x * end.exp());
+        end -= (exponent(end) + FALL) / (slope - x * end.exp_m1());
     }
     integral(extent, end, |t| (exponent(t).exp(), t, 0.0))
 }

@@ -111,7 +111,12 @@ impl Series {
     fn zip(&self, other: &Series, f: impl Fn(f64, f64) -> f64) -> Series {
         Series {
             extent: self.extent,
-            of: self.of.iter().zip(&other.of).map(|(x, y)| f(*x, *y)).collect(),
+            of: self
+                .of
+                .iter()
+                .zip(&other.of)
+                .map(|(x, y)| f(*x, *y))
+                .collect(),
         }
     }
 

@@ -110,5 +110,7 @@ fn euler_maclaurin<N: Number>(extent: Extent, s: f64, k: usize, q: f64) -> N {
         term = term.times(&next).scaled(scale);
     }
     let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
-    sum.times(&rising).plus(&rest.times(&power(base))).scaled(sign)
+    sum.times(&rising)
+        .plus(&rest.times(&power(base)))
+        .scaled(sign)
 }

@@ -41,7 +41,7 @@ const SHARED: Row = Row {
 
 const GAMMAINC: Row = Row {
     name: "gammainc",
-    doc: "The regularised lower incomplete gamma function P(a, x) of a, x >= 0 (DLMF 8.2.4), or its derivative of `orders` up to 16 in all; NaN outside, relative error at most 1e-13, of derivatives to a 1e-11.",
+    doc: "The regularised lower incomplete gamma function P(a, x) of a, x >= 0 (DLMF 8.2.4), or its derivative of `orders` up to 16 in all; NaN outside; relative error at most 1e-13, of derivatives to a 1e-11, or 1e-14 of the function where they cancel.",
     convention: "for x the limit from above at 0; for a the limit from above at 0; a zero tangent or cotangent stays 0 where that is infinite or NaN.",
     samples: &[(0.5, 4.0), (0.2, 6.0)],
     ..SHARED
@@ -55,7 +55,7 @@ const GAMMAINCC: Row = Row {
 
 const BETAINC: Row = Row {
     name: "betainc",
-    doc: "The regularised incomplete beta function I_x(a, b) of a, b >= 0 and x from 0 to 1 (DLMF 8.17.2), or its derivative of `orders` up to 16 in all; NaN outside, relative error at most 2e-13, of derivatives to a and b 1e-10, or 1e-14 of the function where they cancel.",
+    doc: "The regularised incomplete beta function I_x(a, b) of a, b >= 0 and x from 0 to 1 (DLMF 8.17.2), or its derivative of `orders` up to 16 in all; NaN outside; relative error at most 1e-13, of derivatives to a and b 1e-10, or 1e-14 of the function where they cancel.",
     convention: "for x the limit from inside at 0 and 1; for a and b the limit from above at 0; a zero tangent or cotangent stays 0 where that is infinite or NaN.",
     samples: &[(0.5, 4.0), (0.5, 4.0), (0.15, 0.85)],
     cost: 400,
@@ -64,7 +64,7 @@ const BETAINC: Row = Row {
 
 const ZETA: Row = Row {
     name: "zeta",
-    doc: "The Hurwitz zeta function of s and q (DLMF 25.11.1), or its derivative of `orders` up to 16 in all; relative error at most 1e-13 for s > 1, continued down to s = -10 with an error of 1e-15 times 8^-s; inf at s = 1 and at the poles of q, and NaN for q < 0 unless s is whole and at least 2.",
+    doc: "The Hurwitz zeta function of s and q (DLMF 25.11.1), or its derivative of `orders` up to 16 in all; relative error at most 1e-13 for s > 1, continued down to s = -10 with an error of 1e-14 times 8^-s; inf at s = 1 and at the poles of q, and NaN for q < 0 unless s is whole and at least 2.",
     convention: "inf or NaN at s = 1 and at the poles of q; a zero tangent or cotangent stays 0 there.",
     samples: &[(1.6, 5.0), (0.4, 5.0)],
     ..SHARED

@@ -20,9 +20,7 @@ pub(super) fn literal_type(
     let first = || others.iter().flatten().next().cloned();
     let result = || result.and_then(Type::tensor).cloned();
     match op {
-        Op::Unary(_) | Op::Indexed(..) | Op::Binary(_) | Op::Special(..) => {
-            first().or_else(result)
-        }
+        Op::Unary(_) | Op::Indexed(..) | Op::Binary(_) | Op::Special(..) => first().or_else(result),
         Op::Compare(_) => first(),
         // Two literals are one complex literal, so one operand must be none.
         Op::Complex => first(),

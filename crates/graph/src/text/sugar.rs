@@ -3,7 +3,8 @@
 use super::lower::Lowerer;
 use super::{At, ParseError};
 use crate::ops::{
-    ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Special, Sum, Ternary, Test, Unary,
+    ArrayOp, Binary, Compare, Dot, Indexed, Linalg, Part, Region, Special, Sum, Ternary, Test,
+    Unary,
 };
 use crate::{Op, Var};
 
