@@ -187,6 +187,14 @@ fn an_index_out_of_range_is_an_error_when_the_function_runs() {
         error.starts_with(file!()) && error.contains("index 1 is out of range"),
         "{error}"
     );
+    for bad in [1, -2] {
+        let error = Tensor::from([1.0])
+            .put_along_axis([bad], 0.0, 0)
+            .to_array()
+            .expect_err("out of range")
+            .to_string();
+        assert!(error.starts_with(file!()), "{error}");
+    }
     // A label is never counted from the end.
     let loss = Tensor::from([[0.0, 1.0]]).cross_entropy([-1], 1);
     assert!(loss.to_array().is_err());

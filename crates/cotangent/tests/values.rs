@@ -1,8 +1,8 @@
 //! Values against NumPy's: each line is NumPy's expression, ours, and what NumPy 2.4 gives.
 
 use cotangent::{
-    Array, DType, Element, Error, NewAxis, PadMode, Rest, Shape, Tensor, concat, einsum, keep,
-    range, stack, step,
+    Array, DType, Element, Error, Interpolation, NewAxis, PadMode, Rest, Shape, Tensor, concat,
+    einsum, keep, range, stack, step,
 };
 
 #[test]
@@ -342,6 +342,32 @@ fn values_are_numpys() -> Result<(), Error> {
         a.take_along_axis(Tensor::from([[2], [-3]]), 1),
         [2, 1],
         [2.0, 3.0],
+    )?;
+    same(
+        "(lambda x: (np.put_along_axis(x,np.array([[0,-1,0]]),np.array([[7.,8.,9.]]),1),x)[1])(a.copy())",
+        a.put_along_axis(
+            Tensor::from([[0, -1, 0]]),
+            Tensor::from([[7.0, 8.0, 9.0]]),
+            1,
+        ),
+        [2, 3],
+        [9.0, 1.0, 8.0, 9.0, 4.0, 8.0],
+    )?;
+    same(
+        "(lambda x: (np.put_along_axis(x,np.array([[1,1,0],[1,0,1]]),np.arange(6).reshape(2,3),0),x)[1])(a.astype(int))",
+        a.convert(DType::I64).put_along_axis(
+            Tensor::from([[1, 1, 0], [1, 0, 1]]),
+            Tensor::arange(6, DType::I64).reshape([2, 3]),
+            0,
+        ),
+        [2, 3],
+        [0i64, 4, 2, 3, 1, 5],
+    )?;
+    same(
+        "np.percentile(a,[10,50],1)",
+        a.percentile(Tensor::from([10.0, 50.0]), 1, Interpolation::Linear),
+        [2, 2],
+        [0.2, 3.2, 1.0, 4.0],
     )?;
     same("a.diagonal(1)", a.diagonal(1, 0, 1), [2], [1.0, 5.0])?;
     same(

@@ -45,6 +45,7 @@ fn formulas_read_back_with_the_same_meaning() {
         "atan2(x, y) * select(x > y, x, -y)",
         "maximum(x, y) / (1.0 - tanh(x * y))",
         "polygamma(x, n=2) + powi(y, n=-3)",
+        "gammainc(x * x, y * y, orders=[1, 0]) + zeta(2.0 + x * x, 1.0 + y * y)",
         "1.0 / (x / (y - 1.0e-3))",
         "2.0 - (x - y) * (x - y) / (x * (y + 1.5))",
     ];
