@@ -83,7 +83,7 @@ const WRONG: &[(&str, Body)] = &[
     ("put_along_axis: expected operands of one dtype, found f64 and bool (operands: f64[2, 3], bool[2, 3])", |x| x.put_along_axis(Tensor::from([[0]]), x.is_nan(), 0)),
     ("put_along_axis: expected an axis from -2 to 1, found 2 (operands: f64[2, 3], i32[1, 1])", |x| x.put_along_axis(Tensor::from([[0]]), 0.0, 2)),
     ("percentile: expected operands of one dtype, found f64 and f32 (operands: f64[2, 3], f32[2, 3])", |x| x.percentile(x.convert(DType::F32), .., Default::default())),
-    ("gammainc: expected f64 or f32, found i64 (operands: i64[2, 3], i64)", |x| x.convert(DType::I64).gammainc(1)),
+    ("gammainc: expected f64 or f32, found i64 (operands: i64[2, 3], i64[2, 3])", |x| x.convert(DType::I64).gammainc(1)),
     ("betainc: expected shapes that broadcast to one, found [2] and [2, 3] (operands: f64[2, 3], f64[2], f64)", |x| x.betainc(x.sum(1), 0.5)),
     ("zeta: expected operands of one dtype, found f64 and f32 (operands: f64[2, 3], f32[2, 3])", |x| x.zeta(x.convert(DType::F32))),
     ("add_along_axis: expected indices and updates of one shape and of this tensor's rank (operands: f64[2, 3], i32[1], f64[2, 3])", |x| x.add_along_axis([0], x, 0)),

@@ -195,10 +195,14 @@ fn sort_rows() -> Vec<Row> {
                 + a[0].quantile(q, .., Interpolation::Nearest).square()
                 + a[0].quantile(q, .., Interpolation::Midpoint).square()
         }),
-        row("percentile", [x([3, 4]), unit([2])], |a| {
-            let q = &a[1] * 100.0;
-            a[0].percentile(&q, 1, Interpolation::Linear).square()
-        }),
+        row(
+            "percentile",
+            [x([3, 4]), values([2], 0.5, |t| 0.1 + 0.8 * t)],
+            |a| {
+                let q = &a[1] * 100.0;
+                a[0].percentile(&q, 1, Interpolation::Linear).square()
+            },
+        ),
         row("nanpercentile", gaps(), |a| {
             a[0].nanpercentile(30, 1, Interpolation::Linear).square()
         }),

@@ -243,14 +243,10 @@ impl Tensor {
         if wanted.elements() == 0 {
             return x;
         }
-        // Lines of elements along the axis, so that one row of indices belongs to one row of this.
         let n = x.dim(axis as i64);
         let rows = wanted.elements() / count;
-        let lines = |t: &Tensor, length: usize| {
-            t.moveaxis(axis, -1)
-                .reshape_to(&[rows, length].into_iter().collect())
-        };
-        let places = lines(&from_end(&spread(&indices, &wanted), n), count);
+        // Lines of elements along the axis, so that one row of indices belongs to one row of this.
+        let places = rows_along(&from_end(&spread(&indices, &wanted), n), axis, rows, count);
         // Equal indices stand together in order, the last of them at the end of its run.
         let order = places.argsort(-1);
         let sorted = places.take_along_axis(&order, -1);
@@ -263,9 +259,11 @@ impl Tensor {
             batch: 1,
         };
         let source = push(op, &[&is_last.select(&order + 1, 0), &sorted]);
-        let values = lines(&spread(&values, &wanted), count);
+        let values = rows_along(&spread(&values, &wanted), axis, rows, count);
         let taken = values.take_along_axis((&source - 1).maximum(0), -1);
-        let put = source.greater(0).select(taken, lines(&x, n));
+        let put = source
+            .greater(0)
+            .select(taken, rows_along(&x, axis, rows, n));
         let moved = x.moveaxis(axis, -1);
         put.reshape_to(moved.shape()).moveaxis(-1, axis)
     }
@@ -372,6 +370,13 @@ macro_rules! index_numbers {
 }
 
 index_numbers!(i32 i64 u32);
+
+/// The elements along an axis as the rows of a matrix.
+#[track_caller]
+fn rows_along(x: &Tensor, axis: usize, rows: usize, length: usize) -> Tensor {
+    let shape: Shape = [rows, length].into_iter().collect();
+    x.moveaxis(axis, -1).reshape_to(&shape)
+}
 
 /// Indices of which the negative ones are counted from the end of an axis of length `n`.
 #[track_caller]
