@@ -53,7 +53,7 @@ fn below_0(s: f64, k: usize, q: f64) -> f64 {
     if s != s.floor() || power < 2.0 || s < 1.0 || q == q.floor() || s > 1e9 {
         return f64::NAN;
     }
-    let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if k.is_multiple_of(2) { 1.0 } else { -1.0 };
     let rising = (0..k).fold(sign, |r, i| r * (s + i as f64));
     let power = power as i64;
     if power <= 40 {
@@ -109,7 +109,7 @@ fn euler_maclaurin<N: Number>(extent: Extent, s: f64, k: usize, q: f64) -> N {
         let scale = 1.0 / ((j + 1) * (j + 2)) as f64 / (base * base);
         term = term.times(&next).scaled(scale);
     }
-    let sign = if k % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if k.is_multiple_of(2) { 1.0 } else { -1.0 };
     sum.times(&rising)
         .plus(&rest.times(&power(base)))
         .scaled(sign)
