@@ -31,6 +31,7 @@ mod lower;
 mod passes;
 mod plan;
 mod print;
+pub mod remat;
 mod target;
 
 pub use error::CompileError;
