@@ -1,9 +1,13 @@
 //! Store or recompute.
+mod planner;
 mod problem;
 mod profile;
 mod random;
+mod repair;
 mod schedule;
+mod search;
 mod state;
 
+pub use planner::{Options, PlanError, Schedule, plan};
 pub use problem::{Problem, ProblemError, Step};
 pub use schedule::{Action, Replay, ScheduleError, replay};

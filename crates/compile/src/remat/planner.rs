@@ -1,0 +1,146 @@
+//! The planner: several starting points, the best of them improved.
+
+use std::time::{Duration, Instant};
+
+use super::random::Random;
+use super::repair::Repair;
+use super::search::{Until, improve};
+use super::state::State;
+use super::{Action, Problem, Replay, ScheduleError, replay};
+
+/// How long to look for a plan, and with which random numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Where the random numbers start. The same seed and steps give the same plan.
+    pub seed: u64,
+    /// How many times a part of a plan is taken apart and put together again.
+    pub steps: u64,
+    /// When to stop even so; a limit makes plans depend on the machine.
+    pub time: Option<Duration>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            seed: 1,
+            steps: 20_000,
+            time: Some(Duration::from_secs(5)),
+        }
+    }
+}
+
+/// A schedule within a budget.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// The runs and releases, in order.
+    pub actions: Vec<Action>,
+    /// The most bytes held at one time.
+    pub peak: u64,
+    /// The cost of all runs; [`Problem::cost`] of it is unavoidable.
+    pub cost: u128,
+    /// How many runs repeat an earlier one.
+    pub reruns: usize,
+    /// When the first schedule within the budget was there, counted from the start.
+    pub first: Duration,
+}
+
+/// Why there is no schedule.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The budget is below what any schedule needs.
+    #[error("a budget of {budget} bytes cannot work: one step and what is held beside it take {bound}")]
+    Impossible {
+        /// The budget asked for.
+        budget: u64,
+        /// A bound on the memory of every schedule.
+        bound: u64,
+    },
+    /// No schedule within the budget was found.
+    #[error(
+        "no schedule was found within {budget} bytes: the smallest budget reached is {reached}, and none below {bound} can work"
+    )]
+    NotFound {
+        /// The budget asked for.
+        budget: u64,
+        /// The smallest budget for which a schedule is known.
+        reached: u64,
+        /// A bound on the memory of every schedule.
+        bound: u64,
+    },
+}
+
+/// Finds a schedule that never holds more than `budget` bytes, with as little run again as can be
+/// found.
+///
+/// # Errors
+/// Where the budget is below [`Problem::lower_bound`], or where no schedule was found; the error
+/// then names the smallest budget that was reached.
+pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedule, PlanError> {
+    let began = Instant::now();
+    let bound = problem.lower_bound();
+    if budget < bound {
+        return Err(PlanError::Impossible { budget, bound });
+    }
+    let mut random = Random::new(options.seed);
+    let mut state = State::new(problem);
+    let mut repair = Repair::new(&state, budget);
+    let mut found = repair.repair(&mut state, &mut random, 0.0);
+    for _ in 0..20 {
+        if found {
+            break;
+        }
+        state.undo(0);
+        found = repair.repair(&mut state, &mut random, 0.5);
+    }
+    if !found {
+        let reached = problem.base_peak();
+        return Err(PlanError::NotFound {
+            budget,
+            reached,
+            bound,
+        });
+    }
+    let first = began.elapsed();
+    let until = Until {
+        steps: options.steps,
+        time: options.time.map(|t| began + t),
+    };
+    improve(&mut state, &mut repair, &mut random, until);
+    Ok(Schedule {
+        actions: state.actions(),
+        peak: state.peak(),
+        cost: u128::from(problem.cost()) + state.extra,
+        reruns: state.reruns,
+        first,
+    })
+}
+
+impl Schedule {
+    /// Replays the schedule and compares what it claims.
+    ///
+    /// # Errors
+    /// Those of [`replay`]; where the peak is above the budget, or peak or cost are not as claimed.
+    pub fn check(&self, problem: &Problem, budget: u64) -> Result<Replay, ScheduleError> {
+        let found = replay(problem, &self.actions)?;
+        let claim = |what, expected: u128, found: u128| match expected == found {
+            true => Ok(()),
+            false => Err(ScheduleError::Claim {
+                what,
+                expected,
+                found,
+            }),
+        };
+        claim("a peak of", self.peak.into(), found.peak.into())?;
+        claim("a cost of", self.cost, found.cost)?;
+        claim("reruns:", self.reruns as u128, found.reruns as u128)?;
+        if found.peak > budget {
+            return Err(ScheduleError::Claim {
+                what: "a peak of at most",
+                expected: budget.into(),
+                found: found.peak.into(),
+            });
+        }
+        Ok(found)
+    }
+}
