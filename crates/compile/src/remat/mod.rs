@@ -7,6 +7,7 @@ mod repair;
 mod schedule;
 mod search;
 mod state;
+mod sweep;
 
 pub use planner::{Options, PlanError, Schedule, plan};
 pub use problem::{Problem, ProblemError, Step};

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::profile::Key;
 use super::random::Random;
 use super::repair::Repair;
 use super::search::{Until, improve};
 use super::state::State;
+use super::sweep::sweep;
 use super::{Action, Problem, Replay, ScheduleError, replay};
 
 /// How long to look for a plan, and with which random numbers.
@@ -85,23 +87,52 @@ pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedul
     let mut random = Random::new(options.seed);
     let mut state = State::new(problem);
     let mut repair = Repair::new(&state, budget);
-    let mut found = repair.repair(&mut state, &mut random, 0.0);
-    for _ in 0..20 {
-        if found {
-            break;
-        }
+    let room = budget - problem.held;
+    let mut first = None;
+    let mut best: Option<(u128, Vec<Key>)> = None;
+    let show = std::env::var("REMAT_SHOW").is_ok();
+    for start in 0..7 {
+        let t0 = Instant::now();
         state.undo(0);
-        found = repair.repair(&mut state, &mut random, 0.5);
+        let fits = match start {
+            0..=2 => match sweep(problem, room, [1.0, 0.1, 0.0][start]) {
+                Some(keys) => {
+                    keys.iter().for_each(|k| state.insert(*k));
+                    state.peak() <= budget || repair.repair(&mut state, &mut random, 0.0)
+                }
+                None => false,
+            },
+            3 => {
+                repair.repair_in_bulk(&mut state);
+                repair.repair(&mut state, &mut random, 0.0)
+            }
+            4 if problem.steps.len() > 400 => false,
+            4 => repair.repair(&mut state, &mut random, 0.0),
+            _ if best.is_some() => false,
+            _ => repair.repair(&mut state, &mut random, 0.5),
+        };
+        if show { eprintln!("start {start} fits {fits} extra {} {:?}", state.extra as f64 * 100.0 / problem.cost() as f64, t0.elapsed()); }
+        if fits {
+            first.get_or_insert_with(|| began.elapsed());
+            let all = state.all();
+            repair.prune(&mut state, all);
+            if show { eprintln!("   pruned {} {:?}", state.extra as f64 * 100.0 / problem.cost() as f64, t0.elapsed()); }
+            if best.as_ref().is_none_or(|(extra, _)| state.extra < *extra) {
+                best = Some((state.extra, state.all()));
+            }
+        }
     }
-    if !found {
+    let Some((_, keys)) = best else {
         let reached = problem.base_peak();
         return Err(PlanError::NotFound {
             budget,
             reached,
             bound,
         });
-    }
-    let first = began.elapsed();
+    };
+    state.undo(0);
+    keys.iter().for_each(|k| state.insert(*k));
+    let first = first.unwrap_or_default();
     let until = Until {
         steps: options.steps,
         time: options.time.map(|t| began + t),

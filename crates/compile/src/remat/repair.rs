@@ -84,6 +84,75 @@ impl Repair {
         true
     }
 
+    /// Evicts many values at a time while much is above the budget, for graphs that are too large
+    /// to compare all values for each eviction.
+    ///
+    /// All values are scored by what is above the budget in their gaps; the best are scored again
+    /// when their turn comes, and evicted if they still are about as good.
+    pub(crate) fn repair_in_bulk(&mut self, state: &mut State) {
+        let values = state.problem.bytes.len() as u32;
+        let mut excess = state.profile.excess(self.budget);
+        while excess > 0.0 {
+            let mut queue: Vec<(f64, u32, Key)> = Vec::new();
+            for value in 0..values {
+                if let Some((score, key)) = self.widest_gap(state, value) {
+                    queue.push((score, value, key));
+                }
+            }
+            queue.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            let rounds = queue.len() / 6 + 1;
+            let mut evicted = 0;
+            for &(was, value, key) in queue.iter().take(2 * rounds) {
+                let again = self.widest_gap(state, value);
+                let Some((score, now)) = again else { continue };
+                if score > 1.3 * was || now != key {
+                    continue;
+                }
+                let mark = state.mark();
+                self.bring_back(state, key, Keep::WhereFree);
+                let left = state.profile.excess(self.budget);
+                if left >= excess {
+                    state.undo(mark);
+                    continue;
+                }
+                excess = left;
+                evicted += 1;
+                if excess == 0.0 || evicted >= rounds {
+                    break;
+                }
+            }
+            if evicted == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The gap between two uses of a value in which most is above the budget: what it would cost to
+    /// evict it there per byte relieved, and the rerun that brings it back.
+    fn widest_gap(&mut self, state: &State, value: u32) -> Option<(f64, Key)> {
+        let step = state.writer(value)?;
+        let bytes = state.bytes(value);
+        let stages = state.stages(step);
+        let mut before = Key::new(step, step);
+        let mut best: Option<(f64, Key)> = None;
+        for &read in state.reads(value) {
+            let key = Key::new(read.stage(), step);
+            let ran = stages.partition_point(|t| *t <= read.stage());
+            let ran = ran.checked_sub(1).map_or(before, |i| Key::new(stages[i], step));
+            let from = before.max(ran);
+            if key > from {
+                let relief = state.profile.relief(from.next(), key, bytes, self.budget);
+                if relief > 0.0 && best.is_none_or(|(most, _)| relief > most) {
+                    best = Some((relief, key));
+                }
+            }
+            before = read;
+        }
+        let (relief, key) = best?;
+        let (cost, _) = self.walk(state, key, Keep::WhereFree)?;
+        Some(((cost + self.least) / relief, key))
+    }
+
     /// Evicts one value at a time of too much memory; returns what is above the budget afterwards.
     fn evict_at(
         &mut self,
