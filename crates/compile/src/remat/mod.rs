@@ -1,4 +1,5 @@
 //! Store or recompute.
+mod offsets;
 mod planner;
 mod problem;
 mod profile;
@@ -9,6 +10,7 @@ mod search;
 mod state;
 mod sweep;
 
+pub use offsets::{Buffer, PlaceError, PlaceOptions, Placement, place};
 pub use planner::{Options, PlanError, Schedule, plan};
 pub use problem::{Problem, ProblemError, Step};
 pub use schedule::{Action, Replay, ScheduleError, replay};
