@@ -14,6 +14,7 @@
 use std::time::Instant;
 
 use super::Buffer;
+use crate::remat::random::Random;
 
 /// Components of more buffers than this are left to the greedy ways; the search is this deep.
 const DEPTH: usize = 2000;
@@ -37,27 +38,11 @@ struct Item {
 }
 
 /// How a search ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum End {
     Found,
     Impossible,
     GaveUp,
-}
-
-/// The orders in which ties are tried; each is tried for a while, and then longer.
-const ORDERS: [[Sort; 3]; 4] = [
-    [Sort::Width, Sort::Area, Sort::Load],
-    [Sort::Load, Sort::Area, Sort::Width],
-    [Sort::Load, Sort::Width, Sort::Area],
-    [Sort::Area, Sort::Size, Sort::Width],
-];
-
-#[derive(Clone, Copy)]
-enum Sort {
-    Width,
-    Area,
-    Load,
-    Size,
 }
 
 impl Search {
@@ -154,57 +139,98 @@ impl Search {
         items.map(|(item, b)| offsets[*b] + item.size as u64).max().unwrap_or(0)
     }
 
-    /// Tries the orders in turn, each time with more nodes.
+    /// Tries orders in turn, most of them for a short time.
     fn rounds(&mut self, height: i64, nodes: &mut u64, until: Option<Instant>) -> (End, Vec<u64>) {
-        let mut share = 4000;
-        while *nodes > 0 {
-            for order in ORDERS {
-                self.sort(order);
-                let own = share.min(*nodes);
-                *nodes -= own;
-                let mut walk = Walk::new(self, height, own, until);
-                let end = walk.all();
-                if end == End::Found {
-                    let mut offsets = vec![0_u64; self.count];
-                    for (i, b) in self.buffers.iter().enumerate() {
-                        offsets[*b] = walk.offset[i] as u64;
-                    }
-                    return (end, offsets);
+        let mut random = Random::new(1);
+        let mut blame = vec![1.0; self.count];
+        for round in 0_u64.. {
+            let powers = self.sort(round as usize, &blame, &mut random);
+            // The sequence of Luby, Sinclair and Zuckerman (1993): 1 1 2 1 1 2 4 1 1 2 ...
+            let own = (LEAST * luby(round + 1)).min(*nodes);
+            let mut walk = Walk::new(self, height, own, until);
+                let t0 = Instant::now();
+            let end = walk.all();
+                if std::env::var("REMAT_SHOW").is_ok() { eprintln!("height {height} round {round} share {own} used {} {:?} end {:?} {powers:?} deepest {} of {}", own - walk.nodes, t0.elapsed(), end, walk.deepest, self.items.len()); }
+            *nodes -= own;
+            if end == End::Found {
+                let mut offsets = vec![0_u64; self.count];
+                for (i, b) in self.buffers.iter().enumerate() {
+                    offsets[*b] = walk.offset[i] as u64;
                 }
-                let late = until.is_some_and(|t| Instant::now() >= t);
-                if end == End::Impossible || late || *nodes == 0 {
-                    return (end, Vec::new());
+                return (end, offsets);
+            }
+            // Buffers in sections that often did not fit go first the next time.
+            let most = walk.failed.iter().copied().max().unwrap_or(0).max(1) as f64;
+            blame.iter_mut().for_each(|b| *b *= 0.9);
+            for (section, failed) in walk.failed.iter().enumerate() {
+                for i in &self.sections[section] {
+                    let own = &mut blame[self.buffers[*i as usize]];
+                    *own = f64::max(*own, *failed as f64 / most);
                 }
             }
-            share *= 4;
+            let late = until.is_some_and(|t| Instant::now() >= t);
+            if end == End::Impossible || late || *nodes == 0 {
+                return (end, Vec::new());
+            }
         }
         (End::GaveUp, Vec::new())
     }
 
-    fn sort(&mut self, order: [Sort; 3]) {
+    /// Orders the items: the first rounds by rules that are known to work, later ones by products
+    /// of random powers of width, size, load and blame.
+    fn sort(&mut self, round: usize, blame: &[f64], random: &mut Random) -> [f64; 5] {
         let mut load = vec![0_i64; self.sections.len()];
         for (load, section) in load.iter_mut().zip(&self.sections) {
             *load = section.iter().map(|i| self.items[*i as usize].size).sum();
         }
-        let key = |item: &Item| {
-            order.map(|sort| {
-                let width = i128::from(item.to - item.from);
-                -match sort {
-                    Sort::Width => width,
-                    Sort::Area => width * i128::from(item.size),
-                    Sort::Size => item.size.into(),
-                    Sort::Load => {
-                        let own = &load[item.from as usize..item.to as usize];
-                        own.iter().copied().max().unwrap_or(0).into()
-                    }
-                }
-            })
+        // Powers of width, size, load, blame, and the spread of a random factor.
+        let powers = match RULES.get(round) {
+            Some(rule) => *rule,
+            None => {
+                let mut of = |most: f64| most * random.unit();
+                [of(2.0), of(2.0), of(20.0), of(3.0), of(1.0)]
+            }
         };
-        let mut both: Vec<(Item, usize)> =
-            self.items.iter().copied().zip(self.buffers.iter().copied()).collect();
-        both.sort_by_key(|(item, buffer)| (key(item), *buffer));
-        (self.items, self.buffers) = both.into_iter().unzip();
+        let mut keyed: Vec<(f64, usize, Item)> = Vec::with_capacity(self.items.len());
+        for (item, buffer) in self.items.iter().zip(&self.buffers) {
+            let own = &load[item.from as usize..item.to as usize];
+            let load = own.iter().copied().max().unwrap_or(0) as f64;
+            let logs = [
+                f64::from(item.to - item.from).ln(),
+                (item.size as f64).ln(),
+                load.ln(),
+                blame[*buffer].ln(),
+                random.unit(),
+            ];
+            let sum: f64 = logs.iter().zip(powers).map(|(log, power)| log * power).sum();
+            keyed.push((-sum, *buffer, *item));
+        }
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        (self.items, self.buffers) = keyed.into_iter().map(|(_, b, item)| (item, b)).unzip();
         self.list();
+        powers
+    }
+}
+
+/// The nodes of the shortest round.
+const LEAST: u64 = 1000;
+
+/// Orders that are tried first.
+const RULES: [[f64; 5]; 4] = [
+    [1e6, 1.0, 1e-6, 0.0, 0.0],
+    [1.0, 1.0, 1e6, 0.0, 0.0],
+    [1.0, 1e-6, 1e6, 0.0, 0.0],
+    [1.0, 1.0, 0.0, 0.0, 0.0],
+];
+
+/// Term `i`, counted from 1, of the sequence of Luby, Sinclair and Zuckerman.
+fn luby(mut i: u64) -> u64 {
+    loop {
+        let bits = u64::BITS - i.leading_zeros();
+        if i + 1 == 1 << bits {
+            return 1 << (bits - 1);
+        }
+        i -= (1 << (bits - 1)) - 1;
     }
 }
 
@@ -219,6 +245,13 @@ struct Walk<'a> {
     /// Per item its offset or, until it is placed, the lowest offset that is left for it.
     offset: Vec<i64>,
     placed: Vec<bool>,
+    /// Per section the lowest top, and the lowest offset, that an item to be placed can have.
+    tops: Vec<i64>,
+    able: Vec<(i64, u32)>,
+    lowest: Vec<i64>,
+    deepest: usize,
+    /// Per section how often what was left did not fit.
+    failed: Vec<u64>,
     /// Per section the bytes still to be placed, and the number of items to be placed that also
     /// live in the section before.
     rest: Vec<i64>,
@@ -253,6 +286,11 @@ impl<'a> Walk<'a> {
             meets: search.items.iter().map(meets).collect(),
             offset: vec![0; n],
             placed: vec![false; n],
+            able: vec![(0, 0); search.sections.len()],
+            tops: vec![0; search.sections.len()],
+            lowest: vec![0; search.sections.len()],
+            deepest: 0,
+            failed: vec![0; search.sections.len()],
             rest,
             cross,
             order: Vec::new(),
@@ -304,26 +342,44 @@ impl<'a> Walk<'a> {
     /// Places one more item of a part, and then all others.
     fn part(&mut self, from: u32, to: u32, items: &[u32], last: (i64, u32)) -> End {
         self.nodes = self.nodes.saturating_sub(1);
-        let late = |t: Instant| self.nodes.is_multiple_of(256) && Instant::now() >= t;
+        let late = |t: Instant| self.nodes % 256 < 8 && Instant::now() >= t;
         if self.nodes == 0 || self.until.is_some_and(late) {
             return End::GaveUp;
         }
-        // The lowest top that an item could still have: nothing begins above it.
+        // The lowest top that an item could still have: nothing begins above it. Nor does anything
+        // begin where the fullest section would not fit any more.
         let mut top = i64::MAX;
         for &i in items {
             top = top.min(self.offset[i as usize] + self.search.items[i as usize].size);
         }
+        let rest = &self.rest[from as usize..to as usize];
+        let room = self.height - rest.iter().copied().max().unwrap_or(0);
         let mut candidates: Vec<(i64, u32)> = items
             .iter()
             .map(|i| (self.offset[*i as usize], *i))
-            .filter(|c| *c >= last && c.0 < top)
+            .filter(|c| *c >= last && c.0 < top && c.0 <= room)
             .collect();
+        let cut = match candidates.len() > 1 {
+            true => self.cut(from, to, items),
+            false => (i64::MAX, 0),
+        };
+        candidates.retain(|c| *c <= cut);
         candidates.sort_unstable();
+        let mut left: Vec<u32> = Vec::with_capacity(items.len());
         for candidate in candidates {
             let (offset, i) = candidate;
             let marks = (self.order.len(), self.raised.len());
-            if self.place(i, offset, from, to, candidate) {
-                let end = self.parts(from, to, candidate);
+            self.nodes = self.nodes.saturating_sub(1);
+            left.clear();
+            left.extend(items.iter().filter(|j| **j != i));
+            if self.place(i, offset) && self.fits(from, to, &left, candidate) {
+                let item = self.search.items[i as usize];
+                let inner = item.from.max(from + 1) as usize..item.to as usize + 1;
+                let apart = |s: usize| s < to as usize && self.cross[s] == 0;
+                let end = match inner.into_iter().any(apart) || left.is_empty() {
+                    true => self.parts(from, to, candidate),
+                    false => self.part(from, to, &left, candidate),
+                };
                 if end != End::Impossible {
                     return end;
                 }
@@ -333,17 +389,47 @@ impl<'a> Walk<'a> {
         End::Impossible
     }
 
-    /// Places an item; whether all that is left may still fit.
-    fn place(&mut self, i: u32, offset: i64, from: u32, to: u32, last: (i64, u32)) -> bool {
+    /// The last candidate that may come next: after it, some section could not be filled any more,
+    /// because all that can stand at the bottom of it would have been passed over.
+    fn cut(&mut self, from: u32, to: u32, items: &[u32]) -> (i64, u32) {
+        let range = from as usize..to as usize;
+        self.tops[range.clone()].fill(i64::MAX);
+        self.able[range.clone()].fill((-1, 0));
+        for &i in items {
+            let item = self.search.items[i as usize];
+            let own = (self.offset[i as usize], i);
+            let top = own.0 + item.size;
+            for section in item.from as usize..item.to as usize {
+                self.tops[section] = top.min(self.tops[section]);
+                if own.0 <= self.height - self.rest[section] {
+                    self.able[section] = own.max(self.able[section]);
+                }
+            }
+        }
+        let full = range.filter(|s| {
+            let rest = self.rest[*s];
+            rest > 0 && self.tops[*s] > self.height - rest
+        });
+        full.map(|s| self.able[s]).min().unwrap_or((i64::MAX, 0))
+    }
+
+    /// Places an item; whether all that shares a section with it may still fit.
+    fn place(&mut self, i: u32, offset: i64) -> bool {
         let item = self.search.items[i as usize];
         let end = offset + item.size;
         self.placed[i as usize] = true;
         self.order.push(i);
-        for section in item.from..item.to {
-            self.rest[section as usize] -= item.size;
-            self.cross[section as usize] -= u32::from(section > item.from);
-        }
         let mut fits = end <= self.height;
+        for section in item.from..item.to {
+            let rest = &mut self.rest[section as usize];
+            *rest -= item.size;
+            self.cross[section as usize] -= u32::from(section > item.from);
+            // Everything that is left in the section stands above the item.
+            if end + *rest > self.height {
+                fits = false;
+                self.failed[section as usize] += 1;
+            }
+        }
         for &j in &self.meets[i as usize] {
             let other = self.offset[j as usize];
             if !self.placed[j as usize] && other < end {
@@ -352,21 +438,55 @@ impl<'a> Walk<'a> {
                 fits &= end + self.search.items[j as usize].size <= self.height;
             }
         }
-        fits && (from..to).all(|section| self.fits(section, last))
+        fits
     }
 
-    /// Whether what is left in a section fits above the lowest place where it can begin.
-    fn fits(&self, section: u32, last: (i64, u32)) -> bool {
-        let rest = self.rest[section as usize];
-        if rest == 0 {
-            return true;
+    /// Whether what is left of a part fits, section by section, above the lowest place where any of
+    /// it can begin.
+    fn fits(&mut self, from: u32, to: u32, items: &[u32], last: (i64, u32)) -> bool {
+        let range = from as usize..to as usize;
+        self.tops[range.clone()].fill(i64::MAX);
+        self.lowest[range.clone()].fill(i64::MAX);
+        for &i in items {
+            let item = self.search.items[i as usize];
+            let top = self.offset[i as usize].max(last.0) + item.size;
+            for lowest in &mut self.tops[item.from as usize..item.to as usize] {
+                *lowest = top.min(*lowest);
+            }
         }
-        let room = self.height - rest;
-        if room < last.0 {
-            return false;
+        for &i in items {
+            let item = self.search.items[i as usize];
+            let mut low = self.offset[i as usize];
+            let span = item.from as usize..item.to as usize;
+            if (low, i) < last {
+                // It was passed over at its offset, so it must rest on one that is placed later.
+                let tops = self.tops[span.clone()].iter().copied();
+                low = tops.min().unwrap_or(i64::MAX);
+                if low == self.offset[i as usize].max(last.0) + item.size {
+                    let others = self.meets[i as usize].iter().filter(|j| **j != i);
+                    let others = others.filter(|j| !self.placed[**j as usize]);
+                    let tops = others.map(|&j| {
+                        self.offset[j as usize].max(last.0) + self.search.items[j as usize].size
+                    });
+                    low = tops.min().unwrap_or(i64::MAX);
+                }
+                if low > self.height - item.size {
+                    self.failed[item.from as usize] += 1;
+                    return false;
+                }
+            }
+            for lowest in &mut self.lowest[span] {
+                *lowest = low.min(*lowest);
+            }
         }
-        let items = &self.search.sections[section as usize];
-        items.iter().any(|&i| !self.placed[i as usize] && self.offset[i as usize] <= room)
+        let mut sections = self.lowest[range.clone()].iter().zip(&self.rest[range]);
+        match sections.position(|(low, rest)| *rest > 0 && low + rest > self.height) {
+            Some(section) => {
+                self.failed[from as usize + section] += 1;
+                false
+            }
+            None => true,
+        }
     }
 
     fn undo(&mut self, (order, raised): (usize, usize)) {
