@@ -143,8 +143,12 @@ impl Search {
     fn rounds(&mut self, height: i64, nodes: &mut u64, until: Option<Instant>) -> (End, Vec<u64>) {
         let mut random = Random::new(1);
         let mut blame = vec![1.0; self.count];
+        let mut elite: (usize, Vec<usize>) = (0, Vec::new());
         for round in 0_u64.. {
-            let powers = self.sort(round as usize, &blame, &mut random);
+            let powers = match round as usize > RULES.len() && round % 2 == 1 {
+                true => self.disturb(&elite.1, &mut random),
+                false => self.sort(round as usize, &blame, &mut random),
+            };
             // The sequence of Luby, Sinclair and Zuckerman (1993): 1 1 2 1 1 2 4 1 1 2 ...
             let own = (LEAST * luby(round + 1)).min(*nodes);
             let mut walk = Walk::new(self, height, own, until);
@@ -152,6 +156,9 @@ impl Search {
             let end = walk.all();
                 if std::env::var("REMAT_SHOW").is_ok() { eprintln!("height {height} round {round} share {own} used {} {:?} end {:?} {powers:?} deepest {} of {}", own - walk.nodes, t0.elapsed(), end, walk.deepest, self.items.len()); }
             *nodes -= own;
+            if walk.deepest >= elite.0 {
+                elite = (walk.deepest, self.buffers.clone());
+            }
             if end == End::Found {
                 let mut offsets = vec![0_u64; self.count];
                 for (i, b) in self.buffers.iter().enumerate() {
@@ -176,6 +183,26 @@ impl Search {
         (End::GaveUp, Vec::new())
     }
 
+    /// Orders the items nearly as in a round that came far.
+    fn disturb(&mut self, order: &[usize], random: &mut Random) -> [f64; 5] {
+        let spread = order.len() as f64 * 0.3 * random.unit().powi(3);
+        let mut key = vec![0.0; self.count];
+        for (rank, buffer) in order.iter().enumerate() {
+            key[*buffer] = rank as f64 + spread * random.unit();
+        }
+        self.arrange(|_, buffer| key[buffer]);
+        [-1.0, spread, 0.0, 0.0, 0.0]
+    }
+
+    fn arrange(&mut self, mut key: impl FnMut(&Item, usize) -> f64) {
+        let both = self.items.iter().zip(&self.buffers);
+        let mut keyed: Vec<(f64, usize, Item)> =
+            both.map(|(item, buffer)| (key(item, *buffer), *buffer, *item)).collect();
+        keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        (self.items, self.buffers) = keyed.into_iter().map(|(_, b, item)| (item, b)).unzip();
+        self.list();
+    }
+
     /// Orders the items: the first rounds by rules that are known to work, later ones by products
     /// of random powers of width, size, load and blame.
     fn sort(&mut self, round: usize, blame: &[f64], random: &mut Random) -> [f64; 5] {
@@ -191,23 +218,19 @@ impl Search {
                 [of(2.0), of(2.0), of(20.0), of(3.0), of(1.0)]
             }
         };
-        let mut keyed: Vec<(f64, usize, Item)> = Vec::with_capacity(self.items.len());
-        for (item, buffer) in self.items.iter().zip(&self.buffers) {
+        self.arrange(|item, buffer| {
             let own = &load[item.from as usize..item.to as usize];
             let load = own.iter().copied().max().unwrap_or(0) as f64;
             let logs = [
                 f64::from(item.to - item.from).ln(),
                 (item.size as f64).ln(),
                 load.ln(),
-                blame[*buffer].ln(),
+                blame[buffer].ln(),
                 random.unit(),
             ];
             let sum: f64 = logs.iter().zip(powers).map(|(log, power)| log * power).sum();
-            keyed.push((-sum, *buffer, *item));
-        }
-        keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        (self.items, self.buffers) = keyed.into_iter().map(|(_, b, item)| (item, b)).unzip();
-        self.list();
+            -sum
+        });
         powers
     }
 }
@@ -419,6 +442,7 @@ impl<'a> Walk<'a> {
         let end = offset + item.size;
         self.placed[i as usize] = true;
         self.order.push(i);
+        self.deepest = self.deepest.max(self.order.len());
         let mut fits = end <= self.height;
         for section in item.from..item.to {
             let rest = &mut self.rest[section as usize];
