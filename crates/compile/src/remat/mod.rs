@@ -1,4 +1,5 @@
 //! Store or recompute.
+mod chain;
 mod offsets;
 mod planner;
 mod problem;

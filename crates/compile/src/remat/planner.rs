@@ -91,7 +91,7 @@ pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedul
     let mut first = None;
     let mut best: Option<(u128, Vec<Key>)> = None;
     let show = std::env::var("REMAT_SHOW").is_ok();
-    for start in 0..7 {
+    for start in 0..8 {
         let t0 = Instant::now();
         state.undo(0);
         let fits = match start {
@@ -108,6 +108,14 @@ pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedul
             }
             4 if problem.steps.len() > 400 => false,
             4 => repair.repair(&mut state, &mut random, 0.0),
+            7 => match super::chain::Chain::of(problem).and_then(|c| { if show { eprintln!("chain"); } c.solve(room) }) {
+                Some(keys) => {
+                    keys.iter().for_each(|k| state.insert(*k));
+                    if show { eprintln!("chain peak {} budget {budget} extra {}", state.peak(), state.extra); }
+                    state.peak() <= budget || repair.repair(&mut state, &mut random, 0.0)
+                }
+                None => false,
+            },
             _ if best.is_some() => false,
             _ => repair.repair(&mut state, &mut random, 0.5),
         };
