@@ -1,7 +1,7 @@
 //! Plans graphs within budgets.
 
 use std::io::Write;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cotangent_compile::remat::{self, Problem};
 use serde::Serialize;
@@ -27,6 +27,10 @@ struct Row<'a> {
     error: Option<String>,
 }
 
+/// How many steps of improvement there are where nothing is said, and the time for one plan.
+const STEPS: u64 = 20_000;
+const TIME: Duration = Duration::from_millis(4500);
+
 /// Plans every graph within every budget; whether all that was planned is right.
 pub fn all(options: &Options) -> Result<bool, Error> {
     let standard: Vec<f64> = (4..20).rev().map(|i| f64::from(i * 5) / 100.0).collect();
@@ -34,12 +38,11 @@ pub fn all(options: &Options) -> Result<bool, Error> {
         true => &standard,
         false => &options.budgets,
     };
-    let mut settings = remat::Options {
+    let settings = remat::Options {
         seed: options.seed,
-        ..remat::Options::default()
+        steps: options.steps.unwrap_or(STEPS),
+        time: Some(options.time.unwrap_or(TIME)),
     };
-    settings.time = options.time.or(settings.time);
-    settings.steps = options.steps.unwrap_or(settings.steps);
     if !options.json {
         line(&format!(
             "{:<20} {:>6} {:>6} {:>9} {:>8} {:>8} {:>16} {:>7}  check",

@@ -29,11 +29,11 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
 
-    /// Seconds to look for one plan, at most [default: 5, with --offsets 60]
+    /// Seconds to look for one plan, at most [default: 4.5, with --offsets 60]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub time: Option<Duration>,
 
-    /// How many times a plan is taken apart and put together again, at most
+    /// How many times a plan is taken apart and put together again, at most [default: 20000]
     #[arg(long, value_name = "N")]
     pub steps: Option<u64>,
 

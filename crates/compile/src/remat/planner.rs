@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use super::chain::Chain;
 use super::profile::Key;
 use super::random::Random;
 use super::repair::Repair;
-use super::search::{Until, improve};
+use super::search::{Until, improve, replace};
 use super::state::State;
 use super::sweep::sweep;
 use super::{Action, Problem, Replay, ScheduleError, replay};
@@ -25,8 +26,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             seed: 1,
-            steps: 20_000,
-            time: Some(Duration::from_secs(5)),
+            steps: 2000,
+            time: None,
         }
     }
 }
@@ -75,75 +76,53 @@ pub enum PlanError {
 /// Finds a schedule that never holds more than `budget` bytes, with as little run again as can be
 /// found.
 ///
+/// It starts in several ways: as a chain, where the problem is one; with one pass that evicts and
+/// brings back; with everything kept, evicting where too much is held; with everything computed
+/// again, keeping what there is room for. The best is then improved.
+///
 /// # Errors
 /// Where the budget is below [`Problem::lower_bound`], or where no schedule was found; the error
 /// then names the smallest budget that was reached.
+///
+/// # Examples
+/// ```
+/// use cotangent_compile::remat::{Options, Problem, plan};
+///
+/// // Three steps forward and three back, each of which reads what its counterpart wrote.
+/// let edges = [(0, 1), (1, 2), (2, 3), (2, 4), (3, 4), (1, 5), (4, 5), (0, 6), (5, 6)];
+/// let problem = Problem::of_graph(vec![8; 7], &[1; 7], &[false; 7], &edges)?;
+/// assert_eq!(problem.base_peak(), 32);
+/// let schedule = plan(&problem, 24, &Options::default())?;
+/// assert_eq!(schedule.cost, 8);
+/// schedule.check(&problem, 24)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedule, PlanError> {
-    let began = Instant::now();
+    let mut planner = Planner::new(problem, budget, options);
     let bound = problem.lower_bound();
     if budget < bound {
         return Err(PlanError::Impossible { budget, bound });
     }
-    let mut random = Random::new(options.seed);
-    let mut state = State::new(problem);
-    let mut repair = Repair::new(&state, budget);
-    let room = budget - problem.held;
-    let mut first = None;
-    let mut best: Option<(u128, Vec<Key>)> = None;
-    let show = std::env::var("REMAT_SHOW").is_ok();
-    for start in 0..8 {
-        let t0 = Instant::now();
-        state.undo(0);
-        let fits = match start {
-            0..=2 => match sweep(problem, room, [1.0, 0.1, 0.0][start]) {
-                Some(keys) => {
-                    keys.iter().for_each(|k| state.insert(*k));
-                    state.peak() <= budget || repair.repair(&mut state, &mut random, 0.0)
-                }
-                None => false,
-            },
-            3 => {
-                repair.repair_in_bulk(&mut state);
-                repair.repair(&mut state, &mut random, 0.0)
-            }
-            4 if problem.steps.len() > 400 => false,
-            4 => repair.repair(&mut state, &mut random, 0.0),
-            7 => match super::chain::Chain::of(problem).and_then(|c| { if show { eprintln!("chain"); } c.solve(room) }) {
-                Some(keys) => {
-                    keys.iter().for_each(|k| state.insert(*k));
-                    if show { eprintln!("chain peak {} budget {budget} extra {}", state.peak(), state.extra); }
-                    state.peak() <= budget || repair.repair(&mut state, &mut random, 0.0)
-                }
-                None => false,
-            },
-            _ if best.is_some() => false,
-            _ => repair.repair(&mut state, &mut random, 0.5),
-        };
-        if show { eprintln!("start {start} fits {fits} extra {} {:?}", state.extra as f64 * 100.0 / problem.cost() as f64, t0.elapsed()); }
-        if fits {
-            first.get_or_insert_with(|| began.elapsed());
-            let all = state.all();
-            repair.prune(&mut state, all);
-            if show { eprintln!("   pruned {} {:?}", state.extra as f64 * 100.0 / problem.cost() as f64, t0.elapsed()); }
-            if best.as_ref().is_none_or(|(extra, _)| state.extra < *extra) {
-                best = Some((state.extra, state.all()));
-            }
-        }
+    for start in STARTS {
+        planner.start(start);
     }
-    let Some((_, keys)) = best else {
-        let reached = problem.base_peak();
+    let Some((_, keys)) = planner.best.take() else {
         return Err(PlanError::NotFound {
             budget,
-            reached,
+            reached: reached(problem, budget, planner.lowest, options),
             bound,
         });
     };
-    state.undo(0);
-    keys.iter().for_each(|k| state.insert(*k));
-    let first = first.unwrap_or_default();
+    let Planner {
+        mut state,
+        mut repair,
+        mut random,
+        ..
+    } = planner;
+    replace(&mut state, &keys);
     let until = Until {
         steps: options.steps,
-        time: options.time.map(|t| began + t),
+        time: planner.end,
     };
     improve(&mut state, &mut repair, &mut random, until);
     Ok(Schedule {
@@ -151,8 +130,167 @@ pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedul
         peak: state.peak(),
         cost: u128::from(problem.cost()) + state.extra,
         reruns: state.reruns,
-        first,
+        first: planner.first.unwrap_or_default(),
     })
+}
+
+/// A way to get a first schedule.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    /// One pass that evicts; spreading evictions by so much.
+    Sweep(f64),
+    /// The best schedule of a chain.
+    Chain,
+    /// Everything kept, many evictions at a time.
+    Bulk,
+    /// Everything kept, one eviction at a time.
+    Keep,
+    /// The same with disturbed scores, where nothing has been found.
+    Disturbed,
+    /// Everything computed again whenever it is read, where nothing has been found.
+    Nothing,
+}
+
+const STARTS: [Start; 10] = [
+    Start::Sweep(1.0),
+    Start::Chain,
+    Start::Sweep(0.1),
+    Start::Sweep(0.0),
+    Start::Bulk,
+    Start::Keep,
+    Start::Nothing,
+    Start::Disturbed,
+    Start::Disturbed,
+    Start::Disturbed,
+];
+
+/// Problems of more steps are not repaired value by value from scratch.
+const SMALL: usize = 400;
+
+struct Planner<'a> {
+    problem: &'a Problem,
+    budget: u64,
+    state: State<'a>,
+    repair: Repair,
+    random: Random,
+    began: Instant,
+    end: Option<Instant>,
+    first: Option<Duration>,
+    /// The cheapest reruns so far, and what they cost.
+    best: Option<(u128, Vec<Key>)>,
+    /// The lowest peak of any start.
+    lowest: u64,
+}
+
+impl<'a> Planner<'a> {
+    fn new(problem: &'a Problem, budget: u64, options: &Options) -> Planner<'a> {
+        let began = Instant::now();
+        let state = State::new(problem);
+        Planner {
+            problem,
+            budget,
+            repair: Repair::new(&state, budget),
+            random: Random::new(options.seed),
+            began,
+            end: options.time.map(|t| began + t),
+            first: None,
+            best: None,
+            lowest: state.peak(),
+            state,
+        }
+    }
+
+    /// Tries one way, and keeps what it gives if that is best.
+    fn start(&mut self, start: Start) {
+        // What is best cannot be better than nothing run again.
+        let found = self.best.as_ref().map(|(extra, _)| *extra);
+        let small = self.problem.steps.len() <= SMALL;
+        if found == Some(0) {
+            return;
+        }
+        self.state.undo(0);
+        let room = self.budget.saturating_sub(self.problem.held);
+        let keys = match start {
+            Start::Sweep(spread) => sweep(self.problem, room, spread),
+            Start::Chain => Chain::of(self.problem).and_then(|chain| chain.solve(room)),
+            Start::Bulk => Some(Vec::new()),
+            Start::Keep if small => Some(Vec::new()),
+            Start::Nothing if small && found.is_none() => Some(everything(self.problem)),
+            Start::Disturbed if found.is_none() => Some(Vec::new()),
+            _ => None,
+        };
+        let Some(keys) = keys else { return };
+        for key in keys {
+            self.state.insert(key);
+        }
+        // Once there is a schedule, looking for better starts must leave time to improve it.
+        self.repair.until = match (found, self.end) {
+            (Some(_), Some(end)) => Some(Instant::now() + end.saturating_duration_since(Instant::now()) / 3),
+            _ => self.end,
+        };
+        let noise = if matches!(start, Start::Disturbed) { 0.5 } else { 0.0 };
+        if matches!(start, Start::Bulk) {
+            self.repair.repair_in_bulk(&mut self.state);
+        }
+        let fits = self.repair.repair(&mut self.state, &mut self.random, noise);
+        self.lowest = self.lowest.min(self.state.peak());
+        self.repair.until = None;
+        if !fits {
+            return;
+        }
+        self.first.get_or_insert_with(|| self.began.elapsed());
+        let all = self.state.all();
+        self.repair.prune(&mut self.state, all);
+        if found.is_none_or(|extra| self.state.extra < extra) {
+            self.best = Some((self.state.extra, self.state.all()));
+        }
+    }
+}
+
+/// Reruns with which every step finds all it needs computed just before.
+fn everything(problem: &Problem) -> Vec<Key> {
+    let mut keys = Vec::new();
+    let mut met = vec![u32::MAX; problem.steps.len()];
+    let stages = problem.steps.iter().map(|s| &s.reads).chain([&problem.outputs]);
+    for (stage, reads) in stages.enumerate() {
+        let stage = stage as u32;
+        let mut work = reads.clone();
+        while let Some(value) = work.pop() {
+            if let Some(step) = problem.writer(value)
+                && std::mem::replace(&mut met[step as usize], stage) != stage
+            {
+                keys.push(Key::new(stage, step));
+                work.extend(&problem.steps[step as usize].reads);
+            }
+        }
+    }
+    keys
+}
+
+/// The smallest budget for which there is a schedule, of those tried above one for which none was
+/// found.
+fn reached(problem: &Problem, budget: u64, lowest: u64, options: &Options) -> u64 {
+    let (mut low, mut high) = (budget, lowest);
+    for _ in 0..6 {
+        let middle = low.midpoint(high);
+        if middle == low {
+            break;
+        }
+        let mut planner = Planner::new(problem, middle, options);
+        for start in STARTS {
+            if planner.best.is_none() && planner.end.is_none_or(|end| Instant::now() < end) {
+                planner.start(start);
+            }
+        }
+        high = high.min(planner.lowest);
+        if planner.best.is_none() {
+            low = middle;
+        }
+        if low >= high {
+            break;
+        }
+    }
+    high
 }
 
 impl Schedule {

@@ -1,5 +1,7 @@
 //! Brings a schedule within its budget by running steps again, and takes back what is not needed.
 
+use std::time::Instant;
+
 use super::profile::Key;
 use super::random::Random;
 use super::state::State;
@@ -8,6 +10,8 @@ use super::state::State;
 pub(crate) struct Repair {
     /// The bytes beside those that are held throughout.
     budget: i64,
+    /// When to give up.
+    pub(crate) until: Option<Instant>,
     /// What a run costs at least in comparisons, so that relief counts where all is free.
     least: f64,
     /// Per step the last walk that met it.
@@ -49,6 +53,7 @@ impl Repair {
         let budget = i64::try_from(budget.saturating_sub(state.problem.held));
         Repair {
             budget: budget.unwrap_or(i64::MAX / 4).min(i64::MAX / 4),
+            until: None,
             least: state.problem.cost() as f64 / (n.max(1) as f64) * 1e-6 + 1e-9,
             met: vec![0; n],
             walk: 0,
@@ -64,6 +69,9 @@ impl Repair {
         let mut excess = state.profile.excess(self.budget);
         let mut failed = 0;
         while excess > 0.0 {
+            if self.late() {
+                return false;
+            }
             let at = match (noise > 0.0 && random.below(2) == 0) || failed > 0 {
                 false => state.profile.highest(),
                 true => {
@@ -82,6 +90,10 @@ impl Repair {
             }
         }
         true
+    }
+
+    fn late(&self) -> bool {
+        self.until.is_some_and(|end| Instant::now() >= end)
     }
 
     /// Evicts many values at a time while much is above the budget, for graphs that are too large
@@ -117,11 +129,11 @@ impl Repair {
                 }
                 excess = left;
                 evicted += 1;
-                if excess == 0.0 || evicted >= rounds {
+                if excess == 0.0 || evicted >= rounds || self.late() {
                     break;
                 }
             }
-            if evicted == 0 {
+            if evicted == 0 || self.late() {
                 return;
             }
         }

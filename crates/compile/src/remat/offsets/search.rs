@@ -16,8 +16,8 @@ use std::time::Instant;
 use super::Buffer;
 use crate::remat::random::Random;
 
-/// Components of more buffers than this are left to the greedy ways; the search is this deep.
-const DEPTH: usize = 2000;
+/// More buffers than this are left to the greedy ways: the search recurs once for each.
+const DEPTH: usize = 1000;
 
 /// What is searched: buffers by number, in a fixed order, with their sections.
 pub(super) struct Search {
@@ -38,7 +38,7 @@ struct Item {
 }
 
 /// How a search ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Found,
     Impossible,
@@ -103,6 +103,9 @@ impl Search {
         nodes: u64,
         until: Option<Instant>,
     ) -> bool {
+        if self.items.len() > DEPTH {
+            return false;
+        }
         let mut left = nodes;
         let mut aim = enough;
         // Aim at what is enough; where that is out of reach, half way up from there.
@@ -143,18 +146,17 @@ impl Search {
     fn rounds(&mut self, height: i64, nodes: &mut u64, until: Option<Instant>) -> (End, Vec<u64>) {
         let mut random = Random::new(1);
         let mut blame = vec![1.0; self.count];
+        // The order of the round that came farthest, and how far that was.
         let mut elite: (usize, Vec<usize>) = (0, Vec::new());
         for round in 0_u64.. {
-            let powers = match round as usize > RULES.len() && round % 2 == 1 {
+            match round as usize > RULES.len() && round % 2 == 1 {
                 true => self.disturb(&elite.1, &mut random),
                 false => self.sort(round as usize, &blame, &mut random),
-            };
+            }
             // The sequence of Luby, Sinclair and Zuckerman (1993): 1 1 2 1 1 2 4 1 1 2 ...
             let own = (LEAST * luby(round + 1)).min(*nodes);
             let mut walk = Walk::new(self, height, own, until);
-                let t0 = Instant::now();
             let end = walk.all();
-                if std::env::var("REMAT_SHOW").is_ok() { eprintln!("height {height} round {round} share {own} used {} {:?} end {:?} {powers:?} deepest {} of {}", own - walk.nodes, t0.elapsed(), end, walk.deepest, self.items.len()); }
             *nodes -= own;
             if walk.deepest >= elite.0 {
                 elite = (walk.deepest, self.buffers.clone());
@@ -184,14 +186,13 @@ impl Search {
     }
 
     /// Orders the items nearly as in a round that came far.
-    fn disturb(&mut self, order: &[usize], random: &mut Random) -> [f64; 5] {
+    fn disturb(&mut self, order: &[usize], random: &mut Random) {
         let spread = order.len() as f64 * 0.3 * random.unit().powi(3);
         let mut key = vec![0.0; self.count];
         for (rank, buffer) in order.iter().enumerate() {
             key[*buffer] = rank as f64 + spread * random.unit();
         }
         self.arrange(|_, buffer| key[buffer]);
-        [-1.0, spread, 0.0, 0.0, 0.0]
     }
 
     fn arrange(&mut self, mut key: impl FnMut(&Item, usize) -> f64) {
@@ -205,7 +206,7 @@ impl Search {
 
     /// Orders the items: the first rounds by rules that are known to work, later ones by products
     /// of random powers of width, size, load and blame.
-    fn sort(&mut self, round: usize, blame: &[f64], random: &mut Random) -> [f64; 5] {
+    fn sort(&mut self, round: usize, blame: &[f64], random: &mut Random) {
         let mut load = vec![0_i64; self.sections.len()];
         for (load, section) in load.iter_mut().zip(&self.sections) {
             *load = section.iter().map(|i| self.items[*i as usize].size).sum();
@@ -231,7 +232,6 @@ impl Search {
             let sum: f64 = logs.iter().zip(powers).map(|(log, power)| log * power).sum();
             -sum
         });
-        powers
     }
 }
 
@@ -272,6 +272,7 @@ struct Walk<'a> {
     tops: Vec<i64>,
     able: Vec<(i64, u32)>,
     lowest: Vec<i64>,
+    /// The most items that were placed at one time.
     deepest: usize,
     /// Per section how often what was left did not fit.
     failed: Vec<u64>,
@@ -349,9 +350,6 @@ impl<'a> Walk<'a> {
                         items.push(i);
                     }
                 }
-            }
-            if items.len() > DEPTH {
-                return End::GaveUp;
             }
             items.sort_unstable();
             let end = self.part(start, end, &items, last);
