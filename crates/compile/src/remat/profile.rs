@@ -118,9 +118,58 @@ impl Profile {
 
     /// The most that is held from `from` up to and without `to`.
     pub(crate) fn most(&self, from: Key, to: Key) -> i64 {
-        let mut most = NOTHING;
-        self.visit(from, to, NOTHING, &mut |bytes| most = most.max(bytes));
-        most
+        if from >= to {
+            return NOTHING;
+        }
+        let (first, last) = (from.stage(), to.stage());
+        if first == last {
+            return self.most_of_part(first, from.step(), to.step());
+        }
+        let most = self.most_of_part(first, from.step(), u32::MAX);
+        let most = most.max(self.most_of_part(last, 0, to.step()));
+        most.max(self.most_of_stages(first as usize, last as usize))
+    }
+
+    fn most_of_part(&self, stage: u32, low: u32, high: u32) -> i64 {
+        let runs = self.runs.get(stage as usize).map_or(&[][..], |r| r);
+        let inside = runs.iter().filter(|(step, _)| (low..high).contains(step));
+        let Some(most) = inside.map(|(_, bytes)| *bytes).max() else {
+            return NOTHING;
+        };
+        let mut node = self.leaves + stage as usize;
+        let mut sum = most;
+        while node > 0 {
+            sum += self.added[node];
+            node /= 2;
+        }
+        sum
+    }
+
+    /// The most that is held in the stages between two, without these.
+    fn most_of_stages(&self, before: usize, after: usize) -> i64 {
+        let (mut left, mut right) = (before + self.leaves, after + self.leaves);
+        if right >= 2 * self.leaves {
+            return NOTHING;
+        }
+        let (mut most_left, mut most_right) = (NOTHING, NOTHING);
+        while left ^ right > 1 {
+            if left % 2 == 0 {
+                most_left = most_left.max(self.most[left + 1]);
+            }
+            if right % 2 == 1 {
+                most_right = most_right.max(self.most[right - 1]);
+            }
+            left /= 2;
+            right /= 2;
+            most_left += self.added[left];
+            most_right += self.added[right];
+        }
+        let mut most = most_left.max(most_right);
+        while left > 1 {
+            left /= 2;
+            most += self.added[left];
+        }
+        most.max(NOTHING)
     }
 
     /// How much less is above the budget, summed over the runs, when `bytes` are taken away from
@@ -166,6 +215,28 @@ impl Profile {
         Key::new(stage as u32, step.map_or(0, |(step, _)| *step))
     }
 
+    /// Lists the runs at which more than the budget is held, in order, with how much more.
+    pub(crate) fn over(&self, budget: i64, list: &mut Vec<(Key, i64)>) {
+        let mut work = vec![(1_usize, 0_i64)];
+        while let Some((node, above)) = work.pop() {
+            if self.most[node] + above <= budget {
+                continue;
+            }
+            let above = above + self.added[node];
+            if node >= self.leaves {
+                let stage = node - self.leaves;
+                for (step, bytes) in &self.runs[stage] {
+                    if bytes + above > budget {
+                        list.push((Key::new(stage as u32, *step), bytes + above - budget));
+                    }
+                }
+            } else {
+                work.push((2 * node + 1, above));
+                work.push((2 * node, above));
+            }
+        }
+    }
+
     /// The first run at or after a stage at which more than the budget is held.
     pub(crate) fn first_above(&self, stage: u32, budget: i64) -> Option<Key> {
         // Depth first from the left, with what is added above each node.
@@ -187,8 +258,7 @@ impl Profile {
         None
     }
 
-    /// Calls `each` with the bytes of every run in the range that holds more than `floor`; where
-    /// `floor` is below everything, with maxima instead where they say enough.
+    /// Calls `each` with the bytes of every run in the range that holds more than `floor`.
     fn visit(&self, from: Key, to: Key, floor: i64, each: &mut impl FnMut(i64)) {
         if from >= to {
             return;
@@ -226,12 +296,10 @@ impl Profile {
             part(last, 0, to.step(), each);
         }
         if first + 1 < last {
-            let maxima = floor == NOTHING;
-            self.visit_stages(1, 0..self.leaves, &(first + 1..last), 0, floor, maxima, each);
+            self.visit_stages(1, 0..self.leaves, &(first + 1..last), 0, floor, each);
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // One frame of a walk that is as deep as the tree.
     fn visit_stages(
         &self,
         node: usize,
@@ -239,15 +307,10 @@ impl Profile {
         stages: &std::ops::Range<usize>,
         above: i64,
         floor: i64,
-        maxima: bool,
         each: &mut impl FnMut(i64),
     ) {
         let apart = covers.end <= stages.start || stages.end <= covers.start;
         if apart || self.most[node] + above <= floor {
-            return;
-        }
-        if maxima && stages.start <= covers.start && covers.end <= stages.end {
-            each(self.most[node] + above);
             return;
         }
         let above = above + self.added[node];
@@ -261,8 +324,8 @@ impl Profile {
         }
         let middle = covers.start.midpoint(covers.end);
         let (left, right) = (covers.start..middle, middle..covers.end);
-        self.visit_stages(2 * node, left, stages, above, floor, maxima, each);
-        self.visit_stages(2 * node + 1, right, stages, above, floor, maxima, each);
+        self.visit_stages(2 * node, left, stages, above, floor, each);
+        self.visit_stages(2 * node + 1, right, stages, above, floor, each);
     }
 
     fn add_part(&mut self, stage: u32, low: u32, high: u32, bytes: i64) {
@@ -368,14 +431,21 @@ mod tests {
                 let most = plain.iter().map(|(_, held)| *held).max().unwrap();
                 assert_eq!(profile.peak(), most);
                 assert!(plain.contains(&(profile.highest(), most)));
-                let want = inside().map(|(_, held)| *held).max().unwrap_or(NOTHING);
-                assert_eq!(profile.most(from, to), want);
+                match inside().map(|(_, held)| *held).max() {
+                    Some(want) => assert_eq!(profile.most(from, to), want),
+                    None => assert!(profile.most(from, to) < i64::MIN / 4),
+                }
                 let want: i64 = inside().map(|(_, held)| (held - 5).clamp(0, 3)).sum();
                 assert_eq!(profile.relief(from, to, 3, 5), want as f64);
                 let want: i64 = inside().map(|(_, held)| (held - 2).clamp(0, 3)).sum();
                 assert_eq!(profile.burden(from, to, 3, 5), want as f64);
                 let want: i64 = plain.iter().map(|(_, held)| (held - 5).max(0)).sum();
                 assert_eq!(profile.excess(5), want as f64);
+                let mut over = Vec::new();
+                profile.over(5, &mut over);
+                let want = plain.iter().filter(|(_, held)| *held > 5);
+                let want: Vec<(Key, i64)> = want.map(|(key, held)| (*key, held - 5)).collect();
+                assert_eq!(over, want);
                 let mut after = plain.iter().filter(|(k, _)| k.stage() >= a.stage());
                 let want = after.find(|(_, held)| *held > 5).map(|(k, _)| *k);
                 assert_eq!(profile.first_above(a.stage(), 5), want);

@@ -17,9 +17,14 @@ pub(crate) struct Repair {
     /// Per step the last walk that met it.
     met: Vec<u32>,
     walk: u32,
+    /// The bytes of the value to be evicted.
+    evicted: i64,
     /// The reruns that the walk asks for, and its work list.
     wanted: Vec<Key>,
     candidates: Vec<Candidate>,
+    /// The runs above the budget, with how much is above it, and the sums up to each.
+    over: Vec<(Key, i64)>,
+    sums: Vec<f64>,
 }
 
 /// A way to get a value out of the way at one time.
@@ -29,6 +34,7 @@ struct Candidate {
     /// The rerun that brings the value back.
     key: Key,
     keep: Keep,
+    bytes: i64,
 }
 
 /// What becomes of a value that a rerun reads and that is not there.
@@ -57,8 +63,11 @@ impl Repair {
             least: state.problem.cost() as f64 / (n.max(1) as f64) * 1e-6 + 1e-9,
             met: vec![0; n],
             walk: 0,
+            evicted: 0,
             wanted: Vec::new(),
             candidates: Vec::new(),
+            over: Vec::new(),
+            sums: Vec::new(),
         }
     }
 
@@ -180,6 +189,7 @@ impl Repair {
                 .min_by(|a, b| self.candidates[*a].score.total_cmp(&self.candidates[*b].score))?;
             let candidate = self.candidates.swap_remove(best);
             let mark = state.mark();
+            self.evicted = candidate.bytes;
             self.bring_back(state, candidate.key, candidate.keep);
             let left = state.profile.excess(self.budget);
             if left < excess * (1.0 - 1e-9) {
@@ -193,6 +203,14 @@ impl Repair {
     /// Lists the ways to have less at a time.
     fn collect(&mut self, state: &State, at: Key, random: &mut Random, noise: f64) {
         self.candidates.clear();
+        self.over.clear();
+        state.profile.over(self.budget, &mut self.over);
+        let mut sum = 0.0;
+        self.sums.clear();
+        self.sums.extend(self.over.iter().map(|(_, more)| {
+            sum += *more as f64;
+            sum
+        }));
         let values = state.problem.bytes.len();
         let start = random.below(values);
         for i in 0..values {
@@ -201,10 +219,11 @@ impl Repair {
                 continue;
             };
             let bytes = state.bytes(value);
-            let relief = state.profile.relief(after, key, bytes, self.budget);
+            let relief = self.relief(after, key, bytes);
             if relief <= 0.0 {
                 continue;
             }
+            self.evicted = bytes;
             for keep in [Keep::WhereFree, Keep::Inputs] {
                 let Some((cost, burden)) = self.walk(state, key, keep) else {
                     continue;
@@ -214,12 +233,31 @@ impl Repair {
                 }
                 let disturbed = 1.0 + noise * (2.0 * random.unit() - 1.0);
                 let score = (cost + self.least) / (relief - burden) * disturbed;
-                self.candidates.push(Candidate { score, key, keep });
+                self.candidates.push(Candidate {
+                    score,
+                    key,
+                    keep,
+                    bytes,
+                });
             }
             if self.candidates.len() >= 2 * COMPARED {
                 break;
             }
         }
+    }
+
+    /// How much less is above the budget when `bytes` are taken away from `from` up to and without
+    /// `to`; where that covers many runs, no less than that.
+    fn relief(&self, from: Key, to: Key, bytes: i64) -> f64 {
+        let start = self.over.partition_point(|(key, _)| *key < from);
+        let end = self.over.partition_point(|(key, _)| *key < to);
+        if end - start <= 16 {
+            let runs = self.over[start..end].iter();
+            return runs.map(|(_, more)| bytes.min(*more) as f64).sum();
+        }
+        let before = start.checked_sub(1).map_or(0.0, |i| self.sums[i]);
+        let all = self.sums[end - 1] - before;
+        all.min(bytes as f64 * (end - start) as f64)
     }
 
     /// The rerun that brings back a value which lives at a time without being used then, and the
@@ -283,6 +321,9 @@ impl Repair {
                     continue;
                 }
                 if keep == Keep::Inputs && at == key {
+                    if bytes >= self.evicted {
+                        return None;
+                    }
                     burden += state.profile.burden(end.next(), at, bytes, self.budget);
                     continue;
                 }

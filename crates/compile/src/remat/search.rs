@@ -28,8 +28,9 @@ pub(crate) fn improve(
     random: &mut Random,
     until: Until,
 ) {
-    let mut order = by_cost(state, state.all(), random, 0.0);
-    repair.prune(state, std::mem::take(&mut order));
+    let order = by_cost(state, state.all(), random, 0.0);
+    repair.prune(state, order);
+    repair.until = until.time;
     state.settle();
     let mut best = state.all();
     let mut best_extra = state.extra;
