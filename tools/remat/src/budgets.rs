@@ -64,12 +64,7 @@ pub fn all(options: &Options) -> Result<bool, Error> {
     Ok(right)
 }
 
-fn row<'a>(
-    graph: &'a str,
-    problem: &Problem,
-    fraction: f64,
-    settings: &remat::Options,
-) -> Row<'a> {
+fn row<'a>(graph: &'a str, problem: &Problem, fraction: f64, settings: &remat::Options) -> Row<'a> {
     let budget = (fraction * problem.base_peak() as f64).ceil() as u64;
     let began = Instant::now();
     let found = remat::plan(problem, budget, settings);
@@ -90,7 +85,11 @@ fn row<'a>(
         Ok(schedule) => {
             let base = problem.cost();
             let extra = schedule.cost.saturating_sub(base.into()) as f64;
-            let percent = if extra > 0.0 { 100.0 * extra / base as f64 } else { 0.0 };
+            let percent = if extra > 0.0 {
+                100.0 * extra / base as f64
+            } else {
+                0.0
+            };
             row.overhead_pct = Some(percent);
             row.first_feasible_s = Some(schedule.first.as_secs_f64());
             row.peak = Some(schedule.peak);
@@ -112,7 +111,12 @@ impl Row<'_> {
             _ => "",
         };
         let start = format!("{:<20} {:>6} {:>6}", self.graph, self.nodes, self.budget);
-        match (self.overhead_pct, self.first_feasible_s, self.peak, self.reruns) {
+        match (
+            self.overhead_pct,
+            self.first_feasible_s,
+            self.peak,
+            self.reruns,
+        ) {
             (Some(overhead), Some(first), Some(peak), Some(reruns)) => format!(
                 "{start} {overhead:>8.3}% {first:>8.3} {:>8.3} {peak:>16} {reruns:>7}  {checked}",
                 self.seconds

@@ -29,7 +29,10 @@ pub fn read(path: &Path) -> Result<(String, Problem), Error> {
         source,
     })?;
     let nodes = graph.bytes.len();
-    let lengths = [("cost", graph.cost.len()), ("backward", graph.backward.len())];
+    let lengths = [
+        ("cost", graph.cost.len()),
+        ("backward", graph.backward.len()),
+    ];
     for (name, length) in lengths {
         if length != nodes && (name == "cost" || length > 0) {
             return Err(Error::Malformed {

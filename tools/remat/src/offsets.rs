@@ -34,7 +34,9 @@ pub fn all(arguments: &[String], options: &Options) -> Result<bool, Error> {
     let [file, capacity] = arguments else {
         return Err(Error::Capacity(String::new()));
     };
-    let capacity: u64 = capacity.parse().map_err(|_| Error::Capacity(capacity.clone()))?;
+    let capacity: u64 = capacity
+        .parse()
+        .map_err(|_| Error::Capacity(capacity.clone()))?;
     let path = Path::new(file);
     let buffers = read(path)?;
     let settings = PlaceOptions {
@@ -51,7 +53,10 @@ pub fn all(arguments: &[String], options: &Options) -> Result<bool, Error> {
     let checked = placement.check(&buffers);
     let above = placement.height - placement.load;
     let row = Row {
-        case: path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default(),
+        case: path
+            .file_stem()
+            .map(|s| s.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         buffers: buffers.len(),
         capacity,
         solved: placement.height <= capacity,

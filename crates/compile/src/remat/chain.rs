@@ -67,10 +67,18 @@ impl Chain {
         for step in &problem.steps {
             let [own] = step.writes[..] else { return None };
             value.push(own);
-            reads.push(step.reads.iter().filter_map(|v| problem.writer(*v)).collect());
+            reads.push(
+                step.reads
+                    .iter()
+                    .filter_map(|v| problem.writer(*v))
+                    .collect(),
+            );
         }
         let states = (0..steps)
-            .take_while(|&i| reads[i].len() == usize::from(i > 0) && reads[i].iter().all(|w| *w as usize + 1 == i))
+            .take_while(|&i| {
+                reads[i].len() == usize::from(i > 0)
+                    && reads[i].iter().all(|w| *w as usize + 1 == i)
+            })
             .count();
         let bytes = |step: usize| problem.bytes[value[step] as usize];
         let mut back: Vec<Option<Back>> = vec![None; states];
@@ -151,7 +159,13 @@ type Choice = (u64, Option<usize>);
 impl<'a> Table<'a> {
     fn new(chain: &'a Chain, room: u64) -> Option<Table<'a>> {
         let n = chain.last as u64 + 1;
-        let largest = chain.states.iter().map(|s| s.bytes).max().unwrap_or(0).max(1);
+        let largest = chain
+            .states
+            .iter()
+            .map(|s| s.bytes)
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let (segments, work) = match chain.uniform {
             true => (2 * n, 2 * n * n),
             false => (n * n, n.saturating_pow(3) / 3),
@@ -246,7 +260,11 @@ impl<'a> Table<'a> {
             return (0, None);
         };
         if left == right {
-            let State { bytes, cost, scratch } = self.chain.states[right];
+            let State {
+                bytes,
+                cost,
+                scratch,
+            } = self.chain.states[right];
             return match self.chain.back[right] {
                 Some(b) if b.own => {
                     let most = (b.needs + bytes).max(gradient + bytes + scratch);
@@ -261,7 +279,9 @@ impl<'a> Table<'a> {
             if self.advance(left, k) + gradient > free {
                 break;
             }
-            let Some(less) = self.less(level, k) else { continue };
+            let Some(less) = self.less(level, k) else {
+                continue;
+            };
             let cost = self.bare[self.place(k + 1, right, less)]
                 .saturating_add(self.warm[self.place(left, k, level)])
                 .saturating_add(self.cost(left, k));
@@ -281,13 +301,19 @@ impl<'a> Table<'a> {
             return best;
         };
         if left == right {
-            return if back.needs + held <= free { (0, None) } else { best };
+            return if back.needs + held <= free {
+                (0, None)
+            } else {
+                best
+            };
         }
         for k in left..right {
             if self.advance(left, k) + held + back.incoming > free {
                 break;
             }
-            let Some(less) = self.less(level, k) else { continue };
+            let Some(less) = self.less(level, k) else {
+                continue;
+            };
             let cost = self.warm[self.place(k + 1, right, less)]
                 .saturating_add(self.warm[self.place(left, k, level)])
                 .saturating_add(self.cost(left, k));
@@ -313,7 +339,11 @@ impl<'a> Table<'a> {
             let Some(back) = self.chain.back[last] else {
                 return (NEVER, None);
             };
-            let held = if back.own { self.chain.states[last].bytes } else { 0 };
+            let held = if back.own {
+                self.chain.states[last].bytes
+            } else {
+                0
+            };
             let mut most = (back.needs + held).max(self.advance(left, last));
             for j in last + 1..self.chain.states.len() {
                 // The state just computed is read, and counted, whether it is held or not.
@@ -327,7 +357,9 @@ impl<'a> Table<'a> {
             if self.advance(left, k) > free {
                 break;
             }
-            let Some(less) = self.less(level, k) else { continue };
+            let Some(less) = self.less(level, k) else {
+                continue;
+            };
             let cost = self.first[(k + 1) * self.levels + less]
                 .saturating_add(self.warm[self.place(left, k, level)]);
             if cost < best.0 {

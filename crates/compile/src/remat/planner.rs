@@ -52,7 +52,9 @@ pub struct Schedule {
 #[non_exhaustive]
 pub enum PlanError {
     /// The budget is below what any schedule needs.
-    #[error("a budget of {budget} bytes cannot work: one step and what is held beside it take {bound}")]
+    #[error(
+        "a budget of {budget} bytes cannot work: one step and what is held beside it take {bound}"
+    )]
     Impossible {
         /// The budget asked for.
         budget: u64,
@@ -225,10 +227,16 @@ impl<'a> Planner<'a> {
         }
         // Once there is a schedule, looking for better starts must leave time to improve it.
         self.repair.until = match (found, self.end) {
-            (Some(_), Some(end)) => Some(Instant::now() + end.saturating_duration_since(Instant::now()) / 3),
+            (Some(_), Some(end)) => {
+                Some(Instant::now() + end.saturating_duration_since(Instant::now()) / 3)
+            }
             _ => self.end,
         };
-        let noise = if matches!(start, Start::Disturbed) { 0.5 } else { 0.0 };
+        let noise = if matches!(start, Start::Disturbed) {
+            0.5
+        } else {
+            0.0
+        };
         if matches!(start, Start::Bulk) {
             self.repair.repair_in_bulk(&mut self.state);
         }
@@ -251,7 +259,11 @@ impl<'a> Planner<'a> {
 fn everything(problem: &Problem) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut met = vec![u32::MAX; problem.steps.len()];
-    let stages = problem.steps.iter().map(|s| &s.reads).chain([&problem.outputs]);
+    let stages = problem
+        .steps
+        .iter()
+        .map(|s| &s.reads)
+        .chain([&problem.outputs]);
     for (stage, reads) in stages.enumerate() {
         let stage = stage as u32;
         let mut work = reads.clone();

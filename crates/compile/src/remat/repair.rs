@@ -159,7 +159,9 @@ impl Repair {
         for &read in state.reads(value) {
             let key = Key::new(read.stage(), step);
             let ran = stages.partition_point(|t| *t <= read.stage());
-            let ran = ran.checked_sub(1).map_or(before, |i| Key::new(stages[i], step));
+            let ran = ran
+                .checked_sub(1)
+                .map_or(before, |i| Key::new(stages[i], step));
             let from = before.max(ran);
             if key > from {
                 let relief = state.profile.relief(from.next(), key, bytes, self.budget);
@@ -185,8 +187,11 @@ impl Repair {
     ) -> Option<f64> {
         self.collect(state, at, random, noise);
         for _ in 0..6 {
-            let best = (0..self.candidates.len())
-                .min_by(|a, b| self.candidates[*a].score.total_cmp(&self.candidates[*b].score))?;
+            let best = (0..self.candidates.len()).min_by(|a, b| {
+                self.candidates[*a]
+                    .score
+                    .total_cmp(&self.candidates[*b].score)
+            })?;
             let candidate = self.candidates.swap_remove(best);
             let mark = state.mark();
             self.evicted = candidate.bytes;

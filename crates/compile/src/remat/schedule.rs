@@ -200,10 +200,7 @@ mod tests {
             told(&[Run(0), Run(0)]),
             ScheduleError::Present { .. }
         ));
-        assert!(matches!(
-            told(&[Free(0)]),
-            ScheduleError::NotThere { .. }
-        ));
+        assert!(matches!(told(&[Free(0)]), ScheduleError::NotThere { .. }));
         assert!(matches!(told(&[Run(1)]), ScheduleError::OutOfOrder { .. }));
         assert!(matches!(told(&[Run(0)]), ScheduleError::NeverRuns { .. }));
         assert!(matches!(told(&[Run(9)]), ScheduleError::Unknown { .. }));

@@ -22,12 +22,7 @@ impl Until {
 }
 
 /// Improves a state that is within its budget; it is the best one found when this returns.
-pub(crate) fn improve(
-    state: &mut State,
-    repair: &mut Repair,
-    random: &mut Random,
-    until: Until,
-) {
+pub(crate) fn improve(state: &mut State, repair: &mut Repair, random: &mut Random, until: Until) {
     let order = by_cost(state, state.all(), random, 0.0);
     repair.prune(state, order);
     repair.until = until.time;
@@ -113,7 +108,8 @@ fn ruin(state: &mut State, random: &mut Random) {
             // All reruns of neighbouring steps.
             let width = 1 + random.below(6) as u32;
             for step in seed.step().saturating_sub(width)..=seed.step() {
-                for stage in state.stages(step)[1..].to_vec() {
+                let stages = state.stages(step)[1..].to_vec();
+                for stage in stages {
                     if random.below(8) > 0 {
                         state.remove(Key::new(stage, step));
                     }

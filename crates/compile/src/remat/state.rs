@@ -96,7 +96,10 @@ impl<'a> State<'a> {
     }
 
     pub(crate) fn runs(&self, key: Key) -> bool {
-        key.stage() == key.step() || self.stages[key.step() as usize].binary_search(&key.stage()).is_ok()
+        key.stage() == key.step()
+            || self.stages[key.step() as usize]
+                .binary_search(&key.stage())
+                .is_ok()
     }
 
     /// The runs that read a value, in order.
@@ -177,8 +180,9 @@ impl<'a> State<'a> {
         all
     }
 
-    /// The most that is held strictly inside the time for which the value would have to be kept
-    /// if a rerun were taken away; one pair of a value's bytes and that maximum per value written.
+    /// Whether a rerun can be taken away because there is room to keep what it writes from the last
+    /// read before it, or because nothing reads what it writes. There may be room even where this
+    /// says no: what the rerun reads need not be kept for it then.
     pub(crate) fn could_keep(&self, key: Key, budget: i64) -> bool {
         let step = key.step();
         let problem = self.problem;

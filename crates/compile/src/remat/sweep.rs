@@ -221,7 +221,9 @@ impl<'a> Sweep<'a> {
             let value = self.list[i];
             let bytes = self.problem.bytes[value as usize];
             if self.pinned[value as usize] == 0 && bytes > 0 {
-                let distance = self.next_use(value).map_or(u32::MAX, |u| u - stage.min(u) + 1);
+                let distance = self
+                    .next_use(value)
+                    .map_or(u32::MAX, |u| u - stage.min(u) + 1);
                 let around = self.around(value);
                 let cost = self.cost(value) + self.spread * around + 1e-9;
                 scored.push((cost / (bytes as f64 * f64::from(distance)), value));
@@ -265,7 +267,13 @@ impl<'a> Sweep<'a> {
         let after = after.take(self.read[value as usize] as usize);
         let after = after.flat_map(|r| &problem.steps[*r as usize].writes);
         let gone = |v: &&u32| !self.there[**v as usize] && self.next_use(**v).is_some();
-        before.iter().chain(after).filter(gone).copied().take(8).collect()
+        before
+            .iter()
+            .chain(after)
+            .filter(gone)
+            .copied()
+            .take(8)
+            .collect()
     }
 
     fn join(&mut self, value: u32) {

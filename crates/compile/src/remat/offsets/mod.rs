@@ -118,7 +118,9 @@ pub fn place(buffers: &[Buffer], options: &PlaceOptions) -> Result<Placement, Pl
             return Err(PlaceError::Backwards { buffer, first, end });
         }
     }
-    let total = buffers.iter().try_fold(0_u64, |sum, b| sum.checked_add(b.size));
+    let total = buffers
+        .iter()
+        .try_fold(0_u64, |sum, b| sum.checked_add(b.size));
     if total.is_none_or(|total| total > limit) {
         return Err(PlaceError::Overflow { limit });
     }
@@ -152,7 +154,7 @@ impl Placement {
         }
         let end = |i: usize| self.offsets[i].saturating_add(buffers[i].size);
         for (i, a) in buffers.iter().enumerate() {
-            if end(i) > self.height {
+            if a.first < a.end && end(i) > self.height {
                 return Err(PlaceError::TooHigh {
                     buffer: i,
                     end: end(i),

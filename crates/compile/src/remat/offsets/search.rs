@@ -139,7 +139,10 @@ impl Search {
 
     fn height(&self, offsets: &[u64]) -> u64 {
         let items = self.items.iter().zip(&self.buffers);
-        items.map(|(item, b)| offsets[*b] + item.size as u64).max().unwrap_or(0)
+        items
+            .map(|(item, b)| offsets[*b] + item.size as u64)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Tries orders in turn, most of them for a short time.
@@ -197,8 +200,9 @@ impl Search {
 
     fn arrange(&mut self, mut key: impl FnMut(&Item, usize) -> f64) {
         let both = self.items.iter().zip(&self.buffers);
-        let mut keyed: Vec<(f64, usize, Item)> =
-            both.map(|(item, buffer)| (key(item, *buffer), *buffer, *item)).collect();
+        let mut keyed: Vec<(f64, usize, Item)> = both
+            .map(|(item, buffer)| (key(item, *buffer), *buffer, *item))
+            .collect();
         keyed.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         (self.items, self.buffers) = keyed.into_iter().map(|(_, b, item)| (item, b)).unzip();
         self.list();
@@ -229,7 +233,11 @@ impl Search {
                 blame[buffer].ln(),
                 random.unit(),
             ];
-            let sum: f64 = logs.iter().zip(powers).map(|(log, power)| log * power).sum();
+            let sum: f64 = logs
+                .iter()
+                .zip(powers)
+                .map(|(log, power)| log * power)
+                .sum();
             -sum
         });
     }
