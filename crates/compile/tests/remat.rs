@@ -327,6 +327,25 @@ fn what_is_held_and_what_comes_out_count() {
 }
 
 #[test]
+fn what_is_planned_is_placed_within_its_peak() {
+    let mut numbers = Numbers(21);
+    for nodes in [40, 150] {
+        let problem = network(nodes, &mut numbers);
+        let found = planned(&problem, problem.base_peak() * 2 / 3, &quick());
+        let lifetimes = found.lifetimes(&problem);
+        let buffers: Vec<Buffer> = lifetimes.iter().map(|l| l.buffer).collect();
+        let placement = place(&buffers, &PlaceOptions::default()).unwrap();
+        placement.check(&buffers).unwrap();
+        assert_eq!(placement.load + problem.held(), found.peak);
+        println!(
+            "{nodes} nodes: load {}, height {}",
+            placement.load, placement.height
+        );
+        assert!(placement.height <= placement.load + placement.load / 20);
+    }
+}
+
+#[test]
 fn budgets_that_cannot_work_are_errors() {
     let problem = network(100, &mut Numbers(1));
     let bound = problem.lower_bound();

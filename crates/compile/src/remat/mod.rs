@@ -27,6 +27,6 @@ mod state;
 mod sweep;
 
 pub use offsets::{Buffer, PlaceError, PlaceOptions, Placement, place};
-pub use planner::{Options, PlanError, Schedule, plan};
+pub use planner::{Lifetime, Options, PlanError, Schedule, plan};
 pub use problem::{Problem, ProblemError, Step};
 pub use schedule::{Action, Replay, ScheduleError, replay};

@@ -9,7 +9,7 @@ use super::repair::Repair;
 use super::search::{Until, improve, replace};
 use super::state::State;
 use super::sweep::sweep;
-use super::{Action, Problem, Replay, ScheduleError, replay};
+use super::{Action, Buffer, Problem, Replay, ScheduleError, replay};
 
 /// How long to look for a plan, and with which random numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,10 +93,10 @@ pub enum PlanError {
 /// // Three steps forward and three back, each of which reads what its counterpart wrote.
 /// let edges = [(0, 1), (1, 2), (2, 3), (2, 4), (3, 4), (1, 5), (4, 5), (0, 6), (5, 6)];
 /// let problem = Problem::of_graph(vec![8; 7], &[1; 7], &[false; 7], &edges)?;
-/// assert_eq!(problem.base_peak(), 32);
-/// let schedule = plan(&problem, 24, &Options::default())?;
+/// assert_eq!(problem.base_peak(), 40);
+/// let schedule = plan(&problem, 32, &Options::default())?;
 /// assert_eq!(schedule.cost, 8);
-/// schedule.check(&problem, 24)?;
+/// schedule.check(&problem, 32)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedule, PlanError> {
@@ -305,7 +305,66 @@ fn reached(problem: &Problem, budget: u64, lowest: u64, options: &Options) -> u6
     high
 }
 
+/// When memory is needed, and for what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lifetime {
+    /// The run, counted from 0, that needs it first.
+    pub run: usize,
+    /// The value that stands there; `None` for the working memory of the run.
+    pub value: Option<u32>,
+    /// Its time, in runs, and its bytes.
+    pub buffer: Buffer,
+}
+
 impl Schedule {
+    /// The memory that each run needs for what it writes and for its work, to be given offsets by
+    /// [`place`](super::place). A value that is computed again has a lifetime for each time; inputs
+    /// have none. The load of these buffers and [`Problem::held`] make up the peak.
+    ///
+    /// The schedule must be one of the problem; what is no step or value of it is left out.
+    pub fn lifetimes(&self, problem: &Problem) -> Vec<Lifetime> {
+        let mut lifetimes: Vec<Lifetime> = Vec::new();
+        let mut open: Vec<Option<usize>> = vec![None; problem.bytes.len()];
+        let runs = self.actions.iter().filter(|a| matches!(a, Action::Run(_)));
+        let end = runs.count() as u64;
+        let mut now = 0;
+        for action in &self.actions {
+            match *action {
+                Action::Free(value) => {
+                    if let Some(at) = open.get_mut(value as usize).and_then(Option::take) {
+                        lifetimes[at].buffer.end = now as u64;
+                    }
+                }
+                Action::Run(step) => {
+                    let Some(step) = problem.steps.get(step as usize) else {
+                        continue;
+                    };
+                    let mut add = |value, size, end| {
+                        lifetimes.push(Lifetime {
+                            run: now,
+                            value,
+                            buffer: Buffer {
+                                first: now as u64,
+                                end,
+                                size,
+                            },
+                        });
+                        lifetimes.len() - 1
+                    };
+                    for value in &step.writes {
+                        let size = problem.bytes[*value as usize];
+                        open[*value as usize] = Some(add(Some(*value), size, end));
+                    }
+                    if step.scratch > 0 {
+                        add(None, step.scratch, now as u64 + 1);
+                    }
+                    now += 1;
+                }
+            }
+        }
+        lifetimes
+    }
+
     /// Replays the schedule and compares what it claims.
     ///
     /// # Errors
