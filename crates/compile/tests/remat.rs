@@ -4,7 +4,9 @@
 use std::collections::{BinaryHeap, HashMap};
 use std::path::PathBuf;
 
-use cotangent_compile::remat::{Action, Options, PlanError, Problem, Schedule, Step, plan, replay};
+use cotangent_compile::remat::{
+    Action, Buffer, Options, PlaceOptions, PlanError, Problem, Schedule, Step, place, plan, replay,
+};
 
 /// Numbers that are the same in every run (a linear congruential generator).
 struct Numbers(u64);
