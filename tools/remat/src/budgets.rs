@@ -27,9 +27,14 @@ struct Row<'a> {
     error: Option<String>,
 }
 
-/// How many steps of improvement there are where nothing is said, and the time for one plan.
-const STEPS: u64 = 20_000;
-const TIME: Duration = Duration::from_millis(4500);
+/// After how many steps without an improvement the search ends where nothing is said.
+const STEPS: u64 = 40_000;
+
+/// The time for one plan where nothing is said: less for graphs of more nodes than `SMALL`, where
+/// every step counts for less.
+const TIME: Duration = Duration::from_secs(10);
+const TIME_OF_LARGE: Duration = Duration::from_millis(4500);
+const SMALL: usize = 400;
 
 /// Plans every graph within every budget; whether all that was planned is right.
 pub fn all(options: &Options) -> Result<bool, Error> {
@@ -41,7 +46,7 @@ pub fn all(options: &Options) -> Result<bool, Error> {
     let settings = remat::Options {
         seed: options.seed,
         steps: options.steps.unwrap_or(STEPS),
-        time: Some(options.time.unwrap_or(TIME)),
+        time: options.time,
     };
     if !options.json {
         line(&format!(
@@ -67,7 +72,15 @@ pub fn all(options: &Options) -> Result<bool, Error> {
 fn row<'a>(graph: &'a str, problem: &Problem, fraction: f64, settings: &remat::Options) -> Row<'a> {
     let budget = (fraction * problem.base_peak() as f64).ceil() as u64;
     let began = Instant::now();
-    let found = remat::plan(problem, budget, settings);
+    let time = match problem.steps().len() <= SMALL {
+        true => TIME,
+        false => TIME_OF_LARGE,
+    };
+    let settings = remat::Options {
+        time: Some(settings.time.unwrap_or(time)),
+        ..*settings
+    };
+    let found = remat::plan(problem, budget, &settings);
     let mut row = Row {
         graph,
         nodes: problem.steps().len(),

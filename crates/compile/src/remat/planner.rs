@@ -16,7 +16,8 @@ use super::{Action, Buffer, Problem, Replay, ScheduleError, replay};
 pub struct Options {
     /// Where the random numbers start. The same seed and steps give the same plan.
     pub seed: u64,
-    /// How many times a part of a plan is taken apart and put together again.
+    /// How many times a part of a plan is taken apart and put together again without making it
+    /// better, until the search ends.
     pub steps: u64,
     /// When to stop even so; a limit makes plans depend on the machine.
     pub time: Option<Duration>,

@@ -31,7 +31,9 @@ pub(crate) fn improve(state: &mut State, repair: &mut Repair, random: &mut Rando
     let mut best_extra = state.extra;
     let mut step = 0;
     let mut since = 0_u64;
-    while best_extra > 0 && !until.over(step) {
+    // The step of the last improvement: the search ends a number of steps after it.
+    let mut better = 0;
+    while best_extra > 0 && !until.over(step - better) {
         step += 1;
         since += 1;
         let before = state.extra;
@@ -57,6 +59,7 @@ pub(crate) fn improve(state: &mut State, repair: &mut Repair, random: &mut Rando
             best_extra = state.extra;
             best = state.all();
             since = 0;
+            better = step;
         }
         state.settle();
         if since > 3000 {
