@@ -4,6 +4,7 @@ use cotangent_array::{Complex32, Complex64, Element};
 
 use cotangent_graph::complex;
 
+use crate::kernels::gemm::Factor;
 use crate::memory::Cell;
 
 /// An element type with sums and products.
@@ -11,8 +12,8 @@ use crate::memory::Cell;
 /// Sums and products are accumulated in [`Number::Sum`]: f64 for floats, so that an f32 is rounded
 /// once at the end as the reference evaluator does, wrapping i64 for integers, whose low bits are
 /// those of wrapping arithmetic in the type itself.
-pub(crate) trait Number: Element + Cell {
-    /// Whether this is a float or a complex number; the crate `gemm` multiplies matrices of these.
+pub(crate) trait Number: Element + Cell + Factor {
+    /// Whether this is a float or a complex number.
     const PACKED: bool;
     type Sum: Copy + Send + Sync + PartialEq + 'static;
     const ZERO: Self::Sum;

@@ -8,7 +8,7 @@
 use cotangent_graph::TensorType;
 use cotangent_graph::ops::Conv;
 
-use super::matrix::{Matrix, multiply};
+use super::gemm::{self, Matrix, multiply};
 use super::spatial::{Axis, Space};
 use super::{Site, resized};
 use crate::memory::{Run, run2};
@@ -22,7 +22,10 @@ pub(super) fn scratch(op: &Conv, x: &TensorType, kernel: &TensorType, out: &Tens
         return 0;
     }
     let plan = Layout::new(op, x, kernel, out);
-    plan.room().saturating_mul(x.dtype.size())
+    let packed = by_dtype!(numeric x.dtype, T => plan.packed::<T>(), else 0);
+    plan.room()
+        .saturating_add(packed)
+        .saturating_mul(x.dtype.size())
 }
 
 pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
@@ -131,8 +134,23 @@ impl Layout {
         }
     }
 
+    /// Elements of working memory that the largest of the products wants.
+    fn packed<T>(&self) -> usize {
+        let (terms, weights) = (self.terms(), [self.terms(), 1]);
+        let room = |columns, steps| gemm::room::<T>([self.outputs, columns, terms], weights, steps);
+        if self.space.is_identity() {
+            room(self.places, [self.size, 1])
+        } else if self.turned.is_some() {
+            room(self.places, [1, terms])
+        } else {
+            let last = self.places.checked_rem(self.tile).unwrap_or(0);
+            room(self.tile, [self.tile, 1]).max(room(last, [last, 1]))
+        }
+    }
+
     fn by_matrices<T: Number>(&self, x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]) {
         let (terms, places) = (self.terms(), self.places);
+        let (scratch, packed) = scratch.split_at_mut(self.room().min(scratch.len()));
         if out.is_empty() {
             return;
         }
@@ -153,7 +171,14 @@ impl Layout {
                         row: self.size,
                         column: 1,
                     };
-                    multiply([self.outputs, places, terms], weights, columns, out, places);
+                    multiply(
+                        [self.outputs, places, terms],
+                        weights,
+                        columns,
+                        out,
+                        places,
+                        packed,
+                    );
                     continue;
                 }
                 if let Some(turned) = &self.turned {
@@ -164,7 +189,14 @@ impl Layout {
                         row: 1,
                         column: terms,
                     };
-                    multiply([self.outputs, places, terms], weights, columns, out, places);
+                    multiply(
+                        [self.outputs, places, terms],
+                        weights,
+                        columns,
+                        out,
+                        places,
+                        packed,
+                    );
                     continue;
                 }
                 for from in (0..places).step_by(self.tile.max(1)) {
@@ -182,6 +214,7 @@ impl Layout {
                         columns,
                         &mut out[from..],
                         places,
+                        packed,
                     );
                 }
             }

@@ -8,7 +8,7 @@ use cotangent_graph::TensorType;
 use cotangent_graph::ops::Dot;
 use smallvec::SmallVec;
 
-use super::matrix::{Matrix, multiply};
+use super::gemm::{self, Batch, Matrix, multiply_all};
 use super::moves::{Dim, Walk, strides};
 use super::{Site, resized};
 use crate::memory::{Run, run2};
@@ -16,7 +16,9 @@ use crate::number::{Number, by_dtype};
 
 pub(super) fn scratch(op: &Dot, x: &TensorType, y: &TensorType) -> usize {
     let product = Product::new(op, &x.shape, &y.shape);
-    (product.a.room() + product.b.room()).saturating_mul(x.dtype.size())
+    let copies = product.a.room() + product.b.room();
+    let packed = by_dtype!(numeric x.dtype, T => product.packed::<T>(), else 0);
+    copies.saturating_add(packed).saturating_mul(x.dtype.size())
 }
 
 pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
@@ -98,16 +100,36 @@ impl Product {
         }
     }
 
+    /// Elements of working memory that one of the products wants.
+    fn packed<T>(&self) -> usize {
+        let (a, b) = (&self.a, &self.b);
+        let steps = ([a.free, a.contract], [b.contract, b.free]);
+        gemm::room::<T>([self.m, self.n, self.k], steps.0, steps.1)
+    }
+
     fn run<T: Number>(&self, x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]) {
         let size = self.m.saturating_mul(self.n);
         if out.is_empty() || size == 0 {
             return;
         }
-        let (left, right) = scratch.split_at_mut(self.a.room().min(scratch.len()));
+        let (left, rest) = scratch.split_at_mut(self.a.room().min(scratch.len()));
+        let (right, packed) = rest.split_at_mut(self.b.room().min(rest.len()));
         let (x, y) = (self.a.elements(x, left), self.b.elements(y, right));
-        let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, self.batch.len());
+        // The kernel walks along the innermost shared axis by itself.
+        let (inner, outer) = match self.batch.split_last() {
+            Some((inner, outer)) => (*inner, outer),
+            None => ((1, 0, 0), &self.batch[..]),
+        };
+        let batch = Batch {
+            members: inner.0,
+            a: inner.1,
+            b: inner.2,
+            out: size,
+        };
+        let sizes = [self.m, self.n, self.k];
+        let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, outer.len());
         let (mut at_x, mut at_y) = (0, 0);
-        for out in out.chunks_exact_mut(size) {
+        for out in out.chunks_exact_mut(size.saturating_mul(inner.0).max(1)) {
             let a = Matrix {
                 elements: &x[at_x.min(x.len())..],
                 row: self.a.free,
@@ -118,8 +140,8 @@ impl Product {
                 row: self.b.contract,
                 column: self.b.free,
             };
-            multiply([self.m, self.n, self.k], a, b, out, self.n);
-            for (i, (n, by_x, by_y)) in index.iter_mut().zip(&self.batch).rev() {
+            multiply_all(sizes, batch, a, b, out, self.n, packed);
+            for (i, (n, by_x, by_y)) in index.iter_mut().zip(outer).rev() {
                 *i += 1;
                 at_x += by_x;
                 at_y += by_y;

@@ -5,14 +5,15 @@ mod cumulative;
 mod dot;
 mod fft;
 mod gather;
+pub(crate) mod gemm;
 mod linalg;
-mod matrix;
 mod moves;
 mod pointwise;
 mod reduce;
 mod rows;
 mod sort;
 mod spatial;
+pub(crate) mod transpose;
 mod window;
 
 use std::sync::Arc;

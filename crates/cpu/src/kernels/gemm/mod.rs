@@ -1,0 +1,491 @@
+//! Products of matrices with any strides.
+//!
+//! Floats and complex numbers are cut into blocks that fit the caches (Goto and van de Geijn, Anatomy
+//! of High-Performance Matrix Multiplication, 2008) and into tiles that fit the registers
+//! ([`tile`]). Blocks that are read often are packed first ([`pack`]), into working memory that the
+//! plan has set aside; small ones are read where they stand. Products with a vector go their own way
+//! ([`vectors`]).
+//!
+//! All cuts follow from shapes and strides alone. Each element of a result is the sum over blocks of
+//! the contracted axis of sums in ascending order, so its bits do not depend on where in the result
+//! it stands, nor would they on a division of the result between threads.
+
+mod pack;
+mod tile;
+mod vector;
+mod vectors;
+
+use cotangent_array::{Complex32, Complex64};
+use tile::{PANEL, Place, Target, tile, wide, width_of_few};
+use vector::{Portable, Vector};
+
+use crate::number::Number;
+
+/// A matrix in memory: the elements from the first one on, and the steps from one row and from one
+/// column to the next.
+#[derive(Clone, Copy)]
+pub(super) struct Matrix<'a, T> {
+    pub(super) elements: &'a [T],
+    pub(super) row: usize,
+    pub(super) column: usize,
+}
+
+impl<T: Copy> Matrix<'_, T> {
+    #[inline(always)]
+    fn at(&self, i: usize, j: usize) -> T {
+        self.elements[i * self.row + j * self.column]
+    }
+
+    fn skip(self, elements: usize) -> Self {
+        Matrix {
+            elements: &self.elements[elements..],
+            ..self
+        }
+    }
+
+    fn transposed(self) -> Self {
+        Matrix {
+            row: self.column,
+            column: self.row,
+            ..self
+        }
+    }
+
+    fn place(&self) -> Place<T> {
+        Place {
+            start: self.elements.as_ptr(),
+            row: self.row,
+            column: self.column,
+        }
+    }
+}
+
+/// Whether a matrix of this many rows and columns, both above 0, with these steps is inside so many
+/// elements.
+fn holds(len: usize, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> bool {
+    let down = (rows - 1).checked_mul(row);
+    let last = down.and_then(|r| (columns - 1).checked_mul(column)?.checked_add(r));
+    last.is_some_and(|last| last < len)
+}
+
+/// Terms, rows and bytes of the columns of a block: the right block fits the last cache, the left
+/// one the second, and a panel of each the first.
+const TERMS: usize = 256;
+const ROWS: usize = 192;
+const COLUMNS: usize = 4096;
+
+/// Which matrices are packed, and what memory that takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Blocks {
+    /// Columns of a block of the right matrix.
+    columns: usize,
+    left: bool,
+    right: bool,
+}
+
+impl Blocks {
+    /// The blocks for elements of `size` bytes, given the rows' and the columns' steps of both
+    /// matrices.
+    fn new(
+        [m, n, k]: [usize; 3],
+        [_, a_column]: [usize; 2],
+        [b_row, b_column]: [usize; 2],
+        size: usize,
+    ) -> Blocks {
+        let width = 64 / size.max(1);
+        // A panel of rows of the right matrix that spans more than a good part of the first cache falls
+        // on few of its lines, so reading it again and again takes longer than packing it once. So it
+        // is with columns of the left matrix, too; where its rows are contiguous, there must be more
+        // to gain.
+        let span = b_row.saturating_mul(size).saturating_mul(k);
+        let reused = m > 4 * PANEL && span > 16 * 1024 && k > 16;
+        let right = b_column != 1 || reused;
+        let scattered = a_column != 1 && m > 2 * PANEL && n > 2 * width;
+        let large = m.saturating_mul(k).saturating_mul(size) > 64 * 1024 && n > 12 * width;
+        let left = (scattered || large) && k > 16;
+        Blocks {
+            columns: (COLUMNS / size.max(1)).next_multiple_of(width),
+            left,
+            right,
+        }
+    }
+
+    /// Elements of working memory for the packed left and right block.
+    fn room(&self, [m, n, k]: [usize; 3], size: usize) -> [usize; 2] {
+        let width = 64 / size.max(1);
+        let terms = k.min(TERMS);
+        let left = m.min(ROWS).next_multiple_of(PANEL) * terms + pack::BEHIND;
+        let right = n.min(self.columns).next_multiple_of(width) * terms;
+        [
+            if self.left {
+                left.next_multiple_of(64)
+            } else {
+                0
+            },
+            if self.right { right } else { 0 },
+        ]
+    }
+}
+
+/// How a product goes.
+enum Way {
+    /// The result has one column, or one row.
+    Column,
+    Row,
+    Tiles(Blocks),
+}
+
+fn way<T>(sizes: [usize; 3], a: [usize; 2], b: [usize; 2]) -> Way {
+    let [m, n, _] = sizes;
+    if n == 1 {
+        Way::Column
+    } else if m == 1 {
+        Way::Row
+    } else {
+        Way::Tiles(Blocks::new(sizes, a, b, size_of::<T>()))
+    }
+}
+
+/// Elements of working memory that a product wants, given the steps of rows and columns of both
+/// matrices.
+pub(super) fn room<T>(sizes: [usize; 3], a: [usize; 2], b: [usize; 2]) -> usize {
+    match way::<T>(sizes, a, b) {
+        Way::Tiles(blocks) => blocks.room(sizes, size_of::<T>()).iter().sum(),
+        // A vector whose elements do not stand side by side is copied.
+        Way::Column if b[0] != 1 => sizes[2],
+        Way::Row if a[1] != 1 => sizes[2],
+        Way::Column | Way::Row => 0,
+    }
+}
+
+/// out[i, j] = sum over l of a[i, l] * b[l, j] for `m` rows and `n` columns, `k` terms each; rows
+/// of the result are `step` elements apart and contiguous in themselves. The working memory has
+/// [`room`] for the product.
+pub(super) fn multiply<T: Number>(
+    sizes: [usize; 3],
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    out: &mut [T],
+    step: usize,
+    scratch: &mut [T],
+) {
+    let once = Batch {
+        members: 1,
+        a: 0,
+        b: 0,
+        out: 0,
+    };
+    multiply_all(sizes, once, a, b, out, step, scratch);
+}
+
+/// Products of several pairs of matrices: how many, and the steps from one to the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batch {
+    pub(super) members: usize,
+    pub(super) a: usize,
+    pub(super) b: usize,
+    /// At least the elements of a result.
+    pub(super) out: usize,
+}
+
+/// [`multiply`] for every member of a batch; `a`, `b` and `out` begin with the first one.
+pub(super) fn multiply_all<T: Number>(
+    [m, n, k]: [usize; 3],
+    batch: Batch,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    out: &mut [T],
+    step: usize,
+    scratch: &mut [T],
+) {
+    let Some(last) = batch.members.checked_sub(1) else {
+        return;
+    };
+    if m == 0 || n == 0 {
+        return;
+    }
+    // Everything below reads and writes through pointers, so this is where bounds are checked.
+    let inside = |len: usize, by: usize, sizes: [usize; 2], steps: [usize; 2]| {
+        let first = by.checked_mul(last)?;
+        holds(len.checked_sub(first)?, sizes, steps).then_some(())
+    };
+    let apart = step >= n || m == 1;
+    let whole = inside(out.len(), batch.out, [m, n], [step, 1]).is_some()
+        && (k == 0
+            || inside(a.elements.len(), batch.a, [m, k], [a.row, a.column]).is_some()
+                && inside(b.elements.len(), batch.b, [k, n], [b.row, b.column]).is_some());
+    assert!(
+        whole && apart,
+        "a product of matrices that are not inside their memory"
+    );
+    let sizes = [m, n, k];
+    match way::<T>(sizes, [a.row, a.column], [b.row, b.column]) {
+        Way::Tiles(blocks) if k > 0 => {
+            let [left, right] = blocks.room(sizes, size_of::<T>());
+            assert!(
+                left + right <= scratch.len(),
+                "too little working memory for a product"
+            );
+            let product = Product {
+                sizes,
+                batch,
+                a: a.place(),
+                b: b.place(),
+                out: out.as_mut_ptr(),
+                step,
+                blocks,
+                left: scratch.as_mut_ptr(),
+                right: scratch.as_mut_ptr().wrapping_add(left),
+            };
+            // SAFETY: matrices and working memory were just found large enough; the borrows say that
+            // nothing overlaps what is written.
+            unsafe { (T::kernels().multiply)(&product) }
+        }
+        way => {
+            for member in 0..batch.members {
+                let out = &mut out[member * batch.out..];
+                if k == 0 {
+                    let rows = out.chunks_mut(step.max(1)).take(m);
+                    rows.for_each(|row| row[..n].fill(T::NOTHING));
+                    continue;
+                }
+                let (a, b) = (a.skip(member * batch.a), b.skip(member * batch.b));
+                match way {
+                    Way::Row => vectors::times_vector([n, k], b.transposed(), a, (out, 1), scratch),
+                    _ => vectors::times_vector([m, k], a, b.transposed(), (out, step), scratch),
+                }
+            }
+        }
+    }
+}
+
+/// A product of matrices in memory that has been checked.
+pub(crate) struct Product<T> {
+    sizes: [usize; 3],
+    batch: Batch,
+    a: Place<T>,
+    b: Place<T>,
+    out: *mut T,
+    step: usize,
+    blocks: Blocks,
+    left: *mut T,
+    right: *mut T,
+}
+
+/// The kernels for elements of one type on this machine.
+pub(crate) struct Kernels<T: 'static> {
+    multiply: unsafe fn(&Product<T>),
+    /// See [`vectors::rows`] and [`vectors::columns`].
+    rows: Vectors<T>,
+    columns: Vectors<T>,
+}
+
+/// A product with a vector, which stands in a straight line: rows and terms, the matrix, the vector.
+type Vectors<T> = unsafe fn([usize; 2], Place<T>, *const T, Target<T>);
+
+/// Elements that products of matrices are made of.
+pub(crate) trait Factor: Sized + 'static {
+    /// The kernels that this machine runs best.
+    fn kernels() -> &'static Kernels<Self>;
+}
+
+/// # Safety
+/// The machine has what `V` needs, and the product's memory is as [`multiply`] checked.
+#[inline(always)]
+unsafe fn drive<V: Vector>(product: &Product<V::Element>) {
+    let ([m, n, k], blocks, batch) = (product.sizes, product.blocks, product.batch);
+    let small = m <= ROWS && n <= blocks.columns && k <= TERMS && !blocks.left && !blocks.right;
+    for member in 0..batch.members {
+        let a = product.a.skip(member * batch.a);
+        let b = product.b.skip(member * batch.b);
+        let out = Target {
+            start: product.out.wrapping_add(member * batch.out),
+            row: product.step,
+            add: false,
+        };
+        // SAFETY: all members are inside the memory of their operands.
+        unsafe {
+            if small {
+                block::<V>([m, n, k], blocks, a, b, out);
+            } else {
+                in_blocks::<V>(product, a, b, out);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As for [`drive`], for the matrices of one member of the batch.
+#[inline(always)]
+unsafe fn in_blocks<V: Vector>(
+    product: &Product<V::Element>,
+    left: Place<V::Element>,
+    right: Place<V::Element>,
+    result: Target<V::Element>,
+) {
+    let ([m, n, k], blocks) = (product.sizes, product.blocks);
+    // Not `step_by`, which divides: small products are over by then.
+    let mut j = 0;
+    while j < n {
+        let columns = blocks.columns.min(n - j);
+        let mut l = 0;
+        while l < k {
+            let terms = TERMS.min(k - l);
+            let mut b = right.from(l, j);
+            if blocks.right {
+                // SAFETY: the working memory has room for a block.
+                unsafe { pack::right::<V>(terms, columns, b, product.right) };
+                b = Place {
+                    start: product.right,
+                    row: 2 * V::LANES,
+                    column: terms,
+                };
+            }
+            let mut i = 0;
+            while i < m {
+                let rows = ROWS.min(m - i);
+                let mut a = left.from(i, l);
+                if blocks.left {
+                    // SAFETY: as above.
+                    unsafe { pack::left::<V>(rows, terms, a, product.left) };
+                    a = Place {
+                        start: product.left,
+                        row: 1,
+                        column: PANEL,
+                    };
+                }
+                let out = Target {
+                    add: l > 0,
+                    ..result.from(i, j)
+                };
+                // SAFETY: blocks are inside the matrices.
+                unsafe { block::<V>([rows, columns, terms], blocks, a, b, out) };
+                i += ROWS;
+            }
+            l += TERMS;
+        }
+        j += blocks.columns;
+    }
+}
+
+/// The product of a block of each matrix. A packed right block has as `column` the terms, by which its
+/// panels are apart.
+///
+/// # Safety
+/// That of [`tile()`] for all tiles.
+#[inline(always)]
+unsafe fn block<V: Vector>(
+    [rows, columns, terms]: [usize; 3],
+    blocks: Blocks,
+    a: Place<V::Element>,
+    b: Place<V::Element>,
+    out: Target<V::Element>,
+) {
+    let width = 2 * V::LANES;
+    let mut j = 0;
+    // Two sums for each element of a tile of complex numbers would not fit the registers.
+    if rows <= 3 && V::ROWS >= 6 && !blocks.right {
+        let width = width_of_few(rows) * V::LANES;
+        while columns - j >= width {
+            // SAFETY: these rows and columns are inside the blocks.
+            unsafe { wide::<V>(rows, terms, a, b.from(0, j), out.from(0, j)) };
+            j += width;
+        }
+    }
+    while j < columns {
+        let some = width.min(columns - j);
+        let b = b.from(0, j);
+        let mut i = 0;
+        while i < rows {
+            // A packed left block is cut at its panels, of which `ROWS` is a part.
+            let few = V::ROWS.min(rows - i);
+            let a = if blocks.left {
+                Place {
+                    start: a.start.wrapping_add(i / PANEL * PANEL * terms + i % PANEL),
+                    ..a
+                }
+            } else {
+                a.from(i, 0)
+            };
+            // SAFETY: these rows and columns are inside the blocks.
+            unsafe { tile::<V>([few, some, terms], a, b, out.from(i, j)) };
+            i += few;
+        }
+        j += width;
+    }
+}
+
+/// Whether the machine has AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn fast() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
+macro_rules! factors {
+    ($($T:ty, $n:literal, $Tile:ty, $Row:ty;)+) => {$(
+        impl Factor for $T {
+            fn kernels() -> &'static Kernels<$T> {
+                type Plain = Portable<$T, $n>;
+                static PORTABLE: Kernels<$T> = Kernels {
+                    multiply: drive::<Plain>,
+                    rows: vectors::rows::<Plain>,
+                    columns: vectors::columns::<Plain>,
+                };
+                #[cfg(target_arch = "x86_64")]
+                {
+                    #[target_feature(enable = "avx2,fma")]
+                    unsafe fn multiply(product: &Product<$T>) {
+                        // SAFETY: the caller's promise.
+                        unsafe { drive::<$Tile>(product) }
+                    }
+                    #[target_feature(enable = "avx2,fma")]
+                    unsafe fn rows(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
+                        // SAFETY: the caller's promise.
+                        unsafe { vectors::rows::<$Row>(sizes, a, x, out) }
+                    }
+                    #[target_feature(enable = "avx2,fma")]
+                    unsafe fn columns(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
+                        // SAFETY: the caller's promise.
+                        unsafe { vectors::columns::<$Row>(sizes, a, x, out) }
+                    }
+                    static FAST: Kernels<$T> = Kernels { multiply, rows, columns };
+                    if fast() {
+                        return &FAST;
+                    }
+                }
+                &PORTABLE
+            }
+        }
+    )+};
+}
+
+#[cfg(target_arch = "x86_64")]
+use vector::avx2;
+
+#[cfg(target_arch = "x86_64")]
+factors! {
+    f32, 8, avx2::F32, avx2::F32;
+    f64, 4, avx2::F64, avx2::F64;
+    Complex32, 4, avx2::C64, Plain;
+    Complex64, 2, avx2::C128, Plain;
+    u8, 32, Plain, Plain;
+    u32, 8, Plain, Plain;
+    i32, 8, Plain, Plain;
+    i64, 4, Plain, Plain;
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+factors! {
+    f32, 8, Plain, Plain;
+    f64, 4, Plain, Plain;
+    Complex32, 4, Plain, Plain;
+    Complex64, 2, Plain, Plain;
+    u8, 32, Plain, Plain;
+    u32, 8, Plain, Plain;
+    i32, 8, Plain, Plain;
+    i64, 4, Plain, Plain;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,202 @@
+//! Products of a matrix with a vector: the matrix is read once, in the order it stands in.
+
+use super::Matrix;
+use super::tile::{Place, Target};
+use super::vector::Real;
+use crate::number::Number;
+
+/// Products of `m` rows of `a` with the vector that is the first row of `x`, to places of the result
+/// that are a step apart. Bounds have been checked; the working memory has room for `k` elements if
+/// the vector's do not stand side by side.
+pub(super) fn times_vector<T: Number>(
+    [m, k]: [usize; 2],
+    a: Matrix<'_, T>,
+    x: Matrix<'_, T>,
+    (out, step): (&mut [T], usize),
+    scratch: &mut [T],
+) {
+    let vector = if x.column == 1 || k == 1 {
+        &x.elements[..k]
+    } else {
+        let copy = &mut scratch[..k];
+        for (l, to) in copy.iter_mut().enumerate() {
+            *to = x.at(0, l);
+        }
+        copy
+    };
+    let (kernels, place) = (T::kernels(), a.place());
+    let target = Target {
+        start: out.as_mut_ptr(),
+        row: step,
+        add: false,
+    };
+    if a.column == 1 || k == 1 {
+        // SAFETY: the matrix and the result were found inside their memory.
+        unsafe { (kernels.rows)([m, k], place, vector.as_ptr(), target) }
+    } else if a.row == 1 && step == 1 {
+        // SAFETY: as above.
+        unsafe { (kernels.columns)([m, k], place, vector.as_ptr(), target) }
+    } else {
+        for (i, out) in out.iter_mut().step_by(step.max(1)).take(m).enumerate() {
+            let terms = vector.iter().enumerate();
+            *out = terms.fold(T::NOTHING, |sum, (l, x)| sum.plus(a.at(i, l).times(*x)));
+        }
+    }
+}
+
+/// Sums of a row that are kept apart, so that none waits for the other.
+const CHAINS: usize = 4;
+
+/// Rows of `a` stand in straight lines: inner products, two rows at a time.
+///
+/// # Safety
+/// All elements of `a` and `k` of the vector can be read, `m` of the result written.
+#[inline(always)]
+pub(super) unsafe fn rows<V: Real>(
+    [m, k]: [usize; 2],
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: Target<V::Element>,
+) {
+    let mut i = 0;
+    // SAFETY: these rows exist.
+    unsafe {
+        while i + 2 <= m {
+            let [p, q] = inner::<V, 2>(k, [a.from(i, 0).start, a.from(i + 1, 0).start], x);
+            *out.from(i, 0).start = p;
+            *out.from(i + 1, 0).start = q;
+            i += 2;
+        }
+        if i < m {
+            let [p] = inner::<V, 1>(k, [a.from(i, 0).start], x);
+            *out.from(i, 0).start = p;
+        }
+    }
+}
+
+/// The inner products of some rows with one vector. The order of a row's sum is the same however many
+/// rows there are.
+///
+/// # Safety
+/// `k` elements of each row and of the vector can be read.
+#[inline(always)]
+unsafe fn inner<V: Real, const R: usize>(
+    k: usize,
+    rows: [*const V::Element; R],
+    x: *const V::Element,
+) -> [V::Element; R] {
+    let lanes = V::LANES;
+    let mut sums = [[V::nothing(); CHAINS]; R];
+    let mut l = 0;
+    // SAFETY: places below `k` can be read.
+    unsafe {
+        while l + CHAINS * lanes <= k {
+            for chain in 0..CHAINS {
+                let at = l + chain * lanes;
+                let y = V::load(x.wrapping_add(at));
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    sums[chain] = V::load(row.wrapping_add(at)).times_plus(y, sums[chain]);
+                }
+            }
+            l += CHAINS * lanes;
+        }
+        while l + lanes <= k {
+            let y = V::load(x.wrapping_add(l));
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                sums[0] = V::load(row.wrapping_add(l)).times_plus(y, sums[0]);
+            }
+            l += lanes;
+        }
+        if l < k {
+            let y = V::load_some(x.wrapping_add(l), k - l);
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let x = V::load_some(row.wrapping_add(l), k - l);
+                sums[1] = x.times_plus(y, sums[1]);
+            }
+        }
+    }
+    let mut totals = [V::Element::NOTHING; R];
+    for (total, [p, q, r, s]) in totals.iter_mut().zip(sums) {
+        *total = p.plus(q).plus(r.plus(s)).total();
+    }
+    totals
+}
+
+/// Columns of `a` that are added to the result at a time.
+const TOGETHER: usize = 8;
+
+/// Columns of `a` stand in straight lines: some at a time, times their element of the vector, are added
+/// to the result, in ascending order.
+///
+/// # Safety
+/// All elements of `a` and `k` of the vector can be read, `m` of the result, which stands in a straight
+/// line, read and written.
+#[inline(always)]
+pub(super) unsafe fn columns<V: Real>(
+    [m, k]: [usize; 2],
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: Target<V::Element>,
+) {
+    let mut l = 0;
+    // SAFETY: these columns exist.
+    unsafe {
+        while l < k {
+            let (a, x) = (a.from(0, l), x.wrapping_add(l));
+            match k - l {
+                TOGETHER.. => some_columns::<V, TOGETHER>(m, a, x, out.start, l > 0),
+                4.. => some_columns::<V, 4>(m, a, x, out.start, l > 0),
+                3 => some_columns::<V, 3>(m, a, x, out.start, l > 0),
+                2 => some_columns::<V, 2>(m, a, x, out.start, l > 0),
+                _ => some_columns::<V, 1>(m, a, x, out.start, l > 0),
+            }
+            l += match k - l {
+                TOGETHER.. => TOGETHER,
+                4.. => 4,
+                rest => rest,
+            };
+        }
+    }
+}
+
+/// # Safety
+/// That of [`columns`], for `C` columns.
+#[inline(always)]
+unsafe fn some_columns<V: Real, const C: usize>(
+    m: usize,
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: *mut V::Element,
+    add: bool,
+) {
+    let lanes = V::LANES;
+    // SAFETY: places below `m` and columns below `C` are inside.
+    unsafe {
+        let mut xs = [V::nothing(); C];
+        for (l, slot) in xs.iter_mut().enumerate() {
+            *slot = V::spread(*x.wrapping_add(l));
+        }
+        let mut i = 0;
+        while i + lanes <= m {
+            let to = out.wrapping_add(i);
+            let mut sum = if add { V::load(to) } else { V::nothing() };
+            for (l, x) in xs.into_iter().enumerate() {
+                sum = V::load(a.from(i, l).start).times_plus(x, sum);
+            }
+            sum.store(to);
+            i += lanes;
+        }
+        if i < m {
+            let (to, rest) = (out.wrapping_add(i), m - i);
+            let mut sum = if add {
+                V::load_some(to, rest)
+            } else {
+                V::nothing()
+            };
+            for (l, x) in xs.into_iter().enumerate() {
+                sum = V::load_some(a.from(i, l).start, rest).times_plus(x, sum);
+            }
+            sum.store_some(to, rest);
+        }
+    }
+}
