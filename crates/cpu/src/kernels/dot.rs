@@ -9,7 +9,8 @@ use cotangent_graph::ops::Dot;
 use smallvec::SmallVec;
 
 use super::gemm::{self, Batch, Matrix, multiply_all};
-use super::moves::{Dim, Walk, strides};
+use super::moves::strides;
+use super::walk::{Dim, Walk};
 use super::{Site, resized};
 use crate::memory::{Run, run2};
 use crate::number::{Number, by_dtype};

@@ -14,6 +14,7 @@ mod rows;
 mod sort;
 mod spatial;
 pub(crate) mod transpose;
+mod walk;
 mod window;
 
 use std::sync::Arc;
