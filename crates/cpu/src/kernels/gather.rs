@@ -33,18 +33,40 @@ pub(super) fn gather(axis: usize, batch: usize, site: &Site<'_>) -> Option<Run> 
 }
 
 fn gathered<T: Cell>(picks: &Picks, frame: &Frame<'_>, x: &[T], out: &mut [T]) {
-    let run = picks.inner;
-    let mut to = 0;
-    if !out.is_empty() {
-        picks.each(frame, |from| {
-            if run == 1 {
-                out[to] = x[from];
-            } else {
-                out[to..to + run].copy_from_slice(&x[from..from + run]);
-            }
-            to += run;
-        });
+    if out.is_empty() {
+        return;
     }
+    // A call of the library's copy takes longer than a few elements do.
+    match picks.inner {
+        1 => gathered_short::<T, 1>(picks, frame, x, out),
+        2 => gathered_short::<T, 2>(picks, frame, x, out),
+        3 => gathered_short::<T, 3>(picks, frame, x, out),
+        4 => gathered_short::<T, 4>(picks, frame, x, out),
+        9 => gathered_short::<T, 9>(picks, frame, x, out),
+        16 => gathered_short::<T, 16>(picks, frame, x, out),
+        run => {
+            let mut out = out.chunks_exact_mut(run);
+            picks.each(frame, |from| {
+                if let Some(to) = out.next() {
+                    to.copy_from_slice(&x[from..from + run]);
+                }
+            });
+        }
+    }
+}
+
+fn gathered_short<T: Cell, const N: usize>(
+    picks: &Picks,
+    frame: &Frame<'_>,
+    x: &[T],
+    out: &mut [T],
+) {
+    let mut out = out.as_chunks_mut::<N>().0.iter_mut();
+    picks.each(frame, |from| {
+        if let (Some(to), Some(run)) = (out.next(), x[from..].first_chunk::<N>()) {
+            *to = *run;
+        }
+    });
 }
 
 pub(super) fn scatter_add(axis: usize, batch: usize, site: &Site<'_>) -> Option<Run> {
@@ -177,9 +199,15 @@ impl Picks {
     fn check(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         self.indices.iter().try_for_each(|index| {
             let length = index.length;
-            let wrong = by_dtype!(bits index.dtype, I => index.read::<I>(frame).iter()
-                .map(|i| Bits::to(*i))
-                .find(|i| usize::try_from(*i).map_or(true, |i| i >= length)), else Some(-1));
+            // All are looked at, which vector instructions do faster than stopping at the first.
+            let outside = |i: i64| i as u64 >= length as u64;
+            let wrong = by_dtype!(bits index.dtype, I => {
+                let indices = index.read::<I>(frame);
+                match indices.iter().fold(false, |any, i| any | outside(Bits::to(*i))) {
+                    false => None,
+                    true => indices.iter().map(|i| Bits::to(*i)).find(|i| outside(*i)),
+                }
+            }, else Some(-1));
             wrong.map_or(Ok(()), |i| Err(out_of_range(i, length)))
         })
     }

@@ -83,6 +83,8 @@ const LEAF: usize = 256;
 const ROWS: usize = 64;
 /// Columns that are reduced side by side; their accumulators stay in the first cache.
 const COLUMNS: usize = 256;
+/// So many columns are few.
+const FEW: usize = 8;
 
 pub(super) fn sum(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     by_dtype!(numeric site.out.ty.dtype, T => fold::<Sum<T>>(axes, site), else None)
@@ -223,16 +225,20 @@ impl Reduction {
         each(&self.kept, |base| {
             let (part, rest) = std::mem::take(&mut out).split_at_mut(self.inner);
             out = rest;
+            // Preparing many accumulators takes longer than adding up a few.
+            if self.inner <= FEW {
+                return self.columns::<F, FEW>(&x[base..], part);
+            }
             for (i, part) in part.chunks_mut(COLUMNS).enumerate() {
-                self.columns::<F>(&x[base + i * COLUMNS..], part);
+                self.columns::<F, COLUMNS>(&x[base + i * COLUMNS..], part);
             }
         });
     }
 
-    /// Reduces some columns side by side.
-    fn columns<F: Fold>(&self, x: &[F::In], out: &mut [F::Out]) {
-        let width = out.len();
-        let (mut total, mut block) = ([F::START; COLUMNS], [F::START; COLUMNS]);
+    /// Reduces at most `N` columns side by side.
+    fn columns<F: Fold, const N: usize>(&self, x: &[F::In], out: &mut [F::Out]) {
+        let width = out.len().min(N);
+        let (mut total, mut block) = ([F::START; N], [F::START; N]);
         let mut rows = 0;
         each(&self.gone, |at| {
             for (sum, x) in block[..width].iter_mut().zip(&x[at..at + width]) {
@@ -340,7 +346,11 @@ fn row<F: Fold>(x: &[F::In]) -> F::Acc {
         .fold(last, |sum, partner| F::join(partner, sum))
 }
 
+#[inline(always)]
 fn leaf<F: Fold>(x: &[F::In]) -> F::Acc {
+    if x.len() < LANES {
+        return x.iter().fold(F::START, |sum, x| F::join(sum, F::lift(*x)));
+    }
     let mut lanes = [F::START; LANES];
     let mut chunks = x.chunks_exact(LANES);
     for chunk in &mut chunks {
