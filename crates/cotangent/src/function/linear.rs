@@ -23,13 +23,13 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     ///
     /// ```
     /// use cotangent::{Array, Function, Tensor};
-    /// let f = Function::new(|x: &Tensor| x.exp() * x.sum(..));
-    /// let (y, df) = f.linearize((Array::from([0.0, 1.0]),))?;
-    /// assert_eq!(y, [1.0, 1.0_f64.exp()].into());
+    /// let f = Function::new(|x: &Tensor| x.square() * x.sum(..));
+    /// let (y, df) = f.linearize((Array::from([1.0, 3.0]),))?;
+    /// assert_eq!(y, [4.0, 36.0].into());
     /// let dy = df.apply((Array::from([1.0, 0.0]),))?;
-    /// assert_eq!(dy, [2.0, 1.0_f64.exp()].into());
+    /// assert_eq!(dy, [9.0, 9.0].into());
     /// let (dx,) = df.transpose().apply(Array::from([1.0, 0.0]))?;
-    /// assert_eq!(dx, [2.0, 1.0].into());
+    /// assert_eq!(dx, [9.0, 1.0].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```
     ///
