@@ -6,6 +6,7 @@ mod dead;
 mod fold;
 mod loops;
 mod parts;
+mod products;
 mod rewrite;
 mod rules;
 pub mod simplify;
@@ -60,6 +61,11 @@ pub const PASSES: &[Pass] = &[
         name: "parts",
         doc: "Puts parts of an array side by side where they were padded with zeros and summed.",
         run: parts::run,
+    },
+    Pass {
+        name: "products",
+        doc: "Orders sums of products by cost: chains of matrices, sums before products, outer products that are summed.",
+        run: products::run,
     },
     Pass {
         name: "dead",

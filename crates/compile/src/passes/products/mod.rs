@@ -1,0 +1,92 @@
+//! Orders sums of products by cost.
+//!
+//! Products of matrices, products of broadcast arrays, transposes and sums that nothing else reads are
+//! one sum of products over labelled axes (an Einstein sum). Of all ways to compute it, factor by
+//! factor and pair by pair, the cheapest is taken: chains of matrices associate the cheaper way, a sum
+//! over an axis that one factor has alone is taken before the product, and an outer product that is
+//! summed again becomes a product of matrices. Where nothing is clearly gained, all stays as written.
+
+mod emit;
+mod network;
+mod order;
+
+use std::collections::HashMap;
+
+use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::{Builder, Graph, Op, Var};
+
+use self::network::Network;
+use crate::CompileError;
+
+/// A new order has to cost less than this share of the old one.
+const SHARE: f64 = 0.7;
+/// Less than this many places are not worth a look.
+const FEW: f64 = 64.0;
+
+pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
+    let better = choose(graph);
+    if better.is_empty() {
+        return Ok(None);
+    }
+    let mut better = better.into_iter().peekable();
+    let mut b = Builder::new(graph.name());
+    let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
+    let names: HashMap<Var, &str> = graph.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
+    for (v, e) in graph.iter() {
+        b.set_location(e.location);
+        if let (Some(name), Some(ty)) = (names.get(&v), e.ty.tensor()) {
+            to.push(b.input(name, ty.clone()));
+            continue;
+        }
+        let new = match better.next_if(|(at, _, _)| *at == v) {
+            Some((_, network, order)) => {
+                let leaves: Vec<Var> = network.leaves.iter().map(|l| to[l.var.index()]).collect();
+                emit::emit(&mut b, &network, &order, &leaves)
+            }
+            None => {
+                let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
+                b.push(e.op.clone(), &args)
+            }
+        };
+        to.push(new);
+    }
+    let outputs: Vec<Var> = graph.outputs().iter().map(|o| to[o.index()]).collect();
+    Ok(Some(b.finish(&outputs)?.without_dead_code()))
+}
+
+/// The sums of products that get better, in the order of the graph.
+fn choose(graph: &Graph) -> Vec<(Var, Network, order::Order)> {
+    let live = graph.live();
+    let mut uses = vec![0_u32; graph.equations().len()];
+    for (_, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
+        for a in &e.args {
+            uses[a.index()] = uses[a.index()].saturating_add(1);
+        }
+    }
+    for o in graph.outputs() {
+        uses[o.index()] = uses[o.index()].saturating_add(2);
+    }
+    let mut inside = vec![false; graph.equations().len()];
+    let mut better = Vec::new();
+    for (v, e) in graph.iter().rev() {
+        let sums = matches!(&e.op, Op::Array(ArrayOp::Sum(_) | ArrayOp::Dot(_)));
+        if !sums || inside[v.index()] || !live[v.index()] {
+            continue;
+        }
+        let Some(network) = Network::of(graph, v, &uses) else {
+            continue;
+        };
+        let Some(order) = order::cheapest(&network) else {
+            continue;
+        };
+        if network.cost >= FEW && order.cost < SHARE * network.cost {
+            // What is inside of one sum of products is no other's root.
+            for v in &network.interior {
+                inside[v.index()] = true;
+            }
+            better.push((v, network, order));
+        }
+    }
+    better.reverse();
+    better
+}
