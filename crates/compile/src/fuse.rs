@@ -612,7 +612,7 @@ pub(crate) fn inner_axes(ty: &TensorType, axes: &[usize]) -> Option<usize> {
 }
 
 /// How the operand of a broadcast or of a slice stands in the space of the result; `None` for all
-/// else, and where elements of the inner run lie apart. A slice whose elements lie side by side is
+/// else, where there are no elements, and where those of the inner run lie apart. A slice whose elements lie side by side is
 /// looked through: it is its operand, further on.
 pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
     let mut pattern = own_pattern(graph, v)?;
@@ -651,6 +651,10 @@ fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
     let e = graph.equation(v);
     let source = *e.args.first()?;
     let (shape, x) = (&e.ty.tensor()?.shape, graph.ty(source).tensor()?);
+    // Of an array without elements there is nothing to read.
+    if shape.elements() == 0 {
+        return None;
+    }
     let mut start = 0_usize;
     let mut strides: SmallVec<[usize; 6]> = SmallVec::from_elem(0, shape.rank());
     match &e.op {
