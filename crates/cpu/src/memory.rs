@@ -305,19 +305,14 @@ impl<'a, U: Cell> Sink<'a, U> {
         in_place: bool,
         block: &'a mut Block<U>,
     ) -> Sink<'a, U> {
-        let aside = in_place.then_some(block).map(|block| {
+        if in_place {
+            let first: *mut U = block.as_mut_ptr().cast();
             // SAFETY: at most the whole array is filled.
-            unsafe {
-                block
-                    .as_mut_ptr()
-                    .cast::<U>()
-                    .write_bytes(0, out.len.min(BLOCK))
-            };
-            block
-        });
+            unsafe { first.write_bytes(0, out.len.min(BLOCK)) };
+        }
         Sink {
             start: frame.address(out).cast(),
-            aside,
+            aside: in_place.then_some(block),
         }
     }
 
