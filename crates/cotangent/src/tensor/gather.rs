@@ -197,7 +197,7 @@ impl Tensor {
     /// let places = Tensor::from([[2], [-3]]);
     /// let y = x.put_along_axis(&places, 0.0, 1);
     /// assert_eq!(y.to_array()?, [[1.0, 2.0, 0.0], [0.0, 5.0, 6.0]].into());
-    /// let g = grad(|v: &Tensor| x.put_along_axis(&places, v, 1).square().sum(..));
+    /// let g = grad(move |v: &Tensor| x.put_along_axis(&places, v, 1).square().sum(..));
     /// assert_eq!(g.call(([[7.0], [8.0]].into(),))?, [[14.0], [16.0]].into());
     /// # Ok::<(), cotangent::Error>(())
     /// ```

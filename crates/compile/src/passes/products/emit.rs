@@ -24,8 +24,8 @@ pub(super) fn emit(b: &mut Builder, network: &Network, order: &Order, leaves: &[
         .map(|l| network.sizes[l] as f64)
         .product();
     let mut var = part.var;
-    if times != 1.0 {
-        let factor = b.like(var, times);
+    if times * network.factor != 1.0 {
+        let factor = b.like(var, times * network.factor);
         var = b.mul(factor, var);
     }
     let present: Vec<Label> = (network.axes.iter().copied())
@@ -65,6 +65,15 @@ fn set(b: &mut Builder, network: &Network, order: &Order, leaves: &[Var], of: u3
 }
 
 fn contracted(b: &mut Builder, x: Part, y: Part, open: Labels) -> Part {
+    // The axes of the result have the smallest labels, in order: the first of them goes left.
+    let first = |of: &Part, other: &Part| {
+        let own = of.axes.iter().filter(|l| !other.axes.contains(l));
+        own.min().copied().unwrap_or(Label::MAX)
+    };
+    let (x, y) = match first(&y, &x) < first(&x, &y) {
+        true => (y, x),
+        false => (x, y),
+    };
     let both = |keep: bool| -> Vec<Label> {
         let shared = x.axes.iter().filter(|l| y.axes.contains(l));
         shared

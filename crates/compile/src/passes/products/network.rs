@@ -9,13 +9,15 @@ pub(super) const MOST: usize = 8;
 /// An axis, the same in every factor that has it.
 pub(super) type Label = usize;
 
-/// The product of all leaves, summed over every label that is not among the axes of the result.
+/// The product of a number and all leaves, summed over every label that is not among the axes of the result.
 pub(super) struct Network {
     pub(super) leaves: Vec<Leaf>,
     /// The length of each label.
     pub(super) sizes: Vec<usize>,
     /// The axes of the result.
     pub(super) axes: Vec<Label>,
+    /// A number that the product is multiplied by.
+    pub(super) factor: f64,
     /// What it costs as it is written, in the units of [`cost`].
     pub(super) cost: f64,
     /// The variables between the result and the leaves.
@@ -58,6 +60,7 @@ impl Network {
             leaves: Vec::new(),
             sizes: ty.shape.dims().to_vec(),
             axes: (0..ty.rank()).collect(),
+            factor: 1.0,
             cost: 0.0,
             interior: Vec::new(),
         };
@@ -68,6 +71,11 @@ impl Network {
         }];
         while let Some(item) = work.pop() {
             let v = item.var;
+            let number = graph.splat(v).and_then(|number| number.as_real());
+            if let Some(number) = number.filter(|n| n.is_finite() && *n != 0.0) {
+                network.factor *= number;
+                continue;
+            }
             let inner = v == root || uses[v.index()] == 1;
             // What waits becomes a leaf each, at least.
             let room = network.leaves.len() + work.len() + 2 <= MOST;
