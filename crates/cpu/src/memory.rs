@@ -1,6 +1,7 @@
 //! The memory that kernels read and write: the arena, and views into it.
 //!
-//! This file and the matrix product hold all `unsafe` code of the crate. Everything rests on
+//! This file, the kernels that read memory by address (products of matrices, moves, linear algebra) and
+//! generated code hold all `unsafe` code of the crate. Everything rests on
 //! [`cotangent_compile::Plan::check`], which every program has passed: a value that a step reads was
 //! written before with the same dtype and has not been overwritten, what it writes overlaps nothing
 //! that it reads (but for pointwise steps in place, which go through [`Feed`] and [`Sink`]), and all

@@ -66,8 +66,9 @@ fn every_step_is_linear() {
         }
         let _ = writeln!(std::io::stderr(), "{report}");
         for ((name, small), (_, large)) in small.into_iter().zip(large) {
-            // Shorter steps measure the clock and the caches.
-            let ratio = large.as_secs_f64() / small.as_secs_f64().max(1e-2);
+            // Shorter steps measure the clock, which may tick every 4 ms, and the caches; one that is
+            // quadratic takes 100 times as long.
+            let ratio = large.as_secs_f64() / small.as_secs_f64().max(2e-2);
             assert!(
                 ratio < 20.0,
                 "{name} takes {ratio:.0} times as long for 10 times the nodes"
