@@ -55,7 +55,7 @@ impl Tensor {
     }
 
     /// The factors of elimination in one matrix, U in and above the diagonal and L, with ones on its
-    /// diagonal, below it; and the order of rows, i64 [.., m]: row i of L U is row order[i] of this.
+    /// diagonal, below it; and the order of rows, i64 [.., m]: row i of L U is row `order[i]` of this.
     #[track_caller]
     pub fn lu_factor(&self) -> (Tensor, Tensor) {
         let [factors, order] = several(Lu {}, &[self]);

@@ -35,7 +35,7 @@ impl Triangular {
 /// Solutions of systems of equations; matrices stand in the last two axes, axes before them are a
 /// batch.
 impl Tensor {
-    /// The solution x of a x = b for this a, [.., n, n], and b, a vector [n] or matrices [.., n, k];
+    /// The solution x of a x = b for this a, [.., n, n], and b, a vector `[n]` or matrices [.., n, k];
     /// batches broadcast (NumPy's `linalg.solve`). A singular matrix is an error when the function
     /// runs, which names the line of this call and the matrix of the batch.
     ///
@@ -50,7 +50,7 @@ impl Tensor {
         self.system("solve", b, Solve { transposed: false })
     }
 
-    /// The solution x of a x = b for this triangular a, [.., n, n], and b, a vector [n] or matrices
+    /// The solution x of a x = b for this triangular a, [.., n, n], and b, a vector `[n]` or matrices
     /// [.., n, k]; batches broadcast. A zero on the diagonal is an error when the function runs.
     ///
     /// ```
@@ -122,7 +122,7 @@ impl Tensor {
     }
 
     /// The x of least length for which a x is nearest to b, for this a, [.., m, n], of any rank, and
-    /// b, a vector [m] or matrices [.., m, k]; by the pseudoinverse.
+    /// b, a vector `[m]` or matrices [.., m, k]; by the pseudoinverse.
     ///
     /// ```
     /// use cotangent::Tensor;

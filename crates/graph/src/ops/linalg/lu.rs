@@ -11,7 +11,7 @@ use super::{LinalgRule, MatrixFault, Shape2, TriangularSolve, dense};
 op_struct! {
     /// Gaussian elimination with partial pivoting of matrices, [.., m, n]. Two results: the factors
     /// in one matrix, U in and above the diagonal and L, whose diagonal is 1, below it; and the
-    /// order of rows, i64 [.., m]: row i of L U is row order[i] of a. The pivot is the first entry
+    /// order of rows, i64 [.., m]: row i of L U is row `order[i]` of a. The pivot is the first entry
     /// of largest magnitude.
     Lu = "lu" {}
 }
