@@ -118,9 +118,17 @@ fn sources(read: &[bool]) -> Vec<Source> {
 
 /// Which inputs of a graph the outputs with a flag need.
 pub(super) fn needed(graph: &Graph, wanted: &[bool]) -> Vec<bool> {
+    let outputs = graph.outputs().iter().zip(wanted);
+    let live = live_for(graph, outputs.filter(|(_, w)| **w).map(|(o, _)| *o));
+    let inputs = graph.inputs().iter();
+    inputs.map(|(_, v)| live[v.index()]).collect()
+}
+
+/// Which variables some variables need, these included.
+pub(super) fn live_for(graph: &Graph, variables: impl Iterator<Item = Var>) -> Vec<bool> {
     let mut live = vec![false; graph.equations().len()];
-    for (o, _) in graph.outputs().iter().zip(wanted).filter(|(_, w)| **w) {
-        live[o.index()] = true;
+    for v in variables {
+        live[v.index()] = true;
     }
     for (v, e) in graph.iter().rev() {
         if live[v.index()] {
@@ -129,11 +137,7 @@ pub(super) fn needed(graph: &Graph, wanted: &[bool]) -> Vec<bool> {
             }
         }
     }
-    graph
-        .inputs()
-        .iter()
-        .map(|(_, v)| live[v.index()])
-        .collect()
+    live
 }
 
 /// The graph with these of its inputs, in this order, and these outputs.
@@ -152,17 +156,7 @@ pub(super) fn chosen(
     let outputs: Vec<Var> = (outputs.iter())
         .filter_map(|o| graph.outputs().get(*o).copied())
         .collect();
-    let mut live = vec![false; graph.equations().len()];
-    for o in &outputs {
-        live[o.index()] = true;
-    }
-    for (v, e) in graph.iter().rev().filter(|(_, e)| !e.op.is_input()) {
-        if live[v.index()] {
-            for a in &e.args {
-                live[a.index()] = true;
-            }
-        }
-    }
+    let live = live_for(graph, outputs.iter().copied());
     for (v, e) in graph.iter() {
         if live[v.index()] && e.op != Op::Input {
             b.set_location(e.location);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Builder, Graph, Op, Var};
 
-use super::body::{Body, Source};
+use super::body::{Body, Source, live_for};
 use crate::CompileError;
 
 /// Does before the loop what depends on shared values alone.
@@ -39,14 +39,8 @@ fn moved(graph: &Graph, body: &Body) -> Vec<bool> {
 
 /// Emits what leaves the loop, and what that reads; the new variables.
 fn outside(b: &mut Builder, graph: &Graph, body: &Body, moved: &[bool]) -> Vec<Option<Var>> {
-    let mut wanted = moved.to_vec();
-    for (v, e) in graph.iter().rev() {
-        if wanted[v.index()] {
-            for a in &e.args {
-                wanted[a.index()] = true;
-            }
-        }
-    }
+    let all = graph.iter().map(|(v, _)| v);
+    let wanted = live_for(graph, all.filter(|v| moved[v.index()]));
     let mut to: Vec<Option<Var>> = vec![None; graph.equations().len()];
     let shared = graph.inputs().iter().skip(body.first_shared());
     for ((_, v), operand) in shared.zip(&body.shared) {
@@ -139,19 +133,18 @@ fn inside(
     let outputs: Vec<Var> = outputs.iter().filter_map(|o| to[o.index()]).collect();
     body.step = Arc::new(step.finish(&outputs)?);
     if let Some(test) = &body.test {
-        body.test = Some(with_inputs(test, &body.step, carry)?);
+        body.test = Some(with_inputs(test, &body.step)?);
     }
     body.shared = shared;
     Ok(body)
 }
 
 /// The test, with inputs for all that the step takes.
-fn with_inputs(test: &Graph, step: &Graph, carry: usize) -> Result<Arc<Graph>, CompileError> {
+fn with_inputs(test: &Graph, step: &Graph) -> Result<Arc<Graph>, CompileError> {
     let mut b = Builder::new(test.name());
     let inputs: Vec<Var> = (step.inputs().iter().zip(step.input_types()))
         .map(|((name, _), ty)| b.input(name, ty))
         .collect();
-    debug_assert!(carry <= inputs.len());
     let own = inputs.get(..test.inputs().len()).unwrap_or_default();
     let outputs = b.inline(test, own);
     Ok(Arc::new(b.finish(&outputs)?))

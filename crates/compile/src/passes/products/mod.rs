@@ -13,9 +13,10 @@ mod order;
 use std::collections::HashMap;
 
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Builder, Graph, Op, Var};
+use cotangent_graph::{Graph, Op, Var};
 
 use self::network::Network;
+use super::rewrite::rewrite_from;
 use crate::CompileError;
 
 /// A new order has to cost less than this share of the old one.
@@ -28,34 +29,16 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     if better.is_empty() {
         return Ok(None);
     }
-    let mut better = better.into_iter().peekable();
-    let mut b = Builder::new(graph.name());
-    let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
-    let names: HashMap<Var, &str> = graph.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
-    for (v, e) in graph.iter() {
-        b.set_location(e.location);
-        if let (Some(name), Some(ty)) = (names.get(&v), e.ty.tensor()) {
-            to.push(b.input(name, ty.clone()));
-            continue;
-        }
-        let new = match better.next_if(|(at, _, _)| *at == v) {
-            Some((_, network, order)) => {
-                let leaves: Vec<Var> = network.leaves.iter().map(|l| to[l.var.index()]).collect();
-                emit::emit(&mut b, &network, &order, &leaves)
-            }
-            None => {
-                let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
-                b.push(e.op.clone(), &args)
-            }
-        };
-        to.push(new);
-    }
-    let outputs: Vec<Var> = graph.outputs().iter().map(|o| to[o.index()]).collect();
-    Ok(Some(b.finish(&outputs)?.without_dead_code()))
+    rewrite_from(graph, |b, v, to| {
+        let (network, order) = better.get(&v)?;
+        let leaves: Vec<Var> = network.leaves.iter().map(|l| to[l.var.index()]).collect();
+        Some(emit::emit(b, network, order, &leaves))
+    })
+    .map(Some)
 }
 
-/// The sums of products that get better, in the order of the graph.
-fn choose(graph: &Graph) -> Vec<(Var, Network, order::Order)> {
+/// The sums of products that get better.
+fn choose(graph: &Graph) -> HashMap<Var, (Network, order::Order)> {
     let live = graph.live();
     let mut uses = vec![0_u32; graph.equations().len()];
     for (_, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
@@ -67,7 +50,7 @@ fn choose(graph: &Graph) -> Vec<(Var, Network, order::Order)> {
         uses[o.index()] = uses[o.index()].saturating_add(2);
     }
     let mut inside = vec![false; graph.equations().len()];
-    let mut better = Vec::new();
+    let mut better = HashMap::new();
     for (v, e) in graph.iter().rev() {
         let sums = matches!(&e.op, Op::Array(ArrayOp::Sum(_) | ArrayOp::Dot(_)));
         if !sums || inside[v.index()] || !live[v.index()] {
@@ -84,9 +67,8 @@ fn choose(graph: &Graph) -> Vec<(Var, Network, order::Order)> {
             for v in &network.interior {
                 inside[v.index()] = true;
             }
-            better.push((v, network, order));
+            better.insert(v, (network, order));
         }
     }
-    better.reverse();
     better
 }
