@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use smallvec::SmallVec;
 
 use crate::plan::{Operand, Place, Step};
+use crate::remat::{self, Buffer, PlaceOptions};
 
 /// Chooses the offsets of all values and working memory; returns the bytes of the arena, or `None`
 /// when they overflow.
@@ -14,7 +15,8 @@ use crate::plan::{Operand, Place, Step};
 /// gap that fits, or to the end. Blocks of a page and more take an odd number of lines, so that
 /// neighbours of one size start at different addresses modulo 4096, where the cache would
 /// otherwise keep evicting one for the other.
-pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Option<usize> {
+pub(crate) fn place(steps: &mut [Step], alignment: usize) -> Option<usize> {
+    let values = values(steps);
     let last = last_reads(steps, values);
     let mut blocks: Vec<Option<Block>> = vec![None; values];
     let mut gaps = Gaps::default();
@@ -40,7 +42,7 @@ pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Opti
             blocks[*value as usize] = Some(block);
         }
         if !step.scratch.is_empty() {
-            let bytes = step.scratch.end;
+            let bytes = step.scratch.len();
             let block = Block::of(&mut gaps, bytes, alignment)?;
             step.scratch = block.offset..block.offset.checked_add(bytes)?;
             gaps.free(block);
@@ -55,6 +57,98 @@ pub(crate) fn place(steps: &mut [Step], values: usize, alignment: usize) -> Opti
         }
     }
     Some(gaps.top)
+}
+
+/// As [`place`], by a search for a way to stay within `room`, or else as low as is found.
+pub(crate) fn place_tightly(steps: &mut [Step], alignment: usize, room: usize) -> Option<usize> {
+    let lives = Lives::of(steps, alignment)?;
+    let options = PlaceOptions {
+        capacity: Some(room as u64),
+        time: None,
+        ..PlaceOptions::default()
+    };
+    let placed = remat::place(&lives.buffers, &options).ok()?;
+    let at = |buffer: usize| placed.offsets.get(buffer).map_or(0, |o| *o as usize);
+    for (step, scratch) in steps.iter_mut().zip(&lives.scratch) {
+        for operand in step.args.iter_mut().chain(&mut step.outs) {
+            if let Place::Arena { value, offset } = &mut operand.place {
+                *offset = lives.of_value[*value as usize].map_or(0, at);
+            }
+        }
+        let start = scratch.map_or(0, at);
+        step.scratch = start..start.checked_add(step.scratch.len())?;
+    }
+    usize::try_from(placed.height).ok()
+}
+
+/// The memory that values and working memory need, and when. Values that take over each other's
+/// places are one buffer.
+struct Lives {
+    buffers: Vec<Buffer>,
+    of_value: Vec<Option<usize>>,
+    /// For each step the buffer of its working memory.
+    scratch: Vec<Option<usize>>,
+}
+
+impl Lives {
+    fn of(steps: &[Step], alignment: usize) -> Option<Lives> {
+        let values = values(steps);
+        let last = last_reads(steps, values);
+        let mut lives = Lives {
+            buffers: Vec::new(),
+            of_value: vec![None; values],
+            scratch: vec![None; steps.len()],
+        };
+        for (i, step) in steps.iter().enumerate() {
+            let taken = in_place(step, &|value| last[value as usize] == i);
+            let mut add = |bytes: usize, end: usize| -> Option<Option<usize>> {
+                let size = rounded(bytes, alignment)? as u64;
+                if size == 0 {
+                    return Some(None);
+                }
+                let (first, end) = (i as u64, end as u64 + 1);
+                lives.buffers.push(Buffer { first, end, size });
+                Some(Some(lives.buffers.len() - 1))
+            };
+            lives.scratch[i] = add(step.scratch.len(), i)?;
+            let mut placed: SmallVec<[(u32, Option<usize>); 2]> = SmallVec::new();
+            for (k, out) in step.outs.iter().enumerate() {
+                let Place::Arena { value, .. } = out.place else {
+                    continue;
+                };
+                let end = last[value as usize];
+                match taken.get(k).copied().flatten() {
+                    Some(over) => placed.push((value, lives.of_value[over as usize])),
+                    None => placed.push((value, add(out.ty.bytes(), end)?)),
+                }
+            }
+            for (value, buffer) in placed {
+                if let Some(buffer) = buffer.and_then(|b| lives.buffers.get_mut(b)) {
+                    buffer.end = buffer.end.max(last[value as usize] as u64 + 1);
+                }
+                lives.of_value[value as usize] = buffer;
+            }
+        }
+        Some(lives)
+    }
+}
+
+/// One more than the largest number of a value.
+pub(crate) fn values(steps: &[Step]) -> usize {
+    let operands = steps.iter().flat_map(|s| s.args.iter().chain(&s.outs));
+    let numbers = operands.filter_map(|o| match o.place {
+        Place::Arena { value, .. } => Some(value as usize + 1),
+        _ => None,
+    });
+    numbers.max().unwrap_or(0)
+}
+
+/// The bytes of arena that a value takes: whole lines, and from a page on an odd number of them.
+pub(crate) fn rounded(bytes: usize, alignment: usize) -> Option<usize> {
+    let lines = bytes.div_ceil(alignment);
+    let staggered = lines.checked_mul(alignment)? >= 4096;
+    let lines = if staggered { lines | 1 } else { lines };
+    lines.checked_mul(alignment)
 }
 
 /// For each value the last step that reads it, or else the one that writes it.
@@ -116,13 +210,7 @@ struct Block {
 
 impl Block {
     fn of(gaps: &mut Gaps, bytes: usize, alignment: usize) -> Option<Block> {
-        let lines = bytes.div_ceil(alignment);
-        let lines = if lines.checked_mul(alignment)? >= 4096 {
-            lines | 1
-        } else {
-            lines
-        };
-        gaps.allocate(lines.checked_mul(alignment)?)
+        gaps.allocate(rounded(bytes, alignment)?)
     }
 }
 

@@ -23,6 +23,23 @@ pub enum CompileError {
         /// The name of the graph.
         graph: String,
     },
+    /// No plan within the memory budget was found.
+    #[error(
+        "`{graph}` does not fit in a memory budget of {budget} bytes: the smallest budget reached is \
+         {reached} bytes, and none below {bound} bytes can work (inputs, constants and outputs take {held})"
+    )]
+    Budget {
+        /// The name of the graph.
+        graph: String,
+        /// The bytes asked for.
+        budget: usize,
+        /// The smallest number of bytes for which a plan is known.
+        reached: usize,
+        /// A number of bytes that every plan of these steps needs.
+        bound: usize,
+        /// The bytes of inputs, constants and outputs.
+        held: usize,
+    },
     /// A graph breaks a rule that the builder keeps; this is a bug of the compiler.
     #[error("`{graph}` cannot be lowered: {message}")]
     Malformed {

@@ -22,7 +22,9 @@
 //! ```
 
 mod arena;
+mod budget;
 mod check;
+mod compile;
 mod error;
 mod flow;
 mod fuse;
@@ -34,9 +36,10 @@ mod print;
 pub mod remat;
 mod target;
 
+pub use budget::{Options, Point, Unlimited, curve};
+pub use compile::{compile, compile_with};
 pub use error::CompileError;
 pub use flow::{Flow, Layout};
-pub use lower::compile;
 pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};
 pub use target::Target;

@@ -1,6 +1,6 @@
-//! Lowers an optimised graph to a plan.
+//! Lowers an optimised graph to the steps of a plan.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
@@ -11,54 +11,11 @@ use smallvec::{SmallVec, smallvec};
 use crate::check::reads_splats;
 use crate::fuse::{self, Group, Pattern, Unit, is_view};
 use crate::lane::{self, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
-use crate::passes::{improved, optimize};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, arena};
+use crate::{CompileError, Flow, Target};
 
-/// Compiles a graph: runs all passes, chooses steps, and gives every value its place.
-///
-/// Equal graphs that are called are compiled once and share a plan. Numbers that stand everywhere
-/// are not stored where a step can take the number itself; a reshaped value stands where it stood.
-///
-/// # Errors
-/// A graph that does not verify, or one whose values are larger than memory can be.
-pub fn compile(graph: &Graph, target: &Target) -> Result<Plan, CompileError> {
-    let entry = improved(graph, None)?;
-    let mut plans: HashMap<u128, Arc<Plan>> = HashMap::new();
-    // Callees before callers, by a work list: a graph waits on it, optimised, for those it calls.
-    let mut work: Vec<(Arc<Graph>, Option<Graph>)> = uncompiled(&entry, &plans);
-    while let Some((callee, optimised)) = work.pop() {
-        let key = callee.fingerprint();
-        if plans.contains_key(&key) {
-            continue;
-        }
-        let optimised = match optimised {
-            Some(graph) => graph,
-            None => optimize(&callee, None)?,
-        };
-        let missing = uncompiled(&optimised, &plans);
-        if missing.is_empty() {
-            plans.insert(key, Arc::new(lower(&optimised, target, &plans)?));
-        } else {
-            work.push((callee, Some(optimised)));
-            work.extend(missing);
-        }
-    }
-    lower(&entry, target, &plans)
-}
-
-/// The distinct graphs that this one calls and that have no plan yet.
-fn uncompiled(graph: &Graph, plans: &HashMap<u128, Arc<Plan>>) -> Vec<(Arc<Graph>, Option<Graph>)> {
-    let mut seen = HashSet::new();
-    let calls = graph.equations().iter().flat_map(|e| e.op.callees());
-    calls
-        .map(|callee| &callee.0)
-        .filter(|g| !plans.contains_key(&g.fingerprint()) && seen.insert(g.fingerprint()))
-        .map(|g| (g.clone(), None))
-        .collect()
-}
-
-fn lower(
+/// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
+pub(crate) fn lower(
     graph: &Graph,
     target: &Target,
     plans: &HashMap<u128, Arc<Plan>>,
@@ -76,6 +33,8 @@ fn lower(
             arena: 0,
             cost: 0,
             bytes: 0,
+            time: 0,
+            unlimited: None,
         },
         homes: HashMap::new(),
         types: HashMap::new(),
@@ -101,16 +60,7 @@ fn lower(
     for (i, var) in graph.outputs().iter().enumerate() {
         lower.output(i, *var)?;
     }
-    let Lower { mut plan, next, .. } = lower;
-    match arena::place(&mut plan.steps, next as usize, target.alignment.max(64)) {
-        Some(bytes) => plan.arena = bytes,
-        None => return Err(CompileError::TooLarge { graph: plan.name }),
-    }
-    for step in &plan.steps {
-        plan.cost = plan.cost.saturating_add(step.cost());
-        plan.bytes = plan.bytes.saturating_add(step.bytes());
-    }
-    Ok(plan)
+    Ok(lower.plan)
 }
 
 /// What a variable of the graph is in the plan.
@@ -246,6 +196,7 @@ impl Lower<'_> {
             outs,
             scratch: 0..scratch,
             location: e.location,
+            again: false,
         });
         Ok(match (&e.ty, places.first()) {
             (Type::Tensor(_), Some(place)) => Value::Stored(*place),
@@ -293,6 +244,7 @@ impl Lower<'_> {
             outs,
             scratch,
             location: e.location,
+            again: false,
         });
         Ok(match (&e.ty, places.first()) {
             (Type::Tensor(_), Some(place)) => Value::Stored(*place),
@@ -472,6 +424,7 @@ impl Lower<'_> {
             outs,
             scratch: 0..scratch,
             location,
+            again: false,
         });
         Ok(())
     }
@@ -582,6 +535,7 @@ impl Lower<'_> {
             outs: smallvec![Operand { place: to, ty }],
             scratch: 0..0,
             location,
+            again: false,
         });
         Ok(())
     }

@@ -10,6 +10,7 @@ use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
 use crate::Flow;
+use crate::budget::Unlimited;
 use crate::lane::LaneProgram;
 
 /// A compiled function as plain data: what is computed, in which order, and where each value
@@ -38,6 +39,10 @@ pub struct Plan {
     pub cost: u64,
     /// Bytes read and written in one run, called plans included, if nothing stays in a cache.
     pub bytes: u64,
+    /// The nanoseconds that one run is expected to take, called plans included.
+    pub time: u64,
+    /// What the plan would need if it computed nothing again, where it does for a memory budget.
+    pub unlimited: Option<Unlimited>,
 }
 
 /// One step of a plan.
@@ -53,6 +58,8 @@ pub struct Step {
     pub scratch: Range<usize>,
     /// Where the operation was written.
     pub location: Option<Location>,
+    /// Whether an earlier step did the same, and this one does it again to save memory.
+    pub again: bool,
 }
 
 /// What a step does.
@@ -177,6 +184,17 @@ impl Step {
         }
     }
 
+    /// The nanoseconds that one run is expected to take: what arithmetic takes or what memory takes,
+    /// whichever is more.
+    pub fn time(&self) -> u64 {
+        let below = match &self.op {
+            StepOp::Call(plan) => plan.time,
+            StepOp::Flow(flow) => flow.total(|plan| plan.time),
+            _ => (self.cost() / OPERATIONS).max(self.bytes() / BYTES),
+        };
+        below.saturating_add(STEP)
+    }
+
     /// Bytes read and written in one run, if nothing stays in a cache.
     pub fn bytes(&self) -> u64 {
         let own = |o: &Operand| match o.place {
@@ -196,7 +214,39 @@ impl Step {
     }
 }
 
+/// Operations that one core does in a nanosecond, about.
+const OPERATIONS: u64 = 24;
+/// Bytes that one core moves in a nanosecond, about.
+const BYTES: u64 = 12;
+/// The nanoseconds that a step takes however little it does.
+const STEP: u64 = 15;
+
 impl Plan {
+    /// The bytes that a run holds: arena, inputs, constants and outputs.
+    pub fn memory(&self) -> usize {
+        self.held().saturating_add(self.arena)
+    }
+
+    /// The bytes of inputs, constants and outputs.
+    pub fn held(&self) -> usize {
+        let inputs = self.inputs.iter().map(|(_, ty)| ty.bytes());
+        let constants = self.constants.iter().map(Array::bytes_len);
+        let outputs = self.outputs.iter().map(TensorType::bytes);
+        inputs
+            .chain(constants)
+            .chain(outputs)
+            .fold(0, usize::saturating_add)
+    }
+
+    /// Sums cost, bytes and time of the steps.
+    pub(crate) fn total(&mut self) {
+        let sum = |of: fn(&Step) -> u64| {
+            let all = self.steps.iter().map(of);
+            all.fold(0, u64::saturating_add)
+        };
+        (self.cost, self.bytes, self.time) = (sum(Step::cost), sum(Step::bytes), sum(Step::time));
+    }
+
     /// The plans that this one calls, directly or not: each once, a plan after those it calls.
     pub fn callees(&self) -> Vec<Arc<Plan>> {
         let calls = |plan: &Plan| -> Vec<Arc<Plan>> {

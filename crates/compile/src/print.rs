@@ -39,6 +39,17 @@ fn one(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         plan.bytes,
         plan.arena
     )?;
+    if let Some(unlimited) = plan.unlimited {
+        let again = plan.steps.iter().filter(|s| s.again);
+        writeln!(
+            f,
+            "    // {} run again for a memory budget: arena {} bytes instead of {}, expected time {:+.1} %",
+            count(again.count(), "step"),
+            plan.arena,
+            unlimited.arena,
+            100.0 * (plan.time as f64 / unlimited.time.max(1) as f64 - 1.0)
+        )?;
+    }
     for (i, constant) in plan.constants.iter().enumerate() {
         let ty = TensorType::new(constant.dtype(), constant.shape());
         writeln!(
@@ -146,7 +157,13 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !step.scratch.is_empty() {
         write!(f, " scratch @{}+{}", step.scratch.start, step.scratch.len())?;
     }
-    writeln!(f, "  // {} operations, {} bytes", step.cost(), step.bytes())?;
+    let again = if step.again { ", again" } else { "" };
+    writeln!(
+        f,
+        "  // {} operations, {} bytes{again}",
+        step.cost(),
+        step.bytes()
+    )?;
     match &step.op {
         StepOp::Region(region) => write!(f, "{region}"),
         _ => Ok(()),

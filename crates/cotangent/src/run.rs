@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use cotangent_compile::Options;
 use cotangent_cpu::RunError;
 use cotangent_graph::Graph;
 
@@ -11,16 +12,24 @@ use crate::Array;
 #[derive(Debug, Default)]
 pub(crate) struct Program {
     compiled: OnceLock<cotangent_cpu::Program>,
-    /// The most bytes that loops keep of their steps, if not the usual ones.
-    loop_memory: Option<usize>,
+    limits: Limits,
+}
+
+/// What a run may take, where it is not the usual.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// The most bytes that loops keep of their steps.
+    pub(crate) loop_memory: Option<usize>,
+    /// The most bytes that a run holds.
+    pub(crate) memory_budget: Option<usize>,
 }
 
 impl Program {
-    /// A program whose loops keep at most this many bytes of their steps.
-    pub(crate) fn with_loop_memory(bytes: Option<usize>) -> Program {
+    /// A program that keeps within limits.
+    pub(crate) fn within(limits: Limits) -> Program {
         Program {
             compiled: OnceLock::new(),
-            loop_memory: bytes,
+            limits,
         }
     }
 
@@ -44,8 +53,12 @@ impl Program {
         match self.compiled.get() {
             Some(program) => Ok(program),
             None => {
-                let program = cotangent_cpu::compile(graph)?;
-                if let Some(bytes) = self.loop_memory {
+                let options = Options {
+                    memory_budget: self.limits.memory_budget,
+                    ..Options::default()
+                };
+                let program = cotangent_cpu::compile_with(graph, &options)?;
+                if let Some(bytes) = self.limits.loop_memory {
                     program.set_loop_memory(bytes);
                 }
                 // Two threads may both get here; either program is as good.

@@ -30,4 +30,4 @@ mod system;
 
 pub use error::RunError;
 pub use lane::Way;
-pub use program::{Program, compile, target};
+pub use program::{Program, compile, compile_with, target};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_array::{Array, ArrayError, Scalar};
 use cotangent_compile::lane::LaneProgram;
-use cotangent_compile::{Flow, Operand, Place, Plan, Step, StepOp, Target};
+use cotangent_compile::{Flow, Operand, Options, Place, Plan, Step, StepOp, Target};
 use cotangent_graph::{Graph, TensorType};
 use smallvec::SmallVec;
 
@@ -37,6 +37,18 @@ pub fn target() -> Target {
 /// Those of [`cotangent_compile::compile`] and of [`Program::new`].
 pub fn compile(graph: &Graph) -> Result<Program, RunError> {
     Program::new(Arc::new(cotangent_compile::compile(graph, &target())?))
+}
+
+/// As [`compile`], with options such as a memory budget.
+///
+/// # Errors
+/// Those of [`cotangent_compile::compile_with`] and of [`Program::new`].
+pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunError> {
+    Program::new(Arc::new(cotangent_compile::compile_with(
+        graph,
+        &target(),
+        options,
+    )?))
 }
 
 /// A plan that has been checked, with a kernel for each step. It may be shared between threads.

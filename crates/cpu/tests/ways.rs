@@ -161,10 +161,13 @@ fn plan(program: &LaneProgram) -> Plan {
             outs,
             scratch: 0..scratch,
             location: None,
+            again: false,
         }],
         arena: scratch,
         cost: 0,
         bytes: 0,
+        time: 0,
+        unlimited: None,
     }
 }
 

@@ -63,8 +63,7 @@ pub(crate) struct Inner {
     linearized: Mutex<HashMap<Signature, Arc<linear::Parts>>>,
     /// Where a derivative or batch was asked for.
     at: Option<Place>,
-    /// The most bytes that loops keep of their steps, if not the usual ones.
-    loop_memory: Option<usize>,
+    limits: run::Limits,
 }
 
 type Build = dyn Fn(&Signature) -> Result<Traced, Failed> + Send + Sync;
@@ -207,7 +206,8 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// ```
     pub fn named<'a>(self, name: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-        match self.direct {
+        let limits = self.inner.limits;
+        let mut named = match self.direct {
             Some(direct) => Function::from_closure(name, names, direct),
             None => {
                 let inner = self.inner;
@@ -228,7 +228,11 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
                     None => named,
                 }
             }
+        };
+        if let Some(inner) = Arc::get_mut(&mut named.inner) {
+            inner.limits = limits;
         }
+        named
     }
 
     /// Runs the function on arrays.
@@ -337,7 +341,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             cache: Mutex::default(),
             linearized: Mutex::default(),
             at: None,
-            loop_memory: None,
+            limits: run::Limits::default(),
         })
     }
 
@@ -360,7 +364,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         let inner = self.inner.clone();
         Function::from_inner(Inner {
             name: format!("{}_{suffix}", self.inner.name),
-            loop_memory: self.inner.loop_memory,
+            limits: self.inner.limits,
             build: Box::new(move |signature| build(signature, &inner)),
             cache: Mutex::default(),
             linearized: Mutex::default(),
@@ -387,6 +391,46 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// # Ok::<(), cotangent::Error>(())
     /// ```
     pub fn with_loop_memory(self, bytes: usize) -> Function<I, O> {
+        let limits = run::Limits {
+            loop_memory: Some(bytes),
+            ..self.inner.limits
+        };
+        self.within(limits)
+    }
+
+    /// The same function within a memory budget: a run holds at most this many bytes, arrays of
+    /// arguments, results and constants included. Where the values between do not fit, some are
+    /// computed again when they are needed instead of being kept, as few and cheap ones as can be
+    /// found; no bit of a result depends on it. Derivatives of the function have the same budget.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| {
+    ///     let mut y = x.clone();
+    ///     for _ in 0..20 {
+    ///         y = y.dot(x).tanh();
+    ///     }
+    ///     y.sum(..)
+    /// });
+    /// let x = Array::zeros(cotangent::DType::F64, [100, 100])?; // 80,000 bytes
+    /// let gradient = f.clone().grad().call((x.clone(),))?;
+    /// assert_eq!(f.clone().with_memory_budget(1_000_000).grad().call((x.clone(),))?, gradient);
+    /// let error = f.with_memory_budget(100_000).grad().call((x,)).unwrap_err();
+    /// assert!(error.to_string().contains("the smallest budget reached is"));
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// The error of a [`call`](Function::call) whose budget is too small names the smallest that was
+    /// found to work, and one below which none can.
+    pub fn with_memory_budget(self, bytes: usize) -> Function<I, O> {
+        let limits = run::Limits {
+            memory_budget: Some(bytes),
+            ..self.inner.limits
+        };
+        self.within(limits)
+    }
+
+    fn within(self, limits: run::Limits) -> Function<I, O> {
         let inner = self.inner;
         let base = inner.base.clone();
         Function {
@@ -394,7 +438,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             ..Function::from_inner(Inner {
                 name: inner.name.clone(),
                 at: inner.at,
-                loop_memory: Some(bytes),
+                limits,
                 build: Box::new(move |signature| {
                     let traced = inner.traced(signature)?;
                     Ok(Traced {
@@ -539,7 +583,7 @@ impl Inner {
             error: Box::new(f.error.derived_at(self.at)),
             ..f
         })?;
-        traced.program = run::Program::with_loop_memory(self.loop_memory);
+        traced.program = run::Program::within(self.limits);
         let traced = Arc::new(traced);
         self.lock().insert(signature.clone(), traced.clone());
         Ok(traced)

@@ -1,0 +1,142 @@
+//! Keeps a plan within a number of bytes: what is computed again, and where everything stands.
+//!
+//! A plan without a limit is made first. Where it is too large, its steps become a
+//! [`Problem`](crate::remat::Problem), the planner finds which of them run again and when, and the
+//! schedule becomes steps with values of their own. A step that runs again is the same step on the
+//! same operands, so no bit of a result depends on the limit.
+
+mod curve;
+mod steps;
+
+use crate::arena;
+use crate::plan::Plan;
+use crate::remat::{self, Problem};
+
+pub use curve::{Point, curve};
+
+/// How [`compile_with`](crate::compile_with) compiles.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// The most bytes that a run may hold: arena, inputs, constants and outputs together. Without
+    /// it nothing is computed again.
+    pub memory_budget: Option<usize>,
+    /// How long to look for what is best computed again.
+    pub search: remat::Options,
+}
+
+/// What a plan would need if nothing were computed again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unlimited {
+    /// The bytes of its arena.
+    pub arena: usize,
+    /// The nanoseconds that one run is expected to take.
+    pub time: u64,
+}
+
+/// Gives every value its place. Values and working memory together stay within `room`, where there
+/// is one and a way was found; steps run again for that. Whether they do stay within it.
+///
+/// `None` where sizes overflow.
+pub(crate) fn fit(
+    plan: &mut Plan,
+    alignment: usize,
+    room: Option<usize>,
+    options: &remat::Options,
+) -> Option<bool> {
+    plan.arena = arena::place(&mut plan.steps, alignment)?;
+    plan.total();
+    let Some(room) = room.filter(|room| plan.arena > *room) else {
+        return Some(true);
+    };
+    let unlimited = Unlimited {
+        arena: plan.arena,
+        time: plan.time,
+    };
+    plan.arena = arena::place_tightly(&mut plan.steps, alignment, room)?;
+    if plan.arena <= room {
+        return Some(true);
+    }
+    let problem = steps::problem(plan, alignment)?;
+    let found = within(plan, &problem, alignment, room, options);
+    let fits = found.is_some();
+    if let Some(found) = found {
+        *plan = found;
+        plan.unlimited = Some(unlimited);
+    }
+    Some(fits)
+}
+
+/// The smallest room above `room` for which a plan is found, and one below which there is none, for
+/// a plan that did not fit.
+pub(crate) fn smallest(
+    plan: &Plan,
+    alignment: usize,
+    room: usize,
+    options: &remat::Options,
+) -> Option<(usize, usize)> {
+    let problem = steps::problem(plan, alignment)?;
+    let bound = steps::lower_bound(plan, alignment).min(plan.arena);
+    let (mut low, mut high) = (
+        room.max(bound.saturating_sub(1)).min(plan.arena),
+        plan.arena,
+    );
+    // Quick looks say about where it is; of the rooms that worked the smallest that a whole search
+    // confirms is named.
+    let quick = remat::Options {
+        steps: options.steps / 8,
+        ..*options
+    };
+    let mut worked = vec![high];
+    while high - low > (high / 64).max(1) {
+        let middle = low.midpoint(high);
+        if within(plan, &problem, alignment, middle, &quick).is_some() {
+            high = middle;
+            worked.push(high);
+        } else {
+            low = middle;
+        }
+    }
+    let confirmed = |room: &&usize| within(plan, &problem, alignment, **room, options).is_some();
+    let smallest = worked.iter().skip(1).rev().find(confirmed);
+    Some((smallest.copied().unwrap_or(plan.arena), bound))
+}
+
+/// The plan with steps that run again, within the room, if such a one is found.
+///
+/// The planner does not know that a result may take over the place of an operand; what that saves
+/// is added to the room first, and less and less of it where the plan then turns out too large.
+fn within(
+    plan: &Plan,
+    problem: &Problem,
+    alignment: usize,
+    room: usize,
+    options: &remat::Options,
+) -> Option<Plan> {
+    let base = usize::try_from(problem.base_peak()).ok()?;
+    let taken_over = base.saturating_sub(plan.arena);
+    let mut last = usize::MAX;
+    for part in [4, 2, 1, 0] {
+        let mut target = room.saturating_add(taken_over / 4 * part);
+        // Gaps between places make a plan higher than the bytes that live at one time.
+        for _ in 0..3 {
+            if target >= last || target >= base {
+                break;
+            }
+            last = target;
+            let Ok(schedule) = remat::plan(problem, target as u64, options) else {
+                break;
+            };
+            let mut found = steps::scheduled(plan, &schedule)?;
+            found.arena = arena::place(&mut found.steps, alignment)?;
+            if found.arena > room {
+                found.arena = arena::place_tightly(&mut found.steps, alignment, room)?;
+            }
+            if found.arena <= room {
+                found.total();
+                return Some(found);
+            }
+            target = target.saturating_sub((found.arena - room).min(target / 8));
+        }
+    }
+    None
+}

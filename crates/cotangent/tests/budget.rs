@@ -1,0 +1,152 @@
+//! Memory budgets: what is held, what comes out, and what is said where it cannot be.
+
+use cotangent::{Array, DType, Error, Function, Tensor};
+use cotangent_compile::{CompileError, Options, compile, compile_with, curve};
+
+/// A network of `layers` square layers, with its gradient.
+fn network(layers: usize) -> Function<(Vec<Tensor>, Tensor), Vec<Tensor>> {
+    Function::new(move |weights: &Vec<Tensor>, x: &Tensor| {
+        let mut h = x.clone();
+        for w in weights.iter().take(layers) {
+            h = h.dot(w).tanh() * h.sin();
+        }
+        h.square().sum(..)
+    })
+    .grad()
+}
+
+fn numbers(shape: [usize; 2], mut seed: u64) -> Array {
+    let draw = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) as f64 / f64::from(1_u32 << 30) - 1.0
+    };
+    let data: Vec<f64> = std::iter::repeat_with(draw)
+        .take(shape[0] * shape[1])
+        .collect();
+    Array::new(shape, data).unwrap()
+}
+
+fn arguments(layers: usize) -> (Vec<Array>, Array) {
+    let weights = (0..layers)
+        .map(|i| numbers([16, 16], 7 + i as u64))
+        .collect();
+    (weights, numbers([64, 16], 3))
+}
+
+#[test]
+fn plans_stay_within_budgets_and_give_the_same_bits() {
+    let (gradient, at) = (network(10), arguments(10));
+    let graph = gradient.graph(&at).unwrap();
+    let target = cotangent_cpu::target();
+    let free = compile(&graph, &target).unwrap();
+    let expected = gradient.call(at.clone()).unwrap();
+    let mut costs = vec![free.cost];
+    for share in [100, 90, 75, 60, 50] {
+        let budget = free.memory() * share / 100;
+        let options = Options {
+            memory_budget: Some(budget),
+            ..Options::default()
+        };
+        let plan = compile_with(&graph, &target, &options).unwrap();
+        assert!(plan.memory() <= budget, "{} > {budget}", plan.memory());
+        assert_eq!(plan.check(), Ok(()));
+        assert!(
+            plan.cost >= *costs.last().unwrap() || share >= 75,
+            "{share} %"
+        );
+        costs.push(plan.cost);
+        let within = gradient.clone().with_memory_budget(budget);
+        assert_eq!(within.call(at.clone()).unwrap(), expected, "{share} %");
+    }
+    assert!(costs[0] == costs[1] && costs[5] > costs[0]);
+    let text = compile_with(
+        &graph,
+        &target,
+        &Options {
+            memory_budget: Some(free.memory() / 2),
+            ..Options::default()
+        },
+    );
+    assert!(
+        text.unwrap()
+            .to_string()
+            .contains("run again for a memory budget")
+    );
+}
+
+#[test]
+fn the_smallest_budget_that_is_named_works() {
+    let (gradient, at) = (network(6), arguments(6));
+    let graph = gradient.graph(&at).unwrap();
+    let target = cotangent_cpu::target();
+    let within = |memory_budget: usize| {
+        let options = Options {
+            memory_budget: Some(memory_budget),
+            ..Options::default()
+        };
+        compile_with(&graph, &target, &options)
+    };
+    for budget in [0, 40_000] {
+        let Err(CompileError::Budget {
+            reached,
+            bound,
+            held,
+            ..
+        }) = within(budget)
+        else {
+            panic!("expected that {budget} bytes are too few");
+        };
+        assert!(held < bound && bound <= reached && budget < bound);
+        assert!(within(reached).unwrap().memory() <= reached);
+    }
+    // Below what inputs and results take.
+    let error = gradient.with_memory_budget(10).call(at).unwrap_err();
+    assert!(matches!(error, Error::Run(_)), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("does not fit in a memory budget of 10 bytes"),
+        "{text}"
+    );
+    assert!(text.contains("and none below"), "{text}");
+}
+
+#[test]
+fn called_functions_keep_within_the_budget_of_the_caller() {
+    let layers = 10;
+    let inner = network(layers);
+    let called = Function::new(move |w: &Vec<Tensor>, x: &Tensor| {
+        inner.apply_as_call((w.clone(), x.clone()))
+    });
+    let at = arguments(layers);
+    let graph = called.graph(&at).unwrap();
+    let free = compile(&graph, &cotangent_cpu::target()).unwrap();
+    let budget = free.memory() * 6 / 10;
+    let within = called.clone().with_memory_budget(budget);
+    assert_eq!(within.call(at.clone()).unwrap(), called.call(at).unwrap());
+}
+
+#[test]
+fn curves_fall_from_all_kept_to_the_smallest() {
+    let (gradient, at) = (network(6), arguments(6));
+    let graph = gradient.graph(&at).unwrap();
+    let points = curve(&graph, &cotangent_cpu::target(), 8, &Options::default()).unwrap();
+    assert!(points.len() >= 4, "{points:?}");
+    for pair in points.windows(2) {
+        assert!(pair[0].memory > pair[1].memory, "{points:?}");
+    }
+    assert_eq!(points[0].again, 0);
+    assert!(points.last().unwrap().time > points[0].time);
+}
+
+#[test]
+fn sizes_beyond_memory_are_errors_before_anything_runs() {
+    let f = Function::new(|x: &Tensor| x.sin().sum(..));
+    let ty = cotangent::TensorType::new(DType::F64, [1 << 30, 1 << 29]);
+    let graph = f.grad().graph(&(ty,)).unwrap();
+    let options = Options {
+        memory_budget: Some(1 << 30),
+        ..Options::default()
+    };
+    let error = compile_with(&graph, &cotangent_cpu::target(), &options).unwrap_err();
+    assert!(matches!(error, CompileError::Budget { .. }), "{error}");
+}
