@@ -4,6 +4,7 @@
 //! is half-written), 2 when the command line is wrong.
 
 mod check;
+mod curve;
 mod derive;
 mod failure;
 mod files;

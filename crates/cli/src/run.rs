@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use cotangent::checked::{self, CheckedError};
 use cotangent_array::{Array, npy, npz};
+use cotangent_compile::Options;
 use cotangent_graph::Graph;
 
 use crate::failure::{Failure, failed, usage};
@@ -35,6 +36,9 @@ pub struct Args {
     /// Writes the results here, named out0, out1, ..., instead of printing them. `-` is standard output.
     #[arg(long, value_name = "OUT.npz")]
     out: Option<PathBuf>,
+    /// The most that a run may hold, inputs and results included; some values are then computed again instead of kept.
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, conflicts_with = "checked")]
+    memory: Option<usize>,
     /// The most that loops of unknown length may keep of their steps for a backward pass.
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, default_value = "1GiB")]
     loop_memory: usize,
@@ -75,7 +79,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         outputs
     } else {
         let start = Instant::now();
-        let program = cotangent_cpu::compile(&graph)?;
+        let options = Options {
+            memory_budget: args.memory,
+            ..Options::default()
+        };
+        let program = cotangent_cpu::compile_with(&graph, &options)?;
         program.set_loop_memory(args.loop_memory);
         let compiled = seconds(start);
         let start = Instant::now();

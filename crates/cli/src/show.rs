@@ -4,14 +4,15 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use cotangent::explain;
+use cotangent_compile::Options;
 use cotangent_graph::ops::{
     ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Row, Special, Ternary, Test, Unary,
 };
 use cotangent_graph::{Graph, Location};
 
 use crate::failure::{Failure, failed};
-use crate::files;
 use crate::graphs::{Source, chosen};
+use crate::{curve, files};
 
 /// Prints the functions of a file in canonical form, or what becomes of one of them.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,15 @@ pub struct Args {
     /// The plan: steps, where their results lie in memory, what they cost.
     #[arg(long, conflicts_with = "residuals")]
     plan: bool,
+    /// The most that a run may hold, inputs and results included: the plan computes some values again instead of keeping them.
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, requires = "plan")]
+    memory: Option<usize>,
+    /// Memory against time, for budgets from one that keeps everything down to the smallest found.
+    #[arg(long, conflicts_with_all = ["after", "plan", "residuals"])]
+    memory_curve: bool,
+    /// Draws the curve into this file; `-` is standard output, instead of the text.
+    #[arg(long, value_name = "FILE.svg", requires = "memory_curve")]
+    svg: Option<PathBuf>,
     /// What reverse mode keeps between forward and backward.
     #[arg(long)]
     residuals: bool,
@@ -59,7 +69,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         after(&*source.function(function)?, pass)?
     } else if args.plan {
         let graph = source.function(function)?;
-        cotangent_compile::compile(&graph, &cotangent_cpu::target())?.to_string()
+        let options = Options {
+            memory_budget: args.memory,
+            ..Options::default()
+        };
+        cotangent_compile::compile_with(&graph, &cotangent_cpu::target(), &options)?.to_string()
+    } else if args.memory_curve {
+        curve::show(&*source.function(function)?, args.svg.as_deref())?
     } else if args.residuals {
         residuals(&source, &*source.function(function)?, &args.wrt)?
     } else {

@@ -1,0 +1,11 @@
+//! Pictures, as text that any viewer of SVG opens.
+//!
+//! ```
+//! let svg = cotangent_view::memory_curve("f", &[(4096, 1.0), (2048, 1.25)]);
+//! assert!(svg.starts_with("<svg"));
+//! ```
+
+mod curve;
+mod text;
+
+pub use curve::memory_curve;
