@@ -9,8 +9,8 @@ use cotangent_graph::Graph;
 use crate::budget::{self, Options, Unlimited};
 use crate::lower::lower;
 use crate::passes::{improved, optimize};
-use crate::plan::{Place, Plan, Step};
-use crate::{CompileError, Target};
+use crate::plan::{Place, Plan, Step, StepOp};
+use crate::{CompileError, Flow, Target};
 
 /// Compiles a graph: runs all passes, chooses steps, and gives every value its place.
 ///
@@ -59,10 +59,29 @@ pub fn compile_with(
 ) -> Result<Plan, CompileError> {
     let module = Module::of(graph)?;
     let none = HashMap::new();
-    let (plan, callees) = module.plan(target, &none, &options.search)?;
-    let Some(budget) = options.memory_budget.filter(|b| plan.memory() > *b) else {
+    let (mut plan, mut callees) = module.plan(target, &none, None, &options.search)?;
+    let Some(budget) = options.memory_budget else {
         return Ok(plan);
     };
+    // Loops of unknown length keep as many states as there is room for.
+    let state = largest_state(&plan);
+    let mut checkpoints = state.map(|_| 1);
+    if let Some(state) = state {
+        (plan, callees) = module.plan(target, &none, checkpoints, &options.search)?;
+        let mut count = budget.saturating_sub(plan.memory()) / state.max(1);
+        count = count.min(MOST_CHECKPOINTS);
+        while count > 1 {
+            let (more, called) = module.plan(target, &none, Some(count), &options.search)?;
+            if more.memory() <= budget {
+                (plan, callees, checkpoints) = (more, called, Some(count));
+                break;
+            }
+            count = count / 4 * 3;
+        }
+    }
+    if plan.memory() <= budget {
+        return Ok(plan);
+    }
     let held = plan.held();
     let room = budget.saturating_sub(held);
     let mut last = None;
@@ -73,7 +92,7 @@ pub fn compile_with(
         if part < 8 && rooms.is_empty() {
             break;
         }
-        let (mut fitted, _) = module.plan(target, &rooms, &options.search)?;
+        let (mut fitted, _) = module.plan(target, &rooms, checkpoints, &options.search)?;
         match budget::fit(&mut fitted, alignment(target), Some(room), &options.search) {
             Some(true) if held <= budget => {
                 fitted.unlimited = Some(Unlimited {
@@ -96,6 +115,23 @@ pub fn compile_with(
         bound: held.saturating_add(bound),
         held,
     })
+}
+
+/// The most states that a loop of unknown length keeps; from here on more save little time.
+const MOST_CHECKPOINTS: usize = 1 << 20;
+
+/// The bytes of the largest state that a loop of unknown length keeps of a step, where there is such
+/// a loop with a sweep forward and one backward.
+fn largest_state(plan: &Plan) -> Option<usize> {
+    let callees = plan.callees();
+    let steps = callees.iter().flat_map(|p| &p.steps).chain(&plan.steps);
+    let states = steps.filter_map(|step| match &step.op {
+        StepOp::Flow(flow @ Flow::Sweeps { bodies, .. }) if bodies.len() == 2 => {
+            Some(flow.layout().record_bytes.max(64))
+        }
+        _ => None,
+    });
+    states.max()
 }
 
 /// A graph and those that it calls, optimised; each after those that it calls itself.
@@ -140,17 +176,18 @@ impl<'a> Module<'a> {
         &self,
         target: &Target,
         rooms: &HashMap<u128, usize>,
+        checkpoints: Option<usize>,
         search: &crate::remat::Options,
     ) -> Result<(Plan, Plans), CompileError> {
         let mut plans = Plans::new();
         for (key, graph) in &self.callees {
-            let mut plan = lower(graph, target, &plans)?;
+            let mut plan = lower(graph, target, &plans, checkpoints)?;
             let room = rooms.get(key).copied();
             budget::fit(&mut plan, alignment(target), room, search)
                 .ok_or_else(|| too_large(graph))?;
             plans.insert(*key, Arc::new(plan));
         }
-        let mut plan = lower(&self.entry, target, &plans)?;
+        let mut plan = lower(&self.entry, target, &plans, checkpoints)?;
         budget::fit(&mut plan, alignment(target), None, search)
             .ok_or_else(|| too_large(&self.entry))?;
         Ok((plan, plans))

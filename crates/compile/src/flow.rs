@@ -49,6 +49,9 @@ pub enum Flow {
         bodies: Vec<Arc<Plan>>,
         /// How many operands each sweep carries.
         carry: Vec<usize>,
+        /// How many states of the first of two sweeps are kept, in the working memory; the others
+        /// are computed again. Without it all are kept, in memory beside the arena.
+        checkpoints: Option<usize>,
     },
 }
 
@@ -65,11 +68,20 @@ pub struct Layout {
     pub record: Vec<usize>,
     /// The bytes that sweeps keep of one step.
     pub record_bytes: usize,
+    /// With checkpoints, where the kept states stand, one record after the other.
+    pub kept: usize,
+    /// With checkpoints, the two buffers of every value that the first sweep carries.
+    pub walk: Vec<[usize; 2]>,
 }
 
 impl Flow {
     /// The flow of a graph's operation, with a plan for each of its bodies in their order.
-    pub(crate) fn new(region: &Region, plans: &[Arc<Plan>]) -> Option<Flow> {
+    /// Loops of unknown length keep `checkpoints` states, where a number is given.
+    pub(crate) fn new(
+        region: &Region,
+        plans: &[Arc<Plan>],
+        checkpoints: Option<usize>,
+    ) -> Option<Flow> {
         Some(match (region, plans) {
             (Region::Cond(_), [then, otherwise]) => Flow::Cond {
                 then: then.clone(),
@@ -86,6 +98,7 @@ impl Flow {
                 test: test.clone(),
                 bodies: bodies.to_vec(),
                 carry: s.carry.clone(),
+                checkpoints: checkpoints.filter(|_| bodies.len() == 2),
             },
             (Region::While(w), [test, body]) => Flow::While {
                 test: test.clone(),
@@ -151,7 +164,6 @@ impl Flow {
         let mut layout = Layout {
             carry,
             test,
-            bytes: at,
             ..Layout::default()
         };
         if let Flow::Sweeps { bodies, .. } = self {
@@ -163,6 +175,20 @@ impl Flow {
                 layout.record_bytes = layout.record_bytes.saturating_add(bytes);
             }
         }
+        if let Flow::Sweeps {
+            bodies,
+            checkpoints: Some(count),
+            ..
+        } = self
+        {
+            let first = bodies.first().map_or(&[][..], |body| &body.outputs);
+            layout.walk = (first.iter())
+                .map(|t| [take(t.bytes()), take(t.bytes())])
+                .collect();
+            layout.record_bytes = aligned(layout.record_bytes);
+            layout.kept = take(layout.record_bytes.saturating_mul(*count));
+        }
+        layout.bytes = at;
         layout
     }
 
@@ -243,7 +269,12 @@ impl Flow {
                 test,
                 bodies,
                 carry,
+                checkpoints,
             } => {
+                expect(
+                    checkpoints.is_none() || bodies.len() == 2,
+                    "a number of states is kept of two sweeps",
+                )?;
                 let total = carry.iter().fold(0_usize, |n, c| n.saturating_add(*c));
                 expect(
                     total == outs.len() && total <= args.len() && bodies.len() == carry.len(),

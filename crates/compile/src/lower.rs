@@ -19,11 +19,13 @@ pub(crate) fn lower(
     graph: &Graph,
     target: &Target,
     plans: &HashMap<u128, Arc<Plan>>,
+    checkpoints: Option<usize>,
 ) -> Result<Plan, CompileError> {
     let mut lower = Lower {
         graph,
         target,
         plans,
+        checkpoints,
         plan: Plan {
             name: graph.name().to_owned(),
             inputs: Vec::with_capacity(graph.inputs().len()),
@@ -90,6 +92,8 @@ struct Lower<'a> {
     graph: &'a Graph,
     target: &'a Target,
     plans: &'a HashMap<u128, Arc<Plan>>,
+    /// How many states loops of unknown length keep, where a number is given.
+    checkpoints: Option<usize>,
     plan: Plan,
     /// Which output's memory a result is written to: by the variable and its component.
     homes: HashMap<(Var, usize), u32>,
@@ -215,7 +219,7 @@ impl Lower<'_> {
         let (op, scratch) = match (&e.op, &bodies[..]) {
             (Op::Native(native), _) => (StepOp::Native(native.clone()), 0),
             (Op::Call(_), [plan]) => (StepOp::Call(plan.clone()), plan.arena),
-            (Op::Region(region), bodies) => match Flow::new(region, bodies) {
+            (Op::Region(region), bodies) => match Flow::new(region, bodies, self.checkpoints) {
                 Some(flow) => {
                     let bytes = flow.layout().bytes;
                     (StepOp::Flow(flow), bytes)

@@ -136,6 +136,13 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, ", carry={carry}, scanned={scanned}, length={length}")?;
                 f.write_str(if *reverse { ", reverse=true" } else { "" })?;
             }
+            if let Flow::Sweeps {
+                checkpoints: Some(count),
+                ..
+            } = flow
+            {
+                write!(f, ", checkpoints={count}")?;
+            }
         }
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! Memory budgets: what is held, what comes out, and what is said where it cannot be.
 
-use cotangent::{Array, DType, Error, Function, Tensor};
+use cotangent::{Array, DType, Error, Function, Tensor, control};
 use cotangent_compile::{CompileError, Options, compile, compile_with, curve};
 
 /// A network of `layers` square layers, with its gradient.
@@ -80,10 +80,11 @@ fn the_smallest_budget_that_is_named_works() {
     let graph = gradient.graph(&at).unwrap();
     let target = cotangent_cpu::target();
     let within = |memory_budget: usize| {
-        let options = Options {
+        let mut options = Options {
             memory_budget: Some(memory_budget),
             ..Options::default()
         };
+        options.search.steps = 100;
         compile_with(&graph, &target, &options)
     };
     for budget in [0, 40_000] {
@@ -129,7 +130,9 @@ fn called_functions_keep_within_the_budget_of_the_caller() {
 fn curves_fall_from_all_kept_to_the_smallest() {
     let (gradient, at) = (network(6), arguments(6));
     let graph = gradient.graph(&at).unwrap();
-    let points = curve(&graph, &cotangent_cpu::target(), 8, &Options::default()).unwrap();
+    let mut options = Options::default();
+    options.search.steps = 100;
+    let points = curve(&graph, &cotangent_cpu::target(), 8, &options).unwrap();
     assert!(points.len() >= 4, "{points:?}");
     for pair in points.windows(2) {
         assert!(pair[0].memory > pair[1].memory, "{points:?}");
@@ -149,4 +152,44 @@ fn sizes_beyond_memory_are_errors_before_anything_runs() {
     };
     let error = compile_with(&graph, &cotangent_cpu::target(), &options).unwrap_err();
     assert!(matches!(error, CompileError::Budget { .. }), "{error}");
+}
+
+#[test]
+fn loops_of_unknown_length_keep_a_fixed_number_of_states() {
+    // 3,000 steps on 50 numbers: 1.2 MB if every state is kept.
+    let f = Function::new(|x: &Tensor| {
+        let start = (x.clone(), (x * 0.0).sum(..));
+        let steps = control::while_loop(
+            |(_, k)| k.less(3000.0),
+            |(y, k): (Tensor, Tensor)| (&y + (&y * 3.0).sin() * 1e-3, k + 1.0),
+            start,
+        );
+        steps.0.square().sum(..)
+    });
+    let x = Array::vector((0..50).map(|i| 0.02 * f64::from(i)).collect::<Vec<_>>());
+    let expected = f.clone().grad().call((x.clone(),)).unwrap();
+    for budget in [8_000, 20_000, 2_000_000] {
+        let within = f
+            .clone()
+            .with_loop_memory(0)
+            .with_memory_budget(budget)
+            .grad();
+        assert_eq!(within.call((x.clone(),)).unwrap(), expected, "{budget}");
+        let memory = within.trace(&(x.clone(),)).unwrap().memory().unwrap();
+        assert!(memory.bytes <= budget, "{memory:?}");
+    }
+    // No step at all, and one.
+    for limit in [0.0, 1.0] {
+        let f = Function::new(move |x: &Tensor| {
+            let start = (x.clone(), x * 0.0);
+            let body = |(y, k): (Tensor, Tensor)| (y.sin(), k + 1.0);
+            control::while_loop(move |(_, k)| k.less(limit), body, start).0
+        });
+        let within = f.clone().with_memory_budget(4096).grad();
+        let x = Array::from(0.5);
+        assert_eq!(
+            within.call((x.clone(),)).unwrap(),
+            f.grad().call((x,)).unwrap()
+        );
+    }
 }

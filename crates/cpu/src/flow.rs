@@ -8,6 +8,7 @@ use cotangent_compile::lane::LaneCode;
 use smallvec::SmallVec;
 
 use crate::RunError;
+use crate::checkpoints::{Checkpoints, Move};
 use crate::jit::{self, Steps};
 use crate::lane::Way;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
@@ -36,6 +37,20 @@ pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, way: Way
         (Flow::While { .. }, [test, body]) => {
             Some(repeat(flow, test.clone(), body.clone(), places))
         }
+        (
+            Flow::Sweeps {
+                carry,
+                checkpoints: Some(slots),
+                ..
+            },
+            [test, forward, backward],
+        ) => Some(there_and_back(
+            flow,
+            (carry.first().copied().unwrap_or(0), *slots),
+            test.clone(),
+            [forward.clone(), backward.clone()],
+            places,
+        )),
         (Flow::Sweeps { carry, .. }, [test, bodies @ ..]) => {
             Some(sweeps(flow, carry, test.clone(), bodies.to_vec(), places))
         }
@@ -288,6 +303,94 @@ fn sweeps(
             }
         }
         frame.kept.give_back(kept.total());
+        Ok(())
+    })
+}
+
+/// A sweep forward and one backward, with a fixed number of states kept in the working memory.
+fn there_and_back(
+    flow: &Flow,
+    (first, slots): (usize, usize),
+    test: Arc<Core>,
+    [forward, backward]: [Arc<Core>; 2],
+    places: Places,
+) -> Run {
+    let layout = flow.layout();
+    let total = first + layout.carry.len();
+    Box::new(move |frame| {
+        let arena = frame.address(places.scratch);
+        let flag = arena.wrapping_add(layout.test);
+        let args = addresses(frame, &places.args);
+        let outs = addresses(frame, &places.outs);
+        let shared = &args[total..];
+        let slot = |k: usize| -> Addresses {
+            let start = arena.wrapping_add(layout.kept + k * layout.record_bytes);
+            let offsets = layout.record.iter();
+            offsets.map(|offset| start.wrapping_add(*offset)).collect()
+        };
+        let buffer = |k: usize| -> Addresses {
+            let buffers = layout.walk.iter();
+            buffers.map(|b| arena.wrapping_add(b[k % 2])).collect()
+        };
+        let inputs = |state: &[*mut u8], own: &[*mut u8]| -> Addresses {
+            (state.iter().chain(own).chain(shared).copied()).collect()
+        };
+        let mut checkpoints = Checkpoints::new(slots);
+        let mut state: Addresses = args[..first].iter().copied().collect();
+        let mut steps = 0;
+        loop {
+            test.invoke(frame, arena, &inputs(&state, &[]), &[flag])?;
+            if !is_true(flag) {
+                break;
+            }
+            if let Some(k) = checkpoints.reach(steps) {
+                for ((from, to), (_, bytes)) in state.iter().zip(slot(k)).zip(&places.args) {
+                    copy(*from, to, *bytes);
+                }
+            }
+            let next = buffer(steps);
+            forward.invoke(frame, arena, &inputs(&state, &[]), &next)?;
+            state = next;
+            steps += 1;
+        }
+        for ((from, to), (_, bytes)) in state.iter().zip(&outs).zip(&places.args).take(first) {
+            copy(*from, *to, *bytes);
+        }
+        let mut own: Addresses = args[first..total].iter().copied().collect();
+        for done in 0..steps {
+            let state = loop {
+                let (from, walk, to) = match checkpoints.back(steps - 1 - done) {
+                    Move::There(k) => break k.map_or_else(|| args[..first].into(), slot),
+                    Move::Walk { from, steps, to } => (from, steps, to),
+                };
+                let mut state: Addresses = from.map_or_else(|| args[..first].into(), slot);
+                for k in 0..walk {
+                    let next = match to {
+                        Some(to) if k + 1 == walk => slot(to),
+                        _ => buffer(k),
+                    };
+                    forward.invoke(frame, arena, &inputs(&state, &[]), &next)?;
+                    state = next;
+                }
+                if to.is_none() {
+                    break state;
+                }
+            };
+            let next: Addresses = match done + 1 == steps {
+                true => outs[first..].into(),
+                false => {
+                    let buffers = layout.carry.iter();
+                    buffers.map(|b| arena.wrapping_add(b[done % 2])).collect()
+                }
+            };
+            backward.invoke(frame, arena, &inputs(&state, &own), &next)?;
+            own = next;
+        }
+        if steps == 0 {
+            for (i, from) in own.iter().enumerate() {
+                copy(*from, outs[first + i], places.outs[first + i].1);
+            }
+        }
         Ok(())
     })
 }

@@ -1,0 +1,242 @@
+//! Walking the steps of a loop backward with a fixed number of kept states.
+//!
+//! The states before some steps are kept in slots; a state that is not kept is reached by walking
+//! forward from the nearest one before it. While the loop runs for the first time and its length is
+//! not known, every `stride`-th state is kept, and the stride doubles when the slots are full
+//! (online checkpointing, after Stumm and Walther, SIAM J. Sci. Comput. 32, 2010). On the way back
+//! the slots that become free are used as is best for a known length: binomially (Griewank and
+//! Walther, Algorithm 799, ACM TOMS 26, 2000).
+
+/// Which states are kept, by the step before which they stand.
+pub(crate) struct Checkpoints {
+    /// Step and slot, in order of steps. The first is the start, which has memory of its own.
+    kept: Vec<(usize, Option<usize>)>,
+    free: Vec<usize>,
+    stride: usize,
+}
+
+/// What to do next on the way back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Move {
+    /// The state stands in this slot, or is the start.
+    There(Option<usize>),
+    /// Walk so many steps from a slot, or from the start, and keep the state in a slot; or, with
+    /// none, only use it.
+    Walk {
+        from: Option<usize>,
+        steps: usize,
+        to: Option<usize>,
+    },
+}
+
+impl Checkpoints {
+    pub(crate) fn new(slots: usize) -> Checkpoints {
+        Checkpoints {
+            kept: vec![(0, None)],
+            free: (0..slots).rev().collect(),
+            stride: 1,
+        }
+    }
+
+    /// Where to keep the state before a step that the loop reaches for the first time, if it is to
+    /// be kept. Steps come in order.
+    pub(crate) fn reach(&mut self, step: usize) -> Option<usize> {
+        if step == 0 || (self.free.is_empty() && self.kept.len() == 1) {
+            return None;
+        }
+        if step.is_multiple_of(self.stride) && self.free.is_empty() {
+            self.stride = self.stride.saturating_mul(2);
+            let (stride, free) = (self.stride, &mut self.free);
+            self.kept.retain(|(at, slot)| match slot {
+                Some(slot) if !at.is_multiple_of(stride) => {
+                    free.push(*slot);
+                    false
+                }
+                _ => true,
+            });
+        }
+        if !step.is_multiple_of(self.stride) {
+            return None;
+        }
+        let slot = self.free.pop()?;
+        self.kept.push((step, Some(slot)));
+        Some(slot)
+    }
+
+    /// What to do to have the state before a step; steps come from the last to the first. After a
+    /// walk that keeps a state this is asked again.
+    pub(crate) fn back(&mut self, step: usize) -> Move {
+        while self.kept.last().is_some_and(|(at, _)| *at > step) {
+            if let Some((_, Some(slot))) = self.kept.pop() {
+                self.free.push(slot);
+            }
+        }
+        let (at, from) = self.kept.last().copied().unwrap_or((0, None));
+        if at == step {
+            return Move::There(from);
+        }
+        let left = step - at;
+        match self.free.pop() {
+            Some(slot) => {
+                let steps = split(left + 1, self.free.len() + 2).clamp(1, left);
+                self.kept.push((at + steps, Some(slot)));
+                Move::Walk {
+                    from,
+                    steps,
+                    to: Some(slot),
+                }
+            }
+            None => Move::Walk {
+                from,
+                steps: left,
+                to: None,
+            },
+        }
+    }
+}
+
+/// How many steps to walk before the next state is kept, so that `length` steps are walked backward
+/// with the fewest steps forward, where `states` can be kept, the one at hand included.
+fn split(length: usize, states: usize) -> usize {
+    let mut repeats = 1;
+    while binomial(states, repeats) < length {
+        repeats += 1;
+    }
+    let b = |states: Option<usize>, repeats: Option<usize>| match (states, repeats) {
+        (Some(s), Some(r)) => binomial(s, r),
+        _ => 0,
+    };
+    let less = |n: usize| states.checked_sub(n);
+    let before = repeats.checked_sub(1);
+    if length <= b(Some(states), before).saturating_add(b(less(2), before)) {
+        b(Some(states), repeats.checked_sub(2))
+    } else if length >= binomial(states, repeats).saturating_sub(b(less(3), Some(repeats))) {
+        b(Some(states), before)
+    } else {
+        length - b(less(1), before) - b(less(2), before)
+    }
+}
+
+/// `(s + r)! / (s! r!)`: how many steps can be walked backward with `s` states kept where no step is
+/// walked forward more than `r` times. Saturates.
+fn binomial(s: usize, r: usize) -> usize {
+    let small = s.min(r) as u128;
+    let large = s.max(r) as u128;
+    let mut product: u128 = 1;
+    for k in 1..=small {
+        product = product.saturating_mul(large + k) / k;
+        if product > usize::MAX as u128 {
+            return usize::MAX;
+        }
+    }
+    product as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fewest steps forward, by trying every place for the next state.
+    fn fewest(length: usize, states: usize, known: &mut Vec<Vec<Option<usize>>>) -> usize {
+        if length <= 1 {
+            return 0;
+        }
+        if states == 1 {
+            return length * (length - 1) / 2;
+        }
+        if let Some(found) = known[length][states] {
+            return found;
+        }
+        let best = (1..length)
+            .map(|m| m + fewest(length - m, states - 1, known) + fewest(m, states, known))
+            .min()
+            .unwrap_or(0);
+        known[length][states] = Some(best);
+        best
+    }
+
+    /// The steps walked forward on the way back, checked to be walked from where a state is.
+    fn walked(checkpoints: &mut Checkpoints, length: usize, slots: usize) -> usize {
+        let mut states: Vec<Option<usize>> = vec![None; slots];
+        for (at, slot) in &checkpoints.kept {
+            if let Some(slot) = slot {
+                states[*slot] = Some(*at);
+            }
+        }
+        let at = |states: &[Option<usize>], slot: Option<usize>| match slot {
+            None => 0,
+            Some(slot) => states[slot].unwrap(),
+        };
+        let mut total = 0;
+        for step in (0..length).rev() {
+            loop {
+                match checkpoints.back(step) {
+                    Move::There(slot) => {
+                        assert_eq!(at(&states, slot), step);
+                        break;
+                    }
+                    Move::Walk { from, steps, to } => {
+                        total += steps;
+                        let reached = at(&states, from) + steps;
+                        match to {
+                            Some(slot) => states[slot] = Some(reached),
+                            None => {
+                                assert_eq!(reached, step);
+                                break;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        total
+    }
+
+    #[test]
+    fn a_known_length_is_walked_back_with_the_fewest_steps() {
+        let mut known = vec![vec![None; 12]; 80];
+        for slots in 0..10 {
+            for length in 0..75 {
+                let mut checkpoints = Checkpoints::new(slots);
+                let total = walked(&mut checkpoints, length, slots);
+                assert_eq!(
+                    total,
+                    fewest(length, slots + 1, &mut known),
+                    "{length} steps, {slots} slots"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_length_costs_little_more() {
+        let mut known = vec![vec![None; 12]; 80];
+        for slots in 0..10 {
+            for length in 0..75 {
+                let mut checkpoints = Checkpoints::new(slots);
+                for step in 0..length {
+                    checkpoints.reach(step);
+                    assert!(checkpoints.kept.len() <= slots + 1);
+                }
+                let total = walked(&mut checkpoints, length, slots);
+                // The first run is a part of the work; what it keeps is at most so far from the best.
+                let best = fewest(length, slots + 1, &mut known) + length;
+                assert!(
+                    total + length <= 2 * best,
+                    "{length} steps, {slots} slots: {total}"
+                );
+                assert!(length > slots + 1 || total == 0, "{length}, {slots}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_steps_take_few_repeats() {
+        let (length, slots) = (100_000, 20);
+        let mut checkpoints = Checkpoints::new(slots);
+        for step in 0..length {
+            checkpoints.reach(step);
+        }
+        assert!(walked(&mut checkpoints, length, slots) < 6 * length);
+    }
+}
