@@ -5,8 +5,11 @@
 
 use std::fmt;
 
-use cotangent_graph::ops::{Binary, Ternary};
-use cotangent_graph::{Callee, Equation, EvalError, Graph, Location, Op, Type, Var, eval_op};
+use cotangent_graph::ops::region::RegionValue;
+use cotangent_graph::ops::{Binary, Region, Ternary};
+use cotangent_graph::{
+    Callee, Equation, EvalError, Graph, Location, Op, TensorType, Type, Var, eval_op,
+};
 
 use crate::{Array, DType};
 
@@ -124,6 +127,37 @@ impl Watched {
     }
 }
 
+/// Marks go with their elements from step to step.
+impl RegionValue for Watched {
+    fn array(&self) -> &Array {
+        &self.array
+    }
+
+    fn slice(&self, i: usize) -> Result<Watched, EvalError> {
+        Ok(Watched {
+            array: self.array.slice(i)?,
+            suspects: self.suspects.as_ref().map(|s| s.slice(i)).transpose()?,
+        })
+    }
+
+    fn stack(slices: &[&Watched], ty: &TensorType) -> Result<Watched, EvalError> {
+        let arrays: Vec<&Array> = slices.iter().map(|w| &w.array).collect();
+        let suspects = match slices.iter().any(|w| w.suspects.is_some()) {
+            true => {
+                let zeros = Array::zeros(DType::I64, ty.shape.clone())?;
+                let marks = slices.iter().map(|w| w.suspects.as_ref().unwrap_or(&zeros));
+                let ty = TensorType::new(DType::I64, ty.shape.clone());
+                Some(Array::stack(&marks.collect::<Vec<_>>(), &ty)?)
+            }
+            false => None,
+        };
+        Ok(Watched {
+            array: Array::stack(&arrays, ty)?,
+            suspects,
+        })
+    }
+}
+
 fn mark(fault: usize, element: usize) -> i64 {
     let (fault, element) = (fault.min(i32::MAX as usize), element.min(u32::MAX as usize));
     ((fault as i64) << 32) | element as i64
@@ -155,7 +189,7 @@ impl Watch {
     ) -> Result<Vec<Watched>, CheckedError> {
         let mut values: Vec<Vec<Watched>> = vec![Vec::new(); graph.equations().len()];
         for (((name, v), array), suspects) in graph.inputs().iter().zip(inputs).zip(suspects) {
-            let found = cotangent_graph::TensorType::new(array.dtype(), array.shape().clone());
+            let found = TensorType::new(array.dtype(), array.shape().clone());
             if graph.ty(*v).tensor() != Some(&found) {
                 return Err(CheckedError::Eval(EvalError::InputType {
                     name: name.to_string(),
@@ -208,36 +242,23 @@ impl Watch {
                 self.graph(&callee.0, &arrays(), &suspects)
             }
             Op::Region(region) => {
-                // Between bodies go arrays alone, so there what is not finite stands for its marks:
-                // the first that came in, or that a body let through.
-                let mut known = operands.iter().filter_map(|w| w.first_suspect()).min();
-                // The loop takes errors of the evaluator only, so what stopped its body is kept here.
-                let mut stop = None;
-                let results = region.eval(&arrays(), &mut |body: &Callee, inputs: &[Array]| {
-                    let suspects: Vec<Option<Array>> =
-                        inputs.iter().map(|a| spoiled(a, known)).collect();
-                    let run = self.graph(&body.0, inputs, &suspects);
-                    let results = run.map_err(|why| {
-                        stop = Some(why);
-                        EvalError::Malformed {
-                            var: v,
-                            message: "a body stopped".to_owned(),
-                        }
+                let operands: Vec<Watched> = operands.iter().map(|w| (*w).clone()).collect();
+                let mut results =
+                    region.eval(&operands, &mut |body: &Callee, inputs: &[Watched]| {
+                        let arrays: Vec<Array> = inputs.iter().map(|w| w.array.clone()).collect();
+                        let suspects: Vec<_> = inputs.iter().map(|w| w.suspects.clone()).collect();
+                        self.graph(&body.0, &arrays, &suspects)
                     })?;
-                    let through = results.iter().filter_map(Watched::first_suspect).min();
-                    known = known.or(through);
-                    Ok(results.into_iter().map(|r| r.array).collect())
-                });
-                let results = match stop {
-                    Some(stop) => return Err(stop),
-                    None => results?,
-                };
-                Ok((results.into_iter())
-                    .map(|array| Watched {
-                        suspects: spoiled(&array, known),
-                        array,
-                    })
-                    .collect())
+                // All that a branch gives comes of its condition too.
+                let condition = operands
+                    .first()
+                    .filter(|_| matches!(region, Region::Cond(_)));
+                if let Some(mark) = condition.and_then(Watched::first_suspect) {
+                    for result in &mut results {
+                        result.suspects = marks(&result.array, |_| mark);
+                    }
+                }
+                Ok(results)
             }
             op => {
                 let results = match (op, &e.ty) {
@@ -310,12 +331,6 @@ impl Watch {
     }
 }
 
-/// What in a value at the border of a body comes of a fault: what is not finite.
-fn spoiled(array: &Array, mark: Option<i64>) -> Option<Array> {
-    let mark = mark?;
-    marks(array, |k| if is_bad(array, k) { mark } else { 0 })
-}
-
 /// What the elements of a result come of, where some operand comes of a fault.
 fn carried(e: &Equation, operands: &[&Watched], array: &Array) -> Option<Array> {
     let any = |k: usize| -> i64 {
@@ -373,7 +388,7 @@ fn moved(op: &Op, operands: &[&Watched], array: &Array) -> Option<Array> {
             None => marks(&w.array, |_| 0),
         })
         .collect::<Option<_>>()?;
-    let ty = cotangent_graph::TensorType::new(DType::I64, array.shape().clone());
+    let ty = TensorType::new(DType::I64, array.shape().clone());
     eval_op(op, &numbers.iter().collect::<Vec<_>>(), &ty).ok()
 }
 

@@ -137,3 +137,28 @@ fn an_example_that_is_done_may_hold_anything() -> Result<(), Error> {
     assert!(message.contains("`log` gives nan at [1]"), "{message}");
     Ok(())
 }
+
+#[test]
+fn what_a_loop_makes_finite_again_is_followed_through_its_steps() {
+    // The first step makes -inf, the second 0 of it; elements and slices keep what they come of.
+    let carried = Function::new(|x: &Tensor| {
+        control::fori_loop(2, |_, y: Tensor| y.log().exp().sqrt().log(), x.clone()).exp()
+    });
+    let error = carried.call_checked((0.0.into(),)).unwrap_err().to_string();
+    assert!(
+        error.contains("checked.rs") && error.contains("`log` gives -inf"),
+        "{error}"
+    );
+    let stacked = Function::new(|x: &Tensor| {
+        let step = |sum: Tensor, x: Tensor| (&sum + &x, x.log().exp());
+        control::scan(step, x.sum(..) * 0.0, x.clone()).1
+    });
+    let at = |k: i64| {
+        let f = stacked.clone();
+        Function::new(move |x: &Tensor| f.apply((x.clone(),)).at(k))
+    };
+    let x = Array::from([1.0, 0.0, 3.0]);
+    let error = at(1).call_checked((x.clone(),)).unwrap_err().to_string();
+    assert!(error.contains("`log` gives -inf"), "{error}");
+    assert!(at(2).call_checked((x,)).is_ok());
+}

@@ -2,9 +2,7 @@
 
 use std::ops::Range;
 
-use cotangent_array::Array;
-
-use super::{Region, RunBody, While, expect_inputs, expect_test, list, tuple};
+use super::{Region, RegionValue, RunBody, While, expect_inputs, expect_test, holds, list, tuple};
 use crate::{Callee, EvalError, TensorType, Type, TypeError, type_error};
 
 /// A loop whose steps are walked several times, forward and backward in turn: what reverse mode
@@ -134,14 +132,14 @@ impl Sweeps {
         Ok(tuple(all[..total].to_vec()))
     }
 
-    pub(super) fn eval(
+    pub(super) fn eval<V: RegionValue, E: From<EvalError>>(
         &self,
-        args: &[Array],
-        run: &mut RunBody<'_>,
-    ) -> Result<Vec<Array>, EvalError> {
+        args: &[V],
+        run: &mut RunBody<'_, V, E>,
+    ) -> Result<Vec<V>, E> {
         let shared = args.get(self.carried()..).unwrap_or_default();
         // What the sweeps so far carried when they came to each step.
-        let mut kept: Vec<Vec<Array>> = Vec::new();
+        let mut kept: Vec<Vec<V>> = Vec::new();
         let mut results = Vec::new();
         for (j, (body, range)) in self.bodies.iter().zip(self.ranges()).enumerate() {
             let mut state = args.get(range).unwrap_or_default().to_vec();
@@ -149,14 +147,14 @@ impl Sweeps {
                 loop {
                     let inputs = [&state[..], shared].concat();
                     let test = run(&self.test, &inputs)?;
-                    if !test.first().map_or(Ok(false), Array::item::<bool>)? {
+                    if !holds(&test)? {
                         break;
                     }
                     let next = run(body, &inputs)?;
                     kept.push(std::mem::replace(&mut state, next));
                 }
             } else {
-                let mut steps: Vec<&mut Vec<Array>> = kept.iter_mut().collect();
+                let mut steps: Vec<&mut Vec<V>> = kept.iter_mut().collect();
                 if j % 2 == 1 {
                     steps.reverse();
                 }
