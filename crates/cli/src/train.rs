@@ -61,6 +61,10 @@ pub struct Args {
         conflicts_with_all = ["data", "target", "task", "drop_missing", "config", "seed"]
     )]
     resume: Option<PathBuf>,
+    /// The most that a step may hold, parameters and batch included; some values are then computed again instead of
+    /// kept. The result is the same to the bit.
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+    memory: Option<usize>,
     /// Makes the last line of standard output one JSON object: test_accuracy or test_rmse, epochs, steps, seconds,
     /// seed.
     #[arg(long)]
@@ -115,6 +119,8 @@ struct Job {
     checkpoint: Option<PathBuf>,
     /// The checkpoint goes when the network is saved.
     temporary: bool,
+    /// The most bytes that a step may hold.
+    memory: Option<usize>,
 }
 
 /// The parameters with the lowest cost of the validation rows so far.
@@ -166,6 +172,7 @@ fn begin(args: &Args) -> Result<(Option<Checkpoint>, Job), Failure> {
         args.save.clone(),
         checkpoint,
         temporary,
+        args.memory,
     )?;
     Ok((None, job))
 }
@@ -194,6 +201,7 @@ fn resume(path: &Path, args: &Args) -> Result<(Option<Checkpoint>, Job), Failure
         save,
         checkpoint,
         temporary,
+        args.memory,
     )?;
     Ok((Some(found), job))
 }
@@ -214,9 +222,10 @@ impl Job {
         save: Option<PathBuf>,
         checkpoint: Option<PathBuf>,
         temporary: bool,
+        memory: Option<usize>,
     ) -> Result<Job, Failure> {
         let prepared = Prepared::new(dataset, &config)?;
-        let model = Model::new(&config, &prepared);
+        let model = Model::new(&config, &prepared, memory);
         let state = model.init(config.seed)?;
         Ok(Job {
             source,
@@ -229,7 +238,25 @@ impl Job {
             save,
             checkpoint,
             temporary,
+            memory,
         })
+    }
+
+    /// Says what the memory budget costs.
+    fn tell_memory(&self, x: &Array, y: &Array, rows: &[usize]) -> Result<(), Failure> {
+        if self.memory.is_none() || rows.is_empty() {
+            return Ok(());
+        }
+        let rows = &rows[..rows.len().min(self.config.batch_size)];
+        let batch = (x.select_rows(rows)?, y.select_rows(rows)?);
+        let memory = self.model.memory(&self.state, batch)?;
+        eprintln!(
+            "memory: a step holds {} bytes instead of {}, expected time {:+.1} %",
+            memory.bytes,
+            memory.without_budget,
+            100.0 * (memory.slowdown - 1.0)
+        );
+        Ok(())
     }
 
     /// Goes on where a checkpoint stopped.
@@ -251,6 +278,7 @@ impl Job {
         let size = self.config.batch_size;
         let steps = split.train.len().div_ceil(size) as u64;
         let schedule = self.config.schedule(steps);
+        self.tell_memory(x, y, &split.train)?;
         self.write_checkpoint()?;
         let mut progress = Progress::new(self.epoch, self.config.epochs, split.train.len());
         while self.epoch < self.config.epochs {

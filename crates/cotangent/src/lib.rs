@@ -145,8 +145,8 @@ pub use cotangent_graph::{
 pub use cotangent_transform::{self as transform, Mode, TransformError};
 pub use error::Error;
 pub use function::{
-    Argument, ByReference, ByValue, Function, IntoFunction, Linear, Traced, Typed, grad, jvp,
-    value_and_grad, vjp,
+    Argument, ByReference, ByValue, Function, IntoFunction, Linear, Memory, Traced, Typed, grad,
+    jvp, value_and_grad, vjp,
 };
 pub use tensor::*;
 pub use tree::{Leaf, Static, Tree, zip_map};

@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use cotangent::nn::{self, Init, Mlp};
 use cotangent::optim::{self, Adam, AdamW, RmsProp, Sgd, clip_by_global_norm};
-use cotangent::{Array, Error, Function, Key, Tensor};
+use cotangent::{Array, Error, Function, Key, Memory, Tensor};
 
 use super::config::{Activation, Config, Loss, Optimizer};
 use super::prepare::{Prepared, dtype};
@@ -41,8 +41,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// The functions for these settings and data.
-    pub fn new(config: &Config, prepared: &Prepared) -> Model {
+    /// The functions for these settings and data; a step and a score hold at most `memory` bytes.
+    pub fn new(config: &Config, prepared: &Prepared, memory: Option<usize>) -> Model {
         let mut widths = vec![prepared.features.len()];
         widths.extend(&config.layers);
         widths.push(prepared.outputs());
@@ -96,6 +96,13 @@ impl Model {
         let score = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| {
             cost.of(&model.apply(x), y)
         });
+        let (step, score) = match memory {
+            None => (step, score),
+            Some(bytes) => (
+                step.with_memory_budget(bytes),
+                score.with_memory_budget(bytes),
+            ),
+        };
         Model {
             init,
             step,
@@ -110,6 +117,14 @@ impl Model {
         let params = self.init.call((key(seed, FIRST_PARAMETERS),))?;
         let optimizer = self.rule.init(&params)?;
         Ok(State { params, optimizer })
+    }
+
+    /// What a step on such a batch holds.
+    pub fn memory(&self, state: &State, (x, y): (Array, Array)) -> Result<Memory, Failure> {
+        let State { params, optimizer } = state.clone();
+        let rate = Array::from(0.0).convert(self.rate);
+        let batch = (params, optimizer, x, y, rate, key(0, 0));
+        Ok(self.step.trace(&batch)?.memory()?)
     }
 
     /// One step on a batch.

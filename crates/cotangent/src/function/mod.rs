@@ -85,6 +85,17 @@ pub struct Traced {
     program: run::Program,
 }
 
+/// What a run of a function holds; see [`Traced::memory`].
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Memory {
+    /// The bytes of arguments, results, constants and of all that is between, at most at one time.
+    pub bytes: usize,
+    /// What it would be without a budget.
+    pub without_budget: usize,
+    /// The expected time of a run over that without a budget.
+    pub slowdown: f64,
+}
+
 /// A trace that failed; the structure of the result where that is known.
 pub(crate) struct Failed {
     pub(crate) result: Option<Structure>,
@@ -178,6 +189,33 @@ impl Traced {
     /// A graph that cannot be compiled.
     pub fn compile(&self) -> Result<(), Error> {
         Ok(self.program.compiled(&self.graph).map(drop)?)
+    }
+
+    /// The bytes that a run holds, and what a [memory budget](Function::with_memory_budget) costs.
+    /// Compiles the graph, if that has not been done.
+    ///
+    /// ```
+    /// use cotangent::{DType, Function, Tensor, TensorType};
+    /// let f = Function::new(|x: &Tensor| x.exp());
+    /// let traced = f.trace(&(TensorType::new(DType::F64, [100]),))?;
+    /// // Argument and result; nothing is needed between.
+    /// assert_eq!(traced.memory()?.bytes, 1600);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A graph that cannot be compiled.
+    pub fn memory(&self) -> Result<Memory, Error> {
+        let plan = self.program.compiled(&self.graph)?.plan();
+        let (arena, time) = match plan.unlimited {
+            Some(free) => (free.arena, free.time),
+            None => (plan.arena, plan.time),
+        };
+        Ok(Memory {
+            bytes: plan.memory(),
+            without_budget: plan.held().saturating_add(arena),
+            slowdown: plan.time.max(1) as f64 / time.max(1) as f64,
+        })
     }
 }
 
