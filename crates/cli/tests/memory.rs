@@ -1,0 +1,101 @@
+//! Memory budgets on the command line.
+
+mod common;
+
+use common::Folder;
+
+/// A network of six layers; its gradient keeps what each layer gave.
+fn network() -> String {
+    let layers = 6;
+    let weights: Vec<String> = (0..layers).map(|i| format!("w{i}: f64[16, 16]")).collect();
+    let mut text = format!(
+        "fn loss({}, x: f64[64, 16]) -> f64 {{\n",
+        weights.join(", ")
+    );
+    text.push_str("    let h0 = x;\n");
+    for i in 0..layers {
+        text.push_str(&format!("    let h{} = tanh(h{i} @ w{i});\n", i + 1));
+    }
+    text.push_str(&format!("    sum(h{layers} * h{layers})\n}}\n"));
+    text
+}
+
+#[test]
+fn plans_and_curves_within_budgets_are_shown() {
+    let folder = Folder::new("memory");
+    folder.write("f.ct", network());
+    folder
+        .run(&["derive", "f.ct", "--mode", "grad", "-o", "g.ct"])
+        .ok();
+    let curve = folder.run(&["show", "g.ct", "--memory-curve"]);
+    let rows: Vec<(usize, String)> = (curve.ok().lines().skip(1))
+        .map(|line| {
+            let bytes = line.split_whitespace().next().unwrap();
+            (bytes.parse().unwrap(), line.to_owned())
+        })
+        .collect();
+    assert!(
+        rows.len() > 3 && rows.windows(2).all(|r| r[0].0 > r[1].0),
+        "{rows:?}"
+    );
+    assert!(
+        rows[0].1.contains("100.0%") && rows[0].1.contains("+0.0%"),
+        "{rows:?}"
+    );
+
+    let half = rows[rows.len() / 2].0.to_string();
+    let plan = folder.run(&["show", "g.ct", "--plan", "--memory", &half]);
+    assert!(
+        plan.ok().contains("run again for a memory budget"),
+        "{}",
+        plan.out
+    );
+    assert!(plan.ok().contains(" bytes, again"), "{}", plan.out);
+
+    folder
+        .run(&["show", "g.ct", "--memory-curve", "--svg", "curve.svg"])
+        .ok();
+    let svg = String::from_utf8(folder.read("curve.svg")).unwrap();
+    assert!(
+        svg.starts_with("<svg") && svg.contains("loss_grad: time for memory"),
+        "{svg}"
+    );
+    folder
+        .run(&["show", "g.ct", "--plan", "--memory", "1KiB"])
+        .fails(1, "the smallest budget reached is");
+    folder
+        .run(&["show", "g.ct", "--memory", "1MiB"])
+        .fails(2, "--plan");
+    folder
+        .run(&["show", "g.ct", "--svg", "curve.svg"])
+        .fails(2, "--memory-curve");
+}
+
+#[test]
+fn runs_and_training_keep_within_a_budget() {
+    let folder = Folder::new("memory-run");
+    folder.write(
+        "f.ct",
+        "fn f(x: f64[100]) -> f64[100] { let y = exp(x); let z = cumsum(y, axis=0); cumsum(z * y, axis=0) }",
+    );
+    let x = format!("x=[{}]", vec!["0.5"; 100].join(", "));
+    let free = folder.run(&["run", "f.ct", "--in", &x]);
+    let within = folder.run(&["run", "f.ct", "--in", &x, "--memory", "4KiB"]);
+    assert_eq!(free.ok(), within.ok());
+    folder
+        .run(&["run", "f.ct", "--in", &x, "--memory", "0"])
+        .fails(1, "does not fit in a memory budget of 0 bytes");
+
+    folder.write("few.toml", "epochs = 2\n");
+    let free = folder.run(&["train", "--config", "few.toml"]);
+    let within = folder.run(&["train", "--config", "few.toml", "--memory", "320KiB"]);
+    assert_eq!(free.ok(), within.ok());
+    assert!(
+        within.err.starts_with("memory: a step holds "),
+        "{}",
+        within.err
+    );
+    folder
+        .run(&["train", "--config", "few.toml", "--memory", "1KiB"])
+        .fails(1, "the smallest budget reached is");
+}
