@@ -9,11 +9,11 @@
 //! product always runs in the region of its sum, whatever else is in there.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 use cotangent_array::DType;
 use cotangent_graph::ops::{ArrayOp, Binary};
-use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
+use cotangent_graph::{Equation, FastMap, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
 use crate::lane::{self, Fold, Lanes};
@@ -100,7 +100,7 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
         reduced: vec![false; n],
         groups: Vec::new(),
         parents: Vec::new(),
-        readers: HashMap::new(),
+        readers: FastMap::default(),
         contracted,
     };
     for (v, e) in graph.iter() {
@@ -162,7 +162,7 @@ struct Fuser<'a> {
     groups: Vec<Group>,
     parents: Vec<u32>,
     /// The region that read an array last, by array, places and width.
-    readers: HashMap<(Var, usize), u32>,
+    readers: FastMap<(Var, usize), u32>,
     /// Products that run in the region of the sum that reads them.
     contracted: Vec<bool>,
 }

@@ -120,7 +120,7 @@ pub(crate) fn trace<R>(
     }
     let graph = builder
         .finish(&vars)
-        .map(|g| (g.without_dead_code(), captures));
+        .map(|g| (g.into_live(&[]), captures));
     Outcome {
         result: result.ok().map(|(r, _)| r),
         graph,

@@ -1,13 +1,13 @@
 //! Makes graphs, one operation at a time.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 use cotangent_array::{Array, DType, Scalar, Shape};
 use smallvec::SmallVec;
 
 use crate::graph::Graph;
+use crate::hash::{FastMap, Known, hash_of};
 use crate::op::Callee;
 use crate::ops::{
     Binary, Bound, Broadcast, Compare, Indexed, Linalg, Orders, Part, Region, Reshape, Rule, Slice,
@@ -35,14 +35,13 @@ use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
 pub struct Builder {
     graph: Graph,
     /// Variables by the hash of operation and operands.
-    known: HashMap<u64, SmallVec<[Var; 1]>>,
-    hasher: RandomState,
+    known: Known,
     /// How often each name of an input was asked for.
     names: HashMap<String, usize>,
     /// Per variable: whether its values are finite at ordinary points.
     finite: Vec<bool>,
     /// The same for each component of a tuple.
-    parts: HashMap<Var, Vec<bool>>,
+    parts: FastMap<Var, Vec<bool>>,
     error: Option<GraphError>,
     location: Option<Location>,
     poison: Type,
@@ -62,15 +61,21 @@ impl Builder {
                 fingerprint: OnceLock::new(),
                 cost: OnceLock::new(),
             },
-            known: HashMap::new(),
-            hasher: RandomState::new(),
+            known: Known::default(),
             names: HashMap::new(),
             finite: Vec::new(),
-            parts: HashMap::new(),
+            parts: FastMap::default(),
             error: None,
             location: None,
             poison: TensorType::scalar(DType::F64).into(),
         }
+    }
+
+    /// Makes room for so many further operations.
+    pub fn reserve(&mut self, operations: usize) {
+        self.graph.equations.reserve(operations);
+        self.finite.reserve(operations);
+        self.known.reserve(self.graph.equations.len() + operations);
     }
 
     /// The place that operations pushed from now on are reported at.
@@ -118,22 +123,47 @@ impl Builder {
     /// Adds an operation, or finds the variable of an equal one.
     pub fn push(&mut self, op: impl Into<Op>, args: &[Var]) -> Var {
         let op = canonical(op.into());
-        if self.error.is_some() || args.contains(&Var::POISON) {
-            return Var::POISON;
+        match self.find(&op, args) {
+            Found::Variable(var) => var,
+            Found::Nothing(hash) => match self.infer(&op, args) {
+                Ok(ty) => self.add_new(hash, op, args, ty),
+                Err(error) => self.fail(error),
+            },
         }
-        let hash = self.hasher.hash_one((&op, args));
-        if let Some(candidates) = self.known.get(&hash) {
-            for v in candidates {
-                let e = &self.graph.equations[v.index()];
-                if e.op == op && e.args[..] == *args {
-                    return *v;
-                }
+    }
+
+    /// As [`Builder::push`], for the operation of another graph on operands that stand for its own and
+    /// have their types, so that the result's type is known.
+    pub fn copy(&mut self, equation: &Equation, args: &[Var]) -> Var {
+        match self.find(&equation.op, args) {
+            Found::Variable(var) => var,
+            Found::Nothing(hash) => {
+                debug_assert_eq!(
+                    self.infer(&equation.op, args).as_ref(),
+                    Ok(&equation.ty),
+                    "operands of other types"
+                );
+                self.add_new(hash, equation.op.clone(), args, equation.ty.clone())
             }
         }
-        let ty = match self.infer(&op, args) {
-            Ok(ty) => ty,
-            Err(error) => return self.fail(error),
+    }
+
+    fn find(&self, op: &Op, args: &[Var]) -> Found {
+        if self.error.is_some() || args.contains(&Var::POISON) {
+            return Found::Variable(Var::POISON);
+        }
+        let hash = hash_of((op, args));
+        let same = |v: Var| {
+            let e = &self.graph.equations[v.index()];
+            e.args[..] == *args && e.op == *op
         };
+        match self.known.find(hash, same) {
+            Some(var) => Found::Variable(var),
+            None => Found::Nothing(hash),
+        }
+    }
+
+    fn add_new(&mut self, hash: u64, op: Op, args: &[Var], ty: Type) -> Var {
         let finite = match op.bound() {
             // Integers and bools have no infinities.
             _ if ty.tensor().is_some_and(|t| !t.dtype.is_inexact()) => true,
@@ -165,7 +195,7 @@ impl Builder {
             if let Some(parts) = parts.filter(|p| p.len() > 1) {
                 self.parts.insert(var, parts);
             }
-            self.known.entry(hash).or_default().push(var);
+            self.known.insert(hash, var);
         }
         var
     }
@@ -590,11 +620,19 @@ impl Builder {
         for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
             let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
             self.location = e.location.or(outer);
-            to[v.index()] = self.push(e.op.clone(), &args);
+            to[v.index()] = self.copy(e, &args);
         }
         self.location = outer;
         graph.outputs().iter().map(|o| to[o.index()]).collect()
     }
+}
+
+/// What a builder knows of an operation on some operands.
+enum Found {
+    /// The variable of an equal one; the stand-in after an error.
+    Variable(Var),
+    /// It is new; its hash.
+    Nothing(u64),
 }
 
 /// One form for equal things: a rank 0 constant is a `Full`.

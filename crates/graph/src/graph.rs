@@ -225,6 +225,48 @@ impl Graph {
         }
     }
 
+    /// As [`Graph::without_dead_code`], of a graph that is given away; and without the inputs in
+    /// `dropped`, where nothing reads them.
+    pub fn into_live(mut self, dropped: &[Var]) -> Graph {
+        let mut live = self.live();
+        for (_, v) in &self.inputs {
+            live[v.index()] |= !dropped.contains(v);
+        }
+        if live.iter().all(|l| *l) {
+            return self;
+        }
+        let mut to = vec![Var(0); self.equations.len()];
+        let (mut at, mut next, mut depth) = (0, 0, 0);
+        self.equations.retain_mut(|e| {
+            let kept = live[at];
+            if kept {
+                to[at] = Var(next);
+                next += 1;
+                for a in &mut e.args {
+                    *a = to[a.index()];
+                }
+                // A dead call may have been the deepest.
+                for callee in e.op.callees() {
+                    depth = depth.max(callee.0.call_depth() + 1);
+                }
+            }
+            at += 1;
+            kept
+        });
+        self.inputs.retain_mut(|(_, v)| {
+            let kept = live[v.index()];
+            *v = to[v.index()];
+            kept
+        });
+        for v in &mut self.outputs {
+            *v = to[v.index()];
+        }
+        self.depth = depth;
+        self.fingerprint = OnceLock::new();
+        self.cost = OnceLock::new();
+        self
+    }
+
     /// The scalar value of a variable that is constant and the same everywhere.
     pub fn splat(&self, var: Var) -> Option<Scalar> {
         self.equations.get(var.index()).and_then(|e| e.op.splat())

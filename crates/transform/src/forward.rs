@@ -1,11 +1,9 @@
 //! Forward mode: tangents beside values.
 
-use std::collections::HashMap;
-
 use cotangent_array::Scalar;
 use cotangent_graph::ops::complex::{abs_jvp, complex_jvp};
 use cotangent_graph::ops::{Binary, Linalg, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, Graph, Location, Op, TensorType, Var};
+use cotangent_graph::{Builder, Equation, FastMap, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::regions;
@@ -28,7 +26,7 @@ pub fn jvp(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
             outputs.push(tangent.unwrap_or_else(|| b.like(value, 0.0)));
         }
     }
-    let out = b.finish(&outputs)?.without_dead_code();
+    let out = b.finish(&outputs)?.into_live(&[]);
     regions::check_forward(&out)?;
     Ok(out)
 }
@@ -45,7 +43,7 @@ pub(crate) struct Forward {
     /// tangents then share nothing but what is known without the tangents.
     split: bool,
     /// The results of calls and of linear algebra: their components and the tangents of these.
-    parts: HashMap<Var, Vec<(Var, Option<Var>)>>,
+    parts: FastMap<Var, Vec<(Var, Option<Var>)>>,
 }
 
 impl Forward {
@@ -112,7 +110,7 @@ impl Forward {
             tangents: vec![None; n],
             seeds: Vec::new(),
             split,
-            parts: HashMap::new(),
+            parts: FastMap::default(),
         };
         for (((_, v), input), tangent) in graph.inputs().iter().zip(inputs).zip(input_tangents) {
             f.to[v.index()] = *input;
@@ -179,7 +177,7 @@ impl Forward {
             self.linalg(b, v, e, op, &args, &tangents);
             return Ok(());
         }
-        let out = b.push(e.op.clone(), &args);
+        let out = b.copy(e, &args);
         self.to[v.index()] = out;
         if tangents.iter().any(Option::is_some) && is_inexact(&b.tensor(out)) {
             b.set_location(e.location.map(Location::in_derivative));

@@ -106,32 +106,7 @@ fn reverse(
     for (cotangent, tangent) in cotangents.into_iter().zip(&forward.seeds) {
         outputs.push(cotangent.unwrap_or_else(|| b.like(*tangent, 0.0)));
     }
-    let joint = b.finish(&outputs)?;
-    Ok(without_inputs(&joint, &forward.seeds)?.without_dead_code())
-}
-
-/// The graph without inputs that nothing reads any more.
-fn without_inputs(graph: &Graph, drop: &[Var]) -> Result<Graph, TransformError> {
-    let mut b = cotangent_graph::Builder::new(graph.name());
-    let live = graph.live();
-    let mut to = vec![Var::from_index(0); graph.equations().len()];
-    let names: std::collections::HashMap<Var, &str> =
-        graph.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
-    for (v, e) in graph.iter() {
-        if e.op.is_input() {
-            if !drop.contains(&v)
-                && let (Some(name), Some(ty)) = (names.get(&v), e.ty.tensor())
-            {
-                to[v.index()] = b.input(name, ty.clone());
-            }
-        } else if live[v.index()] {
-            let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
-            b.set_location(e.location);
-            to[v.index()] = b.push(e.op.clone(), &args);
-        }
-    }
-    let outputs: Vec<Var> = graph.outputs().iter().map(|o| to[o.index()]).collect();
-    Ok(b.finish(&outputs)?)
+    Ok(b.finish(&outputs)?.into_live(&forward.seeds))
 }
 
 fn check_scalar(graph: &Graph) -> Result<(), TransformError> {

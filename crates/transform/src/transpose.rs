@@ -1,10 +1,8 @@
 //! Transposition: the cotangents of a linear graph's inputs from those of its outputs.
 
-use std::collections::HashMap;
-
 use cotangent_graph::ops::complex::complex_transpose;
 use cotangent_graph::ops::{Binary, Operand, Part, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, Graph, Location, Op, TensorType, Var};
+use cotangent_graph::{Builder, Equation, FastMap, Graph, Location, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::forward::{product, sum};
@@ -59,7 +57,7 @@ pub(crate) fn transpose_call(
     {
         let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
         b.set_location(e.location);
-        to[v.index()] = Some(b.push(e.op.clone(), &args));
+        to[v.index()] = Some(b.copy(e, &args));
     }
     b.set_location(None);
     let results = pull_back(&mut b, graph, &depends, &to, &seeds, &wanted)?;
@@ -68,7 +66,7 @@ pub(crate) fn transpose_call(
         .zip(&wanted)
         .map(|(c, v)| c.unwrap_or_else(|| zeros(&mut b, graph, *v)))
         .collect();
-    Ok(b.finish(&outputs)?.without_dead_code())
+    Ok(b.finish(&outputs)?.into_live(&[]))
 }
 
 /// Walks the linear equations of `source` backward, from cotangents of some variables to the
@@ -86,7 +84,7 @@ pub(crate) fn pull_back(
         linear,
         to,
         cotangents: vec![None; source.equations().len()],
-        parts: HashMap::new(),
+        parts: FastMap::default(),
     };
     for (v, seed) in seeds.iter().filter(|(v, _)| linear[v.index()]) {
         walk.add(b, *v, Some(*seed));
@@ -115,7 +113,7 @@ struct PullBack<'a> {
     to: &'a [Option<Var>],
     cotangents: Vec<Option<Var>>,
     /// Cotangents of the components of tuples.
-    parts: HashMap<Var, Vec<Option<Var>>>,
+    parts: FastMap<Var, Vec<Option<Var>>>,
 }
 
 impl PullBack<'_> {

@@ -1,9 +1,7 @@
 //! Gives equal operations one variable.
 
-use std::collections::HashMap;
-
 use cotangent_graph::ops::{Binary, Compare};
-use cotangent_graph::{Equation, Graph, Op, Var};
+use cotangent_graph::{Equation, FastMap, Graph, Op, Var};
 
 use super::rewrite::rewrite;
 use crate::CompileError;
@@ -11,7 +9,7 @@ use crate::CompileError;
 /// The builder gives equal operations one variable; this pass finds those that differ in the order
 /// of the operands of a commutative operation alone. The first one stays, as it was written.
 pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
-    let mut known: HashMap<Key, Var> = HashMap::new();
+    let mut known: FastMap<Key, Var> = FastMap::default();
     let twice = |(v, e): (Var, &Equation)| {
         key(&e.op, &e.args).is_some_and(|key| *known.entry(key).or_insert(v) != v)
     };

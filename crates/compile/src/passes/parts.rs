@@ -5,11 +5,9 @@
 //! a concatenation: each element is moved once, whatever the number of slices. A function that takes a
 //! vector apart into n numbers then has a gradient of n operations instead of n squared.
 
-use std::collections::HashMap;
-
 use cotangent_array::Scalar;
 use cotangent_graph::ops::{ArrayOp, Binary, Concat};
-use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
+use cotangent_graph::{Builder, FastMap, Graph, Op, TensorType, Var};
 
 use super::rewrite::rewrite_from;
 use crate::CompileError;
@@ -53,7 +51,7 @@ struct Part {
     padded: Var,
 }
 
-fn find(graph: &Graph) -> HashMap<Var, Sum> {
+fn find(graph: &Graph) -> FastMap<Var, Sum> {
     let n = graph.equations().len();
     let mut reads = vec![0_u32; n];
     let args = graph.equations().iter().flat_map(|e| &e.args);
@@ -68,7 +66,7 @@ fn find(graph: &Graph) -> HashMap<Var, Sum> {
             inner[a.index()] = adds(*a) && reads[a.index()] == 1;
         }
     }
-    let mut sums = HashMap::new();
+    let mut sums = FastMap::default();
     for (root, _) in graph.iter().filter(|(v, _)| adds(*v) && !inner[v.index()]) {
         let (mut rest, mut parts) = (Vec::new(), Vec::new());
         let mut work = vec![root];

@@ -27,6 +27,7 @@ pub(super) fn rewrite_from(
     mut rule: impl FnMut(&mut Builder, Var, &[Var]) -> Option<Var>,
 ) -> Result<Graph, CompileError> {
     let mut b = Builder::new(graph.name());
+    b.reserve(graph.equations().len());
     let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
     let mut inputs = graph.inputs().iter();
     for (v, e) in graph.iter() {
@@ -43,7 +44,7 @@ pub(super) fn rewrite_from(
             Some(var) => var,
             None => {
                 let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
-                b.push(e.op.clone(), &args)
+                b.copy(e, &args)
             }
         };
         to.push(new);

@@ -10,10 +10,8 @@ mod emit;
 mod network;
 mod order;
 
-use std::collections::HashMap;
-
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Graph, Op, Var};
+use cotangent_graph::{FastMap, Graph, Op, Var};
 
 use self::network::Network;
 use super::rewrite::rewrite_from;
@@ -38,7 +36,7 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
 }
 
 /// The sums of products that get better.
-fn choose(graph: &Graph) -> HashMap<Var, (Network, order::Order)> {
+fn choose(graph: &Graph) -> FastMap<Var, (Network, order::Order)> {
     let live = graph.live();
     let mut uses = vec![0_u32; graph.equations().len()];
     for (_, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
@@ -50,7 +48,7 @@ fn choose(graph: &Graph) -> HashMap<Var, (Network, order::Order)> {
         uses[o.index()] = uses[o.index()].saturating_add(2);
     }
     let mut inside = vec![false; graph.equations().len()];
-    let mut better = HashMap::new();
+    let mut better = FastMap::default();
     for (v, e) in graph.iter().rev() {
         let sums = matches!(&e.op, Op::Array(ArrayOp::Sum(_) | ArrayOp::Dot(_)));
         if !sums || inside[v.index()] || !live[v.index()] {
