@@ -1,6 +1,6 @@
 //! Runs graphs: the one place that knows how.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use cotangent_compile::Options;
 use cotangent_cpu::RunError;
@@ -34,14 +34,14 @@ impl Program {
     }
 
     /// Runs the graph that this program belongs to.
-    pub(crate) fn run(&self, graph: &Graph, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
+    pub(crate) fn run(&self, graph: &Arc<Graph>, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
         self.compiled(graph)?.run(inputs)
     }
 
     /// Runs the graph that this program belongs to, into arrays of the caller.
     pub(crate) fn run_into(
         &self,
-        graph: &Graph,
+        graph: &Arc<Graph>,
         inputs: &[&Array],
         outputs: &mut [Array],
     ) -> Result<(), RunError> {
@@ -49,15 +49,20 @@ impl Program {
     }
 
     /// The compiled program of the graph that this belongs to.
-    pub(crate) fn compiled(&self, graph: &Graph) -> Result<&cotangent_cpu::Program, RunError> {
+    pub(crate) fn compiled(&self, graph: &Arc<Graph>) -> Result<&cotangent_cpu::Program, RunError> {
         match self.compiled.get() {
             Some(program) => Ok(program),
             None => {
-                let options = Options {
-                    memory_budget: self.limits.memory_budget,
-                    ..Options::default()
+                let program = match self.limits.memory_budget {
+                    None => cotangent_cpu::compile_shared(graph)?,
+                    budget => {
+                        let options = Options {
+                            memory_budget: budget,
+                            ..Options::default()
+                        };
+                        cotangent_cpu::compile_with(graph, &options)?
+                    }
                 };
-                let program = cotangent_cpu::compile_with(graph, &options)?;
                 if let Some(bytes) = self.limits.loop_memory {
                     program.set_loop_memory(bytes);
                 }

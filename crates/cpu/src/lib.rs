@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cache;
 mod checkpoints;
 mod error;
 mod flow;
@@ -29,6 +30,7 @@ mod number;
 mod program;
 mod system;
 
+pub use cache::compile_shared;
 pub use error::RunError;
 pub use lane::Way;
 pub use program::{Program, compile, compile_with, target};
