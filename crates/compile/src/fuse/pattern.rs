@@ -1,0 +1,121 @@
+//! How broadcasts and slices show the elements of another array.
+
+use cotangent_graph::ops::ArrayOp;
+use cotangent_graph::{Equation, Graph, Op, Var};
+use smallvec::SmallVec;
+
+/// The most slices of slices that are looked through.
+const MAX_SLICES: usize = 4;
+
+/// How an array stands in a space.
+pub(crate) struct Pattern {
+    /// The array.
+    pub(crate) source: Var,
+    /// The number of elements before the first.
+    pub(crate) start: usize,
+    /// From the outermost, length and stride.
+    pub(crate) loops: SmallVec<[(usize, usize); 4]>,
+}
+
+/// Whether the result is the operand's memory under another shape.
+pub(crate) fn is_view(graph: &Graph, e: &Equation) -> bool {
+    match &e.op {
+        Op::Array(ArrayOp::Reshape(_)) => true,
+        Op::Array(ArrayOp::Broadcast(_)) => e.args.first().is_some_and(|x| {
+            let (x, out) = (graph.ty(*x).tensor(), e.ty.tensor());
+            x.map(|t| t.shape.elements()) == out.map(|t| t.shape.elements())
+        }),
+        _ => false,
+    }
+}
+
+/// How the operand of a broadcast or of a slice stands in the space of the result; `None` for all
+/// else, where there are no elements, and where those of the inner run lie apart. A slice whose elements lie side by side is
+/// looked through: it is its operand, further on.
+pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
+    let mut pattern = own_pattern(graph, v)?;
+    for _ in 0..MAX_SLICES {
+        let mut root = pattern.source;
+        while let Some(x) = viewed(graph, root) {
+            root = x;
+        }
+        match own_pattern(graph, root) {
+            Some(Pattern {
+                source,
+                start,
+                loops,
+            }) if is_slice(graph, root) && matches!(loops[..], [] | [(_, 1)]) => {
+                pattern.source = source;
+                pattern.start = pattern.start.checked_add(start)?;
+            }
+            _ => break,
+        }
+    }
+    Some(pattern)
+}
+
+fn is_slice(graph: &Graph, v: Var) -> bool {
+    matches!(graph.equation(v).op, Op::Array(ArrayOp::Slice(_)))
+}
+
+/// What a view shows.
+fn viewed(graph: &Graph, v: Var) -> Option<Var> {
+    let e = graph.equation(v);
+    let x = e.args.first().copied();
+    x.filter(|_| is_view(graph, e))
+}
+
+fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
+    let e = graph.equation(v);
+    let source = *e.args.first()?;
+    let (shape, x) = (&e.ty.tensor()?.shape, graph.ty(source).tensor()?);
+    // Of an array without elements there is nothing to read.
+    if shape.elements() == 0 {
+        return None;
+    }
+    let mut start = 0_usize;
+    let mut strides: SmallVec<[usize; 6]> = SmallVec::from_elem(0, shape.rank());
+    match &e.op {
+        Op::Array(ArrayOp::Broadcast(op)) => {
+            for (dim, stride) in op.dims.iter().zip(x.shape.strides()) {
+                *strides.get_mut(*dim)? = stride;
+            }
+        }
+        Op::Array(ArrayOp::Slice(op)) => {
+            for (axis, stride) in x.shape.strides().into_iter().enumerate() {
+                start = start.checked_add(op.start.get(axis)?.checked_mul(stride)?)?;
+                *strides.get_mut(axis)? = op.stride.get(axis)?.checked_mul(stride)?;
+            }
+        }
+        _ => return None,
+    }
+    let mut loops: SmallVec<[(usize, usize); 4]> = SmallVec::new();
+    for (n, stride) in shape.iter().zip(strides) {
+        match loops.last_mut() {
+            _ if *n == 1 => {}
+            // An outer loop whose turns follow one another in the inner one is the same loop.
+            Some((outer, step)) if *step == stride.saturating_mul(*n) => {
+                *outer = outer.saturating_mul(*n);
+                *step = stride;
+            }
+            _ => loops.push((*n, stride)),
+        }
+    }
+    let side_by_side = loops.last().is_none_or(|(_, step)| *step <= 1);
+    side_by_side.then_some(Pattern {
+        source,
+        start,
+        loops,
+    })
+}
+
+/// The lengths of the inner loops of a pattern.
+pub(super) fn cuts_of(pattern: &Pattern) -> SmallVec<[usize; 4]> {
+    let mut run = 1_usize;
+    let mut cuts = SmallVec::new();
+    for (n, _) in pattern.loops.iter().skip(1).rev() {
+        run = run.saturating_mul(*n);
+        cuts.push(run);
+    }
+    cuts
+}
