@@ -412,6 +412,7 @@ impl Lower<'_> {
                 };
                 results.push(LaneOutput {
                     value: *value,
+                    beside: Vec::new(),
                     dtype: ty.dtype,
                     fold: Some((fold, kept)),
                 });
@@ -441,6 +442,7 @@ impl Lower<'_> {
                 }
                 results.push(LaneOutput {
                     value,
+                    beside: Vec::new(),
                     dtype: ty.dtype,
                     fold: None,
                 });
@@ -515,6 +517,7 @@ impl Lower<'_> {
             dtype: operand.ty.dtype,
             start: pattern.start,
             strides,
+            index: None,
         };
         Ok((operand, input))
     }

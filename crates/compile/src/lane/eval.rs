@@ -1,8 +1,10 @@
 //! The scalar evaluator: one place after another, one instruction after another.
 
 use super::code::{Elem, Lanes, Predicate, Prim, Rounding};
-use super::{Fold, LEAF, LaneProgram};
+use super::{Fold, LEAF, LaneInput, LaneProgram};
+use cotangent_array::DType;
 use cotangent_graph::math;
+use cotangent_graph::ops::Unary;
 
 macro_rules! meaning {
     ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident) => {
@@ -45,6 +47,7 @@ macro_rules! meaning {
                 Prim::IGt => mask((a as $Int) > (b as $Int)),
                 Prim::Blend => if a != 0 { b } else { c },
                 Prim::IntToFloat => ((a as $Int) as $Float).to_bits(),
+                Prim::Call(row) => if a != 0 { (called(row, y.into()) as $Float).to_bits() } else { c },
             }
         }
     };
@@ -59,9 +62,15 @@ meaning! {
     alu_narrow, f32, u32, i32
 }
 
+/// What a row says of a number.
+#[inline(never)]
+fn called(row: Unary, x: f64) -> f64 {
+    row.float(x)
+}
+
 impl LaneProgram {
     /// Runs the region: the elements of each input as bits (a bool as 0 or 1) to those of each
-    /// result. `None` where an input has too few elements.
+    /// result. `None` where an input has too few elements, or an index is out of range.
     pub fn eval(&self, inputs: &[Vec<u64>]) -> Option<Vec<Vec<u64>>> {
         let fits = |i: usize| {
             inputs
@@ -71,21 +80,32 @@ impl LaneProgram {
         if !(0..self.inputs.len()).all(fits) {
             return None;
         }
-        let mut stored: Vec<Vec<u64>> = vec![Vec::new(); self.outputs.len()];
+        let mut stored: Vec<Vec<u64>> = vec![Vec::new(); self.code.outputs.len()];
         let mut values = vec![0; self.code.insts.len()];
         for place in 0..self.elements() {
             self.at(place, inputs, &mut values, &mut stored)?;
         }
-        let results = stored.into_iter().zip(&self.outputs).enumerate();
-        let finished = results.map(|(k, (elements, out))| match out.fold {
-            None => elements,
-            Some((fold, _)) => self.fold(
-                fold,
-                out.dtype.is_float(),
-                self.output_elements(k),
-                &elements,
-            ),
-        });
+        let mut stored = stored.into_iter();
+        let finished = self
+            .outputs
+            .iter()
+            .enumerate()
+            .map(|(k, out)| match out.fold {
+                None if out.beside.is_empty() => stored.next().unwrap_or_default(),
+                None => {
+                    let columns: Vec<Vec<u64>> = stored.by_ref().take(out.width()).collect();
+                    (0..self.elements())
+                        .flat_map(|i| columns.iter().filter_map(move |c| c.get(i)))
+                        .copied()
+                        .collect()
+                }
+                Some((fold, _)) => self.fold(
+                    fold,
+                    out.dtype.is_float(),
+                    self.output_elements(k),
+                    &stored.next().unwrap_or_default(),
+                ),
+            });
         Some(finished.collect())
     }
 
@@ -106,10 +126,17 @@ impl LaneProgram {
                 Prim::Const(bits) => bits,
                 Prim::Load(k) | Prim::Splat(k) => {
                     let input = self.inputs.get(k as usize)?;
-                    let (mut rest, mut at) = (place, input.start);
-                    for (n, stride) in self.dims.iter().zip(&input.strides).rev() {
-                        at += rest % n * stride;
-                        rest /= n;
+                    let mut at = self.position(input, place);
+                    if let Some(index) = input.index {
+                        let from = index.input as usize;
+                        let place = self.position(self.inputs.get(from)?, place);
+                        let bits = *inputs.get(from)?.get(place)?;
+                        let number = match self.inputs.get(from)?.dtype {
+                            DType::I32 => i64::from(bits as u32 as i32),
+                            _ => bits as i64,
+                        };
+                        let number = usize::try_from(number).ok()?;
+                        at += (number < index.length).then_some(number * index.step)?;
                     }
                     let element = *inputs.get(k as usize)?.get(at)?;
                     match self.code.inputs.get(k as usize)? {
@@ -137,6 +164,16 @@ impl LaneProgram {
             };
         }
         Some(())
+    }
+
+    /// Which element of an input, its indices apart, is read at a place.
+    fn position(&self, input: &LaneInput, place: usize) -> usize {
+        let (mut rest, mut at) = (place, input.start);
+        for (n, stride) in self.dims.iter().zip(&input.strides).rev() {
+            at += rest % n * stride;
+            rest /= n;
+        }
+        at
     }
 
     /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
