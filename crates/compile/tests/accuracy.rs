@@ -43,6 +43,7 @@ fn program(op: Unary, lanes: Lanes, fma: bool, n: usize) -> LaneProgram {
         beside: Vec::new(),
         dtype,
         fold: None,
+        leading: false,
     };
     LaneProgram::new(
         lanes,

@@ -355,6 +355,7 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
                 let fold = if dtype.is_float() { fold } else { Fold::Sum };
                 (fold, pick(space.len()))
             });
+            let leading = matches!(fold, Some((Fold::Sum, 1..))) && pick(2) == 0;
             let alike: Vec<u32> = (0..dtypes.len() as u32)
                 .filter(|v| dtypes[*v as usize] == dtype)
                 .collect();
@@ -365,6 +366,7 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
                 beside: beside.into_iter().flatten().collect(),
                 dtype,
                 fold,
+                leading,
             }
         })
         .collect();

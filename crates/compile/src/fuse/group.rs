@@ -1,13 +1,13 @@
 //! The operations of one region, while it grows: what it reads, how its loops are cut.
 
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Equation, Op, TensorType, Var};
+use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
 use crate::lane::{Fold, Lanes};
 
 /// The most instructions of one region, about.
-pub(super) const MAX_COST: usize = 900;
+pub(super) const MAX_COST: usize = 3000;
 /// The most arrays that a region reads; more streams than this and the caches of addresses suffer.
 pub(super) const MAX_LOADS: usize = 14;
 /// The most arrays that a region reads where all of them together stay in the first cache.
@@ -18,6 +18,10 @@ pub(super) const SMALL: usize = 64;
 pub(super) const MAX_NUMBERS: usize = 96;
 /// The shortest inner run for which a region is split into runs.
 pub(super) const MIN_RUN: usize = 16;
+/// The most sums over outer loops that are open at a time: half of a second cache.
+const MAX_SUMS: usize = 1 << 15;
+/// The most columns that are put side by side.
+const MAX_COLUMNS: usize = 64;
 /// Runs of any length are fine where there are few of them.
 pub(super) const FEW_RUNS: usize = 4;
 
@@ -38,6 +42,8 @@ pub(crate) struct Group {
     pub(super) loads: SmallVec<[Var; 8]>,
     /// The broadcasts and slices that are read through strides.
     pub(crate) spread: SmallVec<[Var; 4]>,
+    /// The arrays in memory behind all that is read.
+    pub(super) sources: SmallVec<[Var; 8]>,
     pub(super) cost: usize,
     pub(super) folds: usize,
 }
@@ -53,6 +59,7 @@ impl Group {
             members: Vec::new(),
             loads: self.loads.clone(),
             spread: self.spread.clone(),
+            sources: self.sources.clone(),
             cost: self.cost,
             folds: self.folds,
         }
@@ -74,6 +81,36 @@ pub(crate) fn reduction(e: &Equation) -> Option<(Fold, &[usize], Var)> {
         Op::Array(ArrayOp::Min(op)) => Some((Fold::Min, &op.axes, x)),
         _ => None,
     }
+}
+
+/// Whether an equation puts vectors side by side as columns, element by element: a concatenation of
+/// pieces that have one element each from its axis on.
+pub(crate) fn is_stack(graph: &Graph, e: &Equation) -> bool {
+    let Op::Array(ArrayOp::Concat(op)) = &e.op else {
+        return false;
+    };
+    let single = |t: &TensorType| {
+        let last = t.shape.get(op.axis..);
+        t.shape.elements() > 1 && last.is_some_and(|dims| dims.iter().all(|n| *n == 1))
+    };
+    (2..=MAX_COLUMNS).contains(&e.args.len())
+        && e.args
+            .iter()
+            .all(|a| graph.ty(*a).tensor().is_some_and(single))
+}
+
+/// The number of elements beside the axes, if those are the first ones but for axes of length 1, there
+/// are several elements along them and beside them, and few enough beside them.
+pub(crate) fn leading_axes(ty: &TensorType, axes: &[usize]) -> Option<usize> {
+    let (mut outer, mut run) = (1_usize, 1_usize);
+    for (axis, n) in ty.shape.iter().enumerate().filter(|(_, n)| **n != 1) {
+        match axes.contains(&axis) {
+            true if run > 1 => return None,
+            true => outer = outer.checked_mul(*n)?,
+            false => run = run.checked_mul(*n)?,
+        }
+    }
+    (outer > 1 && (2..=MAX_SUMS).contains(&run)).then_some(run)
 }
 
 /// The number of elements along the axes, if those are the last ones but for axes of length 1.

@@ -21,7 +21,7 @@ use cotangent_graph::{Equation, Graph, Op, Var};
 use smallvec::SmallVec;
 
 use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN, SMALL};
-pub(crate) use self::group::{Group, inner_axes, reduction};
+pub(crate) use self::group::{Group, inner_axes, is_stack, leading_axes, reduction};
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
 pub(crate) use self::pattern::{Pattern, is_view, pattern};
@@ -135,9 +135,10 @@ enum Read {
     Own,
     /// An array from outside, known at this rank.
     Load { key: Var, rank: u32 },
-    /// A broadcast or slice of an array that is known at this rank, through strides.
+    /// A broadcast, slice or choice of an array that is known at this rank, through strides.
     Spread {
         key: Var,
+        source: Var,
         rank: u32,
         cuts: SmallVec<[usize; 4]>,
     },
@@ -145,7 +146,8 @@ enum Read {
 
 impl Fuser<'_> {
     fn equation(&mut self, v: Var, e: &Equation, on: bool) {
-        let placed = on && (self.join_pointwise(v, e) || self.join_reduction(v, e));
+        let placed =
+            on && (self.join_pointwise(v, e) || self.join_reduction(v, e) || self.join_stack(v, e));
         if placed {
             return;
         }
@@ -224,8 +226,38 @@ impl Fuser<'_> {
             return false;
         };
         let elements = ty.shape.elements();
-        let operands = self.operands(e);
         let cost = lane::cost(&e.op) + self.products(e).len();
+        self.join(v, e, cost, elements, lanes)
+    }
+
+    /// Columns that are put side by side are written by the region that computes them.
+    fn join_stack(&mut self, v: Var, e: &Equation) -> bool {
+        let (Some(ty), true) = (e.ty.tensor(), is_stack(self.graph, e)) else {
+            return false;
+        };
+        let Some(lanes) = lane::lanes_of_moves(ty.dtype) else {
+            return false;
+        };
+        let placed = self.join(
+            v,
+            e,
+            e.args.len(),
+            ty.shape.elements() / e.args.len(),
+            lanes,
+        );
+        self.reduced[v.index()] = placed;
+        placed
+    }
+
+    fn join(
+        &mut self,
+        v: Var,
+        e: &Equation,
+        cost: usize,
+        elements: usize,
+        lanes: Option<Lanes>,
+    ) -> bool {
+        let operands = self.operands(e);
         let mut candidates: SmallVec<[u32; 4]> = SmallVec::new();
         for a in &operands {
             let root = self.roots[a.index()];
@@ -317,6 +349,9 @@ impl Fuser<'_> {
                 for spread in &other_group.spread {
                     add(&mut group.spread, *spread);
                 }
+                for source in &other_group.sources {
+                    add(&mut group.sources, *source);
+                }
                 merged.push(other);
             }
         }
@@ -326,11 +361,20 @@ impl Fuser<'_> {
                 .is_some_and(|o| o == g || merged.contains(&o));
             match self.read(*a, own, &group) {
                 Read::Number | Read::Own => {}
-                Read::Load { key, rank } if rank < group.rank => add(&mut group.loads, key),
-                Read::Spread { key, rank, cuts } if rank < group.rank => {
+                Read::Load { key, rank } if rank < group.rank => {
+                    add(&mut group.loads, key);
+                    add(&mut group.sources, key);
+                }
+                Read::Spread {
+                    key,
+                    source,
+                    rank,
+                    cuts,
+                } if rank < group.rank => {
                     add_cuts(&mut group.cuts, &cuts, elements)?;
                     add(&mut group.loads, key);
                     add(&mut group.spread, key);
+                    add(&mut group.sources, source);
                 }
                 _ => return None,
             }
@@ -340,7 +384,7 @@ impl Fuser<'_> {
             n if n <= SMALL => MAX_SMALL,
             _ => MAX_LOADS,
         };
-        if group.cost > MAX_COST || group.loads.len() > most || group.folds > lane::MAX_FOLDS {
+        if group.cost > MAX_COST || group.sources.len() > most || group.folds > lane::MAX_FOLDS {
             return None;
         }
         // The larger list of members takes in the others.
@@ -378,10 +422,11 @@ impl Fuser<'_> {
                 && !joined.first().is_some_and(short)
                 && self.graph.splat(self.roots[x.index()]).is_none()
             {
-                let rank = self.rank(x);
+                let index = pattern.chosen.map_or(0, |c| self.rank(c.index));
                 return Read::Spread {
                     key: root,
-                    rank,
+                    source: self.roots[x.index()],
+                    rank: self.rank(x).max(index),
                     cuts,
                 };
             }
@@ -392,7 +437,7 @@ impl Fuser<'_> {
         }
     }
 
-    /// A reduction over all axes or over inner ones joins the region that computes its operand.
+    /// A reduction over all axes or over inner ones, or a sum over outer ones, joins the region that computes its operand.
     fn join_reduction(&mut self, v: Var, e: &Equation) -> bool {
         let Some((_, axes, x)) = reduction(e) else {
             return false;
@@ -400,13 +445,13 @@ impl Fuser<'_> {
         let (Some(g), Some(ty)) = (self.group_of(x), self.graph.ty(x).tensor()) else {
             return false;
         };
-        let Some(run) = inner_axes(ty, axes) else {
+        let sum = matches!(reduction(e), Some((Fold::Sum, ..)));
+        let leading = leading_axes(ty, axes).filter(|_| sum);
+        let Some(run) = leading.or(inner_axes(ty, axes)) else {
             return false;
         };
         let dtype = ty.dtype;
-        if !(dtype.is_float()
-            || (dtype != DType::Bool && matches!(reduction(e), Some((Fold::Sum, ..)))))
-        {
+        if !(dtype.is_float() || (dtype != DType::Bool && sum)) {
             return false;
         }
         let group = &mut self.groups[g as usize];

@@ -1,5 +1,6 @@
 //! How broadcasts and slices show the elements of another array.
 
+use cotangent_array::DType;
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Equation, Graph, Op, Var};
 use smallvec::SmallVec;
@@ -15,6 +16,19 @@ pub(crate) struct Pattern {
     pub(crate) start: usize,
     /// From the outermost, length and stride.
     pub(crate) loops: SmallVec<[(usize, usize); 4]>,
+    /// Where positions come from memory, one at each place.
+    pub(crate) chosen: Option<Chosen>,
+    /// The number of elements from one position to the next.
+    pub(crate) step: usize,
+}
+
+/// Positions from memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Chosen {
+    /// The indices, one for each place in order.
+    pub(crate) index: Var,
+    /// Indices are from 0 to below this.
+    pub(crate) length: usize,
 }
 
 /// Whether the result is the operand's memory under another shape.
@@ -29,9 +43,9 @@ pub(crate) fn is_view(graph: &Graph, e: &Equation) -> bool {
     }
 }
 
-/// How the operand of a broadcast or of a slice stands in the space of the result; `None` for all
-/// else, where there are no elements, and where those of the inner run lie apart. A slice whose elements lie side by side is
-/// looked through: it is its operand, further on.
+/// How the operand of a broadcast, a slice or a choice of elements stands in the space of the result;
+/// `None` for all else and where there are no elements. A slice of a vector is looked through: it is
+/// its operand, further on.
 pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
     let mut pattern = own_pattern(graph, v)?;
     for _ in 0..MAX_SLICES {
@@ -44,9 +58,16 @@ pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
                 source,
                 start,
                 loops,
-            }) if is_slice(graph, root) && matches!(loops[..], [] | [(_, 1)]) => {
+                chosen: None,
+                ..
+            }) if is_slice(graph, root) && loops.len() <= 1 => {
+                let step = loops.first().map_or(1, |(_, step)| *step);
                 pattern.source = source;
-                pattern.start = pattern.start.checked_add(start)?;
+                pattern.start = pattern.start.checked_mul(step)?.checked_add(start)?;
+                for (_, stride) in &mut pattern.loops {
+                    *stride = stride.checked_mul(step)?;
+                }
+                pattern.step = pattern.step.checked_mul(step)?;
             }
             _ => break,
         }
@@ -87,6 +108,27 @@ fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
                 *strides.get_mut(axis)? = op.stride.get(axis)?.checked_mul(stride)?;
             }
         }
+        // Elements of a vector, each at an index of its own.
+        Op::Array(ArrayOp::Gather(op)) => {
+            let [_, index] = e.args[..] else { return None };
+            let whole = graph.ty(index).tensor()?;
+            if op.axis != 0
+                || op.batch != 0
+                || x.shape.rank() != 1
+                || !matches!(whole.dtype, DType::I32 | DType::I64)
+                || graph.splat(index).is_some()
+            {
+                return None;
+            }
+            let length = x.shape.elements();
+            return (length > 0).then(|| Pattern {
+                source,
+                start: 0,
+                loops: SmallVec::from_elem((shape.elements(), 0), 1),
+                chosen: Some(Chosen { index, length }),
+                step: 1,
+            });
+        }
         _ => return None,
     }
     let mut loops: SmallVec<[(usize, usize); 4]> = SmallVec::new();
@@ -101,11 +143,12 @@ fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
             _ => loops.push((*n, stride)),
         }
     }
-    let side_by_side = loops.last().is_none_or(|(_, step)| *step <= 1);
-    side_by_side.then_some(Pattern {
+    Some(Pattern {
         source,
         start,
         loops,
+        chosen: None,
+        step: 1,
     })
 }
 

@@ -27,7 +27,7 @@ impl Fuser<'_> {
             key[own] = key[own].max(v.index());
             for a in &e.args {
                 // A region reads the memory behind views and broadcasts.
-                let mut from = *a;
+                let (mut from, mut index) = (*a, None);
                 if own >= n {
                     from = self.roots[a.index()];
                     let group = &self.groups[own - n];
@@ -35,11 +35,14 @@ impl Fuser<'_> {
                         && let Some(pattern) = pattern(self.graph, from)
                     {
                         from = self.roots[pattern.source.index()];
+                        index = pattern.chosen.map(|c| self.roots[c.index.index()]);
                     }
                 }
-                let from = unit(&self, from.index());
-                if from != own {
-                    edges.push((from as u32, own as u32));
+                for from in [from].into_iter().chain(index) {
+                    let from = unit(&self, from.index());
+                    if from != own {
+                        edges.push((from as u32, own as u32));
+                    }
                 }
             }
         }

@@ -99,6 +99,12 @@ impl LaneProgram {
                         .copied()
                         .collect()
                 }
+                Some((fold, _)) if out.leading => self.fold_leading(
+                    fold,
+                    out.dtype.is_float(),
+                    self.output_elements(k),
+                    &stored.next().unwrap_or_default(),
+                ),
                 Some((fold, _)) => self.fold(
                     fold,
                     out.dtype.is_float(),
@@ -176,21 +182,40 @@ impl LaneProgram {
         at
     }
 
-    /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
-    /// one another.
-    fn fold(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
-        let lift = |bits: u64| match (float, self.lanes) {
+    /// Joins elements of the outer loops, one turn after another, for each place of the others.
+    fn fold_leading(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
+        let mut sums = vec![Number::start(fold, float); results];
+        for row in elements.chunks(results.max(1)) {
+            for (sum, bits) in sums.iter_mut().zip(row) {
+                *sum = sum.join(self.lift(*bits, float), fold);
+            }
+        }
+        sums.into_iter().map(|x| self.lower(x)).collect()
+    }
+
+    fn lift(&self, bits: u64, float: bool) -> Number {
+        match (float, self.lanes) {
             (true, Lanes::W64) => Number::Float(f64::from_bits(bits)),
             (true, Lanes::W32) => Number::Float(f64::from(f32::from_bits(bits as u32))),
             (false, Lanes::W64) => Number::Int(bits as i64),
             (false, Lanes::W32) => Number::Int(i64::from(bits as u32 as i32)),
-        };
-        let lower = |x: Number| match (x, self.lanes) {
+        }
+    }
+
+    fn lower(&self, x: Number) -> u64 {
+        match (x, self.lanes) {
             (Number::Float(x), Lanes::W64) => x.to_bits(),
             (Number::Float(x), Lanes::W32) => u64::from((x as f32).to_bits()),
             (Number::Int(x), Lanes::W64) => x as u64,
             (Number::Int(x), Lanes::W32) => u64::from(x as u32),
-        };
+        }
+    }
+
+    /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
+    /// one another.
+    fn fold(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
+        let lift = |bits: u64| self.lift(bits, float);
+        let lower = |x: Number| self.lower(x);
         let start = Number::start(fold, float);
         let each = elements.len().checked_div(results).unwrap_or(0);
         (0..results)

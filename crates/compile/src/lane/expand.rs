@@ -43,8 +43,16 @@ pub(crate) fn lanes_of(op: &Op, args: &[DType], out: DType) -> Option<Option<Lan
     known.then_some(lanes)
 }
 
+/// The width that a region must have to hold values of a dtype; as [`lanes_of`].
+pub(crate) fn lanes_of_moves(dtype: DType) -> Option<Option<Lanes>> {
+    lanes_of(&Op::Unary(Unary::StopGradient), &[dtype], dtype)
+}
+
 /// About how many instructions an operation becomes.
 pub(crate) fn cost(op: &Op) -> usize {
+    if let Op::Binary(Binary::Zmul) = op {
+        return 7;
+    }
     op.row().map_or(1, |row| row.cost.max(1) as usize)
 }
 

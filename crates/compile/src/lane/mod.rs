@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 
 pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
 pub use eval::{alu_narrow, alu_wide};
-pub(crate) use expand::{cost, lanes_of};
+pub(crate) use expand::{cost, lanes_of, lanes_of_moves};
 
 /// Elements along the inner run that are joined at a time in a reduction.
 pub const LEAF: usize = 256;
@@ -49,6 +49,8 @@ pub struct LaneLayout {
     pub pack: usize,
     /// Where the first of these buffers stands; inputs come first.
     pub packs_at: usize,
+    /// Where the sums over outer loops begin that are not finished: 8 bytes for each result.
+    pub sums_at: usize,
     /// Where three tables of addresses stand, each with one for every input and stored value.
     pub table_at: usize,
     /// Elements of the inner run that are worked on at a time, where it is cut at all.
@@ -124,6 +126,9 @@ pub struct LaneOutput {
     /// How elements are joined, and how many of the outer loops each result stands for; without,
     /// there is one element for every place.
     pub fold: Option<(Fold, usize)>,
+    /// Whether it is the other way round: the outer loops, so many of them, are joined, one turn after
+    /// another, and there is a result for each place of the others. Sums alone.
+    pub leading: bool,
 }
 
 /// How a reduction joins elements.
@@ -223,9 +228,12 @@ impl LaneProgram {
     /// The number of elements of a result.
     pub fn output_elements(&self, output: usize) -> usize {
         match self.outputs.get(output).and_then(|o| o.fold) {
-            Some((_, kept)) => self.dims[..kept.min(self.dims.len())]
-                .iter()
-                .fold(1_usize, |n, d| n.saturating_mul(*d)),
+            Some((_, kept)) => {
+                let (outer, inner) = self.dims.split_at(kept.min(self.dims.len()));
+                let leading = self.outputs.get(output).is_some_and(|o| o.leading);
+                let own = if leading { inner } else { outer };
+                own.iter().fold(1_usize, |n, d| n.saturating_mul(*d))
+            }
             None => {
                 let width = self.outputs.get(output).map_or(1, LaneOutput::width);
                 self.elements().saturating_mul(width)
@@ -311,13 +319,19 @@ impl LaneProgram {
         let pack = bytes(block);
         let folds_at = tiles * tile;
         let packs_at = folds_at + folds * fold;
-        let table_at = packs_at + packs * pack;
+        let sums_at = packs_at + packs * pack;
+        let leading = (0..self.outputs.len()).filter(|k| self.outputs[*k].leading);
+        let sums = leading.fold(0_usize, |n, k| n.saturating_add(self.output_elements(k)));
+        let table_at = sums_at
+            .saturating_add(sums.saturating_mul(8))
+            .next_multiple_of(64);
         LaneLayout {
             tile,
             fold,
             folds_at,
             pack,
             packs_at,
+            sums_at,
             table_at,
             block,
             bytes: (table_at + 3 * 8 * streams).next_multiple_of(64),
@@ -358,6 +372,12 @@ impl LaneProgram {
             let kept = output.fold.map_or(0, |(_, kept)| kept);
             if output.fold.is_some() && output.dtype == DType::Bool {
                 return Err(format!("result {i} of the region reduces bools"));
+            }
+            let sum = matches!(output.fold, Some((Fold::Sum, 1..)));
+            if output.leading && !sum {
+                return Err(format!(
+                    "result {i} of the region is not joined over outer loops"
+                ));
             }
             if output.fold.is_some() && !output.beside.is_empty() {
                 return Err(format!("result {i} of the region is reduced beside others"));
@@ -424,6 +444,9 @@ impl fmt::Display for LaneProgram {
             .outputs
             .iter()
             .map(|o| match o.fold {
+                Some((fold, kept)) if o.leading => {
+                    format!("{}({}, outer={kept})", fold.name(), value(o.value))
+                }
                 Some((fold, _)) => format!("{}({})", fold.name(), value(o.value)),
                 None if o.beside.is_empty() => value(o.value),
                 None => {

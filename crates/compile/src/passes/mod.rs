@@ -1,5 +1,6 @@
 //! The passes, in one list.
 
+mod columns;
 mod cse;
 mod custom;
 mod dead;
@@ -66,6 +67,11 @@ pub const PASSES: &[Pass] = &[
         name: "products",
         doc: "Orders sums of products by cost: chains of matrices, sums before products, outer products that are summed.",
         run: products::run,
+    },
+    Pass {
+        name: "columns",
+        doc: "Takes arrays of a long first axis and short other ones apart, where operations mix along the short ones.",
+        run: columns::run,
     },
     Pass {
         name: "dead",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
 
-use self::fold::Folding;
+use self::fold::{Folding, Leading};
 use self::pack::{Chosen, Pack};
 use self::tile::TileCode;
 use crate::RunError;
@@ -148,6 +148,7 @@ impl Region {
         }
         let inputs = streams.len();
         let mut folds = Vec::new();
+        let mut sums_at = layout.sums_at;
         for (k, column) in program.stores() {
             let (Some(slot), Some(output)) = (places.outs.get(k), program.outputs.get(k)) else {
                 continue;
@@ -161,7 +162,15 @@ impl Region {
             let fold = output.fold.map(|(fold, kept)| {
                 // How many of the outer loops belong to one result.
                 let joined = dims.len() - 1 - kept.min(dims.len() - 1);
-                folds.push(Folding::new(fold, output.dtype, *slot, joined));
+                let leading = output.leading.then(|| {
+                    let count = program.output_elements(k);
+                    let offset = sums_at;
+                    sums_at += 8 * count;
+                    Leading { offset, count }
+                });
+                // Sums over outer loops are finished behind all loops.
+                let joined = if output.leading { usize::MAX } else { joined };
+                folds.push(Folding::new(fold, output.dtype, *slot, joined, leading));
                 folds.len() - 1
             });
             streams.push(Stream {
@@ -239,7 +248,8 @@ impl Region {
         }
         let mut states = [fold::State::default(); FOLDS];
         for (state, folding) in states.iter_mut().zip(&self.folds) {
-            folding.begin(state);
+            // SAFETY: the working memory has room for open sums, as its layout says.
+            unsafe { folding.open(state, scratch) };
         }
         let mut results = [0_usize; FOLDS];
         for _ in 0..self.outer[2] {
@@ -258,6 +268,10 @@ impl Region {
             self.finish(frame, 2, &mut states, &mut results);
         }
         self.finish(frame, 3, &mut states, &mut results);
+        for folding in &self.folds {
+            // SAFETY: as above; the plan was checked, so the result has room for all sums.
+            unsafe { folding.close(scratch, frame.address(folding.slot)) };
+        }
         Ok(())
     }
 
@@ -287,7 +301,7 @@ impl Region {
             }
             for (at, stream) in current.iter_mut().zip(&self.streams) {
                 match stream.fold {
-                    Some(k) => self.folds[k].take(*at, count, &mut states[k]),
+                    Some(k) => self.folds[k].take(*at, count, &mut states[k], scratch),
                     None => *at = at.wrapping_add(stream.step * count),
                 }
             }
