@@ -5,8 +5,8 @@ mod common;
 use common::Numbers;
 use cotangent_array::{Array, DType, Scalar};
 use cotangent_graph::ops::{
-    ArrayOp, Binary, Compare, Concat, Dot, Gather, Max, Pad, Prod, Reverse, Slice, Sum, Transpose,
-    Unary,
+    ArrayOp, Binary, Compare, Concat, Dot, Gather, Max, Pad, Prod, Reverse, ScatterAdd, Slice, Sum,
+    Transpose, Unary,
 };
 use cotangent_graph::{Builder, Graph, Var};
 
@@ -215,4 +215,52 @@ fn draw(numbers: &mut Numbers, p: usize) -> Graph {
     }
     let outputs: Vec<Var> = (0..3).map(|_| all[all.len() - 1 - pick(4)].0).collect();
     b.finish(&outputs).unwrap()
+}
+
+/// One element of each row, picked and put back.
+#[test]
+fn picks_give_what_arrays_give() {
+    for (rows, n) in [(300, 17), (64, 64), (4096, 16)] {
+        let mut b = Builder::new("f");
+        let wide = common::ty(DType::F64, &[rows, n]);
+        let x = b.input("x", wide.clone());
+        let w = b.input("w", common::ty(DType::F64, &[n]));
+        let s = b.input("s", common::ty(DType::F64, &[rows]));
+        let label = b.input("label", common::ty(DType::I64, &[rows]));
+        let (w, s) = (
+            b.broadcast(w, [rows, n], &[1]),
+            b.broadcast(s, [rows, n], &[0]),
+        );
+        let shifted = b.sub(x, s);
+        let scores = b.mul(shifted, w);
+        let pick = Gather { axis: 1, batch: 1 };
+        let picked = b.push(pick, &[scores, label]);
+        let put = ScatterAdd {
+            shape: wide.shape.clone(),
+            axis: 1,
+            batch: 1,
+        };
+        let back = b.push(put, &[picked, label]);
+        let all = b.mul(back, x);
+        let columns = b.sum(all, &[0]);
+        let graph = b.finish(&[picked, all, columns]).unwrap();
+        let mut numbers = Numbers::new(rows as u64);
+        let mut inputs: Vec<Array> = graph.inputs()[..3]
+            .iter()
+            .map(|(_, v)| numbers.array(graph.ty(*v).tensor().unwrap(), Numbers::plain))
+            .collect();
+        let labels: Vec<i64> = (0..rows)
+            .map(|_| (numbers.next() % n as u64) as i64)
+            .collect();
+        inputs.push(labels.clone().into());
+        common::near(&graph, &inputs);
+        let program = cotangent_cpu::compile(&graph).unwrap();
+        for wrong in [-1, n as i64, i64::MIN, 1 << 40] {
+            let mut labels = labels.clone();
+            labels[rows - 1] = wrong;
+            inputs[3] = labels.into();
+            let error = program.run(&inputs).unwrap_err();
+            assert!(error.to_string().contains("index"), "{error}");
+        }
+    }
 }

@@ -108,23 +108,27 @@ fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
                 *strides.get_mut(axis)? = op.stride.get(axis)?.checked_mul(stride)?;
             }
         }
-        // Elements of a vector, each at an index of its own.
+        // An element of a vector or of each row, at an index of its own.
         Op::Array(ArrayOp::Gather(op)) => {
             let [_, index] = e.args[..] else { return None };
             let whole = graph.ty(index).tensor()?;
-            if op.axis != 0
-                || op.batch != 0
-                || x.shape.rank() != 1
+            let vector = op.batch == 0 && x.shape.len() == 1;
+            let rows = op.batch > 0
+                && x.shape.len() == op.batch + 1
+                && whole.shape.len() == op.batch
+                && op.axis == op.batch;
+            if !(vector || rows)
                 || !matches!(whole.dtype, DType::I32 | DType::I64)
                 || graph.splat(index).is_some()
             {
                 return None;
             }
-            let length = x.shape.elements();
+            let length = *x.shape.last()?;
+            let stride = if rows { length } else { 0 };
             return (length > 0).then(|| Pattern {
                 source,
                 start: 0,
-                loops: SmallVec::from_elem((shape.elements(), 0), 1),
+                loops: SmallVec::from_elem((shape.elements(), stride), 1),
                 chosen: Some(Chosen { index, length }),
                 step: 1,
             });

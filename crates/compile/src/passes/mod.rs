@@ -7,6 +7,7 @@ mod dead;
 mod fold;
 mod loops;
 mod parts;
+mod picks;
 mod products;
 mod rewrite;
 mod rules;
@@ -67,6 +68,11 @@ pub const PASSES: &[Pass] = &[
         name: "products",
         doc: "Orders sums of products by cost: chains of matrices, sums before products, outer products that are summed.",
         run: products::run,
+    },
+    Pass {
+        name: "picks",
+        doc: "Computes only what is picked, where one element of each row is; puts numbers into rows by comparing positions.",
+        run: picks::run,
     },
     Pass {
         name: "columns",
