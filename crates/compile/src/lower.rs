@@ -532,9 +532,10 @@ impl Lower<'_> {
             loops: smallvec![(group.elements, stride)],
             chosen: None,
             step: 1,
+            pad: None,
         };
         let pattern = match through {
-            Some(pattern) if pattern.chosen.is_some() => pattern,
+            Some(pattern) if pattern.chosen.is_some() || pattern.pad.is_some() => pattern,
             _ if operand.elements() == 1 => whole(0),
             Some(pattern) => pattern,
             None => whole(1),
@@ -545,13 +546,18 @@ impl Lower<'_> {
         let input = LaneInput {
             dtype: operand.ty.dtype,
             start: if one { 0 } else { pattern.start },
-            strides: strides_of(&pattern.loops, dims),
+            strides: match (one, pattern.pad) {
+                // The only element stands at every place of the middle.
+                (true, Some(_)) => SmallVec::from_elem(0, dims.len()),
+                _ => strides_of(&pattern.loops, dims),
+            },
             // Which input it is is known when that has been placed.
             index: chosen.map(|c| LaneIndex {
                 input: 0,
                 step: if one { 0 } else { pattern.step },
                 length: c.length,
             }),
+            pad: pattern.pad,
         };
         Ok((operand, input, chosen.map(|c| c.index)))
     }
@@ -569,6 +575,7 @@ impl Lower<'_> {
             start: 0,
             strides: strides_of(&[(group.elements, 1)], dims),
             index: None,
+            pad: None,
         };
         Ok((operand, input))
     }
@@ -688,7 +695,7 @@ impl Lower<'_> {
 fn is_strided(graph: &Graph, e: &Equation) -> bool {
     let strided = matches!(
         e.op,
-        Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_) | ArrayOp::Gather(_))
+        Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_) | ArrayOp::Gather(_) | ArrayOp::Pad(_))
     );
     strided && !is_view(graph, e)
 }

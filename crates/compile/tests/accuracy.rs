@@ -32,6 +32,7 @@ fn program(op: Unary, lanes: Lanes, fma: bool, n: usize) -> LaneProgram {
         start: 0,
         strides: smallvec![1],
         index: None,
+        pad: None,
     };
     let op = LaneOp {
         op: Op::Unary(op),

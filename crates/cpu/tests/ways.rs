@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use common::Numbers;
 use cotangent_array::{Array, DType, Scalar};
-use cotangent_compile::lane::{Fold, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
+use cotangent_compile::lane::{
+    Fold, LaneIndex, LaneInput, LaneOp, LaneOutput, LanePad, LaneProgram, Lanes,
+};
 use cotangent_compile::{Operand, Place, Plan, Step, StepOp};
 use cotangent_cpu::{Program, Way};
 use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
@@ -120,8 +122,9 @@ fn all_ways_give_the_bits_of_the_evaluator() {
                     assert!(
                         both_nan || self::bits(found) == *expected,
                         "seed {seed}, {way:?}, result {k}, element {i}: {found} is not {expected:#x}\n\
-                         {:?}\n{program}\n{:?}",
+                         {:?}\n{:?}\n{program}\n{:?}",
                         program.dims,
+                        program.inputs,
                         program.code.insts,
                     );
                 }
@@ -210,11 +213,22 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
                 let apart = 2 + pick(4);
                 strides.iter_mut().for_each(|s| *s *= apart);
             }
+            // A number around elements of the inner run.
+            let inner = space.last().copied().unwrap_or(0);
+            let pad = (inner > 0 && pick(4) == 0).then(|| {
+                let low = pick(inner);
+                LanePad {
+                    low,
+                    length: 1 + pick(inner - low),
+                    value: Scalar::from_f64(dtype, pick(3) as f64),
+                }
+            });
             LaneInput {
                 dtype,
                 start,
                 strides,
                 index: None,
+                pad,
             }
         })
         .collect();
@@ -229,6 +243,7 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
             }
         }
         let at = pick(inputs.len());
+        inputs[at].pad = None;
         inputs[at].index = Some(LaneIndex {
             input: inputs.len() as u32,
             step: pick(4),
@@ -239,6 +254,7 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
             start: pick(3),
             strides,
             index: None,
+            pad: None,
         });
     }
     let mut dtypes: Vec<DType> = inputs.iter().map(|i| i.dtype).collect();

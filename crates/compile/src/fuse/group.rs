@@ -44,6 +44,8 @@ pub(crate) struct Group {
     pub(crate) spread: SmallVec<[Var; 4]>,
     /// The arrays in memory behind all that is read.
     pub(super) sources: SmallVec<[Var; 8]>,
+    /// The length of the inner run, where a padded read asks for it.
+    pub(super) run: Option<usize>,
     pub(super) cost: usize,
     pub(super) folds: usize,
 }
@@ -60,9 +62,16 @@ impl Group {
             loads: self.loads.clone(),
             spread: self.spread.clone(),
             sources: self.sources.clone(),
+            run: self.run,
             cost: self.cost,
             folds: self.folds,
         }
+    }
+
+    /// Whether the inner run has the length that padded reads ask for.
+    pub(super) fn runs_fit(&self) -> bool {
+        let run = self.cuts.first().copied().unwrap_or(self.elements);
+        self.run.is_none_or(|n| n == run)
     }
 
     /// Whether the array is read element by element although it is a broadcast.

@@ -140,6 +140,7 @@ enum Read {
         key: Var,
         source: Var,
         rank: u32,
+        run: Option<usize>,
         cuts: SmallVec<[usize; 4]>,
     },
 }
@@ -340,6 +341,10 @@ impl Fuser<'_> {
                     return None;
                 }
                 group.lanes = one_width(group.lanes, other_group.lanes)?;
+                match (group.run, other_group.run) {
+                    (Some(a), Some(b)) if a != b => return None,
+                    (a, b) => group.run = a.or(b),
+                }
                 group.cost += other_group.cost;
                 group.folds += other_group.folds;
                 add_cuts(&mut group.cuts, &other_group.cuts, elements)?;
@@ -369,8 +374,13 @@ impl Fuser<'_> {
                     key,
                     source,
                     rank,
+                    run,
                     cuts,
                 } if rank < group.rank => {
+                    if run.is_some() && group.run.is_some_and(|n| Some(n) != run) {
+                        return None;
+                    }
+                    group.run = run.or(group.run);
                     add_cuts(&mut group.cuts, &cuts, elements)?;
                     add(&mut group.loads, key);
                     add(&mut group.spread, key);
@@ -384,7 +394,11 @@ impl Fuser<'_> {
             n if n <= SMALL => MAX_SMALL,
             _ => MAX_LOADS,
         };
-        if group.cost > MAX_COST || group.sources.len() > most || group.folds > lane::MAX_FOLDS {
+        if !group.runs_fit()
+            || group.cost > MAX_COST
+            || group.sources.len() > most
+            || group.folds > lane::MAX_FOLDS
+        {
             return None;
         }
         // The larger list of members takes in the others.
@@ -427,6 +441,7 @@ impl Fuser<'_> {
                     key: root,
                     source: self.roots[x.index()],
                     rank: self.rank(x).max(index),
+                    run: pattern.pad.and(pattern.loops.last().map(|(n, _)| *n)),
                     cuts,
                 };
             }
@@ -462,6 +477,7 @@ impl Fuser<'_> {
             || group.elements <= 1
             || group.folds == lane::MAX_FOLDS
             || (!whole && add_cuts(&mut cuts, &[run], group.elements).is_none())
+            || (group.run.is_some() && cuts.first() != group.cuts.first())
             || cuts.first().is_some_and(short)
         {
             return false;

@@ -5,6 +5,8 @@ use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Equation, Graph, Op, Var};
 use smallvec::SmallVec;
 
+use crate::lane::LanePad;
+
 /// The most slices of slices that are looked through.
 const MAX_SLICES: usize = 4;
 
@@ -20,6 +22,8 @@ pub(crate) struct Pattern {
     pub(crate) chosen: Option<Chosen>,
     /// The number of elements from one position to the next.
     pub(crate) step: usize,
+    /// A number around the elements of the innermost loop.
+    pub(crate) pad: Option<LanePad>,
 }
 
 /// Positions from memory.
@@ -59,6 +63,7 @@ pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
                 start,
                 loops,
                 chosen: None,
+                pad: None,
                 ..
             }) if is_slice(graph, root) && loops.len() <= 1 => {
                 let step = loops.first().map_or(1, |(_, step)| *step);
@@ -131,6 +136,35 @@ fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
                 loops: SmallVec::from_elem((shape.elements(), stride), 1),
                 chosen: Some(Chosen { index, length }),
                 step: 1,
+                pad: None,
+            });
+        }
+        // Numbers before and behind the elements of the last axis.
+        Op::Array(ArrayOp::Pad(op)) => {
+            let value = graph.splat(*e.args.get(1)?)?;
+            let last = (0..x.shape.len())
+                .rev()
+                .find(|k| shape.get(*k) != Some(&1))?;
+            let plain = |k: usize| op.low.get(k) == Some(&0) && op.high.get(k) == Some(&0);
+            let inside = (0..x.shape.len()).all(|k| k == last || plain(k));
+            let (length, n) = (*x.shape.get(last)?, *shape.get(last)?);
+            if !inside || length == 0 || op.interior.iter().any(|k| *k > 0) {
+                return None;
+            }
+            let low = *op.low.get(last)?;
+            let outer = shape.elements() / n;
+            let mut loops = SmallVec::new();
+            if outer > 1 {
+                loops.push((outer, length));
+            }
+            loops.push((n, 1));
+            return Some(Pattern {
+                source,
+                start: 0,
+                loops,
+                chosen: None,
+                step: 1,
+                pad: Some(LanePad { low, length, value }),
             });
         }
         _ => return None,
@@ -153,6 +187,7 @@ fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
         loops,
         chosen: None,
         step: 1,
+        pad: None,
     })
 }
 

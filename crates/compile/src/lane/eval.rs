@@ -132,7 +132,21 @@ impl LaneProgram {
                 Prim::Const(bits) => bits,
                 Prim::Load(k) | Prim::Splat(k) => {
                     let input = self.inputs.get(k as usize)?;
+                    let inner = self.inner().max(1);
+                    let beyond = input.pad.filter(|pad| {
+                        let i = (place % inner).wrapping_sub(pad.low);
+                        i >= pad.length
+                    });
+                    if let Some(pad) = beyond {
+                        let bits = pad.bits();
+                        let byte = *self.code.inputs.get(k as usize)? == Elem::Byte;
+                        values[i] = if byte && bits != 0 { all } else { bits };
+                        continue;
+                    }
                     let mut at = self.position(input, place);
+                    if let Some(pad) = input.pad {
+                        at -= pad.low * input.strides.last().copied().unwrap_or(0);
+                    }
                     if let Some(index) = input.index {
                         let from = index.input as usize;
                         let place = self.position(self.inputs.get(from)?, place);

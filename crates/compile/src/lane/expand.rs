@@ -197,8 +197,9 @@ impl Expand<'_> {
         let Some(input) = self.inputs.get(v as usize) else {
             return Err(format!("value {v} is read before it is known"));
         };
-        let load = match (input.index, input.strides.last()) {
-            (None, None | Some(0)) => Prim::Splat(v),
+        let moves = input.index.is_some() || input.pad.is_some();
+        let load = match input.strides.last() {
+            None | Some(0) if !moves => Prim::Splat(v),
             _ => Prim::Load(v),
         };
         let value = self.w.put(load, &[]);

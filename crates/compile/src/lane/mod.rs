@@ -89,6 +89,32 @@ pub struct LaneInput {
     pub strides: SmallVec<[usize; 4]>,
     /// An index at every place that is added to the position.
     pub index: Option<LaneIndex>,
+    /// Where the inner run goes beyond what is there: a number stands around the elements.
+    pub pad: Option<LanePad>,
+}
+
+/// Elements in the middle of the inner run; the rest is a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LanePad {
+    /// How many places of the run stand before the first element.
+    pub low: usize,
+    /// How many elements there are.
+    pub length: usize,
+    /// The number around them, of the dtype of the input.
+    pub value: Scalar,
+}
+
+impl LanePad {
+    /// The bits of the number as an element in memory.
+    pub fn bits(&self) -> u64 {
+        match self.value {
+            Scalar::Bool(x) => u64::from(x),
+            Scalar::F32(x) => u64::from(x.to_bits()),
+            Scalar::F64(x) => x.to_bits(),
+            Scalar::I32(x) => u64::from(x as u32),
+            other => other.to_i64() as u64,
+        }
+    }
 }
 
 /// Positions that are read from memory. Indices outside their range are an error of the run.
@@ -218,10 +244,11 @@ impl LaneProgram {
             .inputs
             .iter()
             .all(|i| i.index.is_none_or(|i| i.input as usize != input));
-        let apart = self
-            .inputs
-            .get(input)
-            .is_some_and(|i| i.index.is_some() || i.strides.last().is_some_and(|s| *s > 1));
+        let apart = |i: &LaneInput| {
+            let moves = i.index.is_some() || i.pad.is_some();
+            moves || i.strides.last().is_some_and(|s| *s > 1)
+        };
+        let apart = self.inputs.get(input).is_some_and(apart);
         read && apart
     }
 
@@ -253,7 +280,11 @@ impl LaneProgram {
             index.step.saturating_mul(index.length.saturating_sub(1))
         });
         let first = input.start.saturating_add(last).saturating_add(1);
-        let loops = self.dims.iter().zip(&input.strides);
+        let mut dims = self.dims.clone();
+        if let (Some(pad), Some(inner)) = (input.pad, dims.last_mut()) {
+            *inner = pad.length;
+        }
+        let loops = dims.iter().zip(&input.strides);
         loops.fold(first, |n, (d, s)| {
             n.saturating_add(s.saturating_mul(d.saturating_sub(1)))
         })
@@ -271,6 +302,7 @@ impl LaneProgram {
             fits
         }) && input.start == 0
             && input.index.is_none()
+            && input.pad.is_none()
             && self.elements() > 1
     }
 
@@ -347,11 +379,20 @@ impl LaneProgram {
             if input.strides.len() != self.dims.len() {
                 return Err(format!("the strides of input {i} do not fit"));
             }
+            if let Some(pad) = input.pad {
+                let end = pad.low.checked_add(pad.length);
+                let fits = pad.length > 0 && end.is_some_and(|end| end <= self.inner());
+                if !fits || input.index.is_some() || pad.value.dtype() != input.dtype {
+                    return Err(format!("what stands around input {i} does not fit"));
+                }
+            }
             if let Some(index) = input.index {
                 let indices = self.inputs.get(index.input as usize);
                 if index.length == 0
                     || indices.is_none_or(|x| {
-                        x.index.is_some() || !matches!(x.dtype, DType::I32 | DType::I64)
+                        x.index.is_some()
+                            || x.pad.is_some()
+                            || !matches!(x.dtype, DType::I32 | DType::I64)
                     })
                 {
                     return Err(format!("the indices of input {i} do not fit"));
@@ -401,7 +442,9 @@ impl LaneProgram {
                 continue;
             };
             let input = self.inputs.get(k as usize);
-            let stays = input.is_some_and(|i| i.index.is_none() && i.strides.last() == Some(&0));
+            let stays = input.is_some_and(|i| {
+                i.index.is_none() && i.pad.is_none() && i.strides.last() == Some(&0)
+            });
             if stays != matches!(inst.prim, Prim::Splat(_)) {
                 return Err(format!("input {k} of the region is read in the wrong way"));
             }

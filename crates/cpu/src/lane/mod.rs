@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::fold::{Folding, Leading};
-use self::pack::{Chosen, Pack};
+use self::pack::{Around, Chosen, Pack};
 use self::tile::TileCode;
 use crate::RunError;
 use crate::jit;
@@ -129,7 +129,8 @@ impl Region {
                     let stride = indices.strides.last().copied().unwrap_or(0);
                     Some(Chosen::new(index, indices.dtype, stride, size))
                 });
-                Pack::new(buffer(), size, step, chosen)
+                let around = input.pad.map(Around::new);
+                Pack::new(buffer(), size, step).with(chosen, around)
             });
             let mut steps = [0; 3];
             for (to, stride) in steps.iter_mut().zip(input.strides.iter().rev().skip(1)) {
@@ -181,7 +182,7 @@ impl Region {
                 steps: if fold.is_some() { [0; 3] } else { steps },
                 step: if fold.is_some() { 0 } else { size * width },
                 fold,
-                pack: (width > 1).then(|| Pack::new(buffer(), size, size * width, None)),
+                pack: (width > 1).then(|| Pack::new(buffer(), size, size * width)),
             });
         }
         let packs = streams.iter().any(|s| s.pack.is_some());
@@ -293,7 +294,7 @@ impl Region {
         while done < self.run {
             let count = self.layout.block.min(self.run - done);
             if self.packs {
-                self.pack(scratch, current, packed, count)?;
+                self.pack(scratch, current, packed, done, count)?;
                 self.execute(packed, count, scratch);
                 self.unpack(current, packed, count);
             } else {
@@ -317,6 +318,7 @@ impl Region {
         scratch: *mut u8,
         current: &[*mut u8],
         packed: &mut [*mut u8],
+        place: usize,
         count: usize,
     ) -> Result<(), RunError> {
         for (k, stream) in self.streams.iter().enumerate() {
@@ -329,7 +331,7 @@ impl Region {
                         // SAFETY: the plan was checked: inputs have `count` elements at these
                         // strides, behind any index of its range, and the working memory has a
                         // buffer of a block for each stream that is packed.
-                        unsafe { pack.gather(current[k], indices, buffer, count)? };
+                        unsafe { pack.gather(current[k], indices, buffer, place, count)? };
                     }
                     buffer
                 }

@@ -2,7 +2,7 @@
 //! and from buffers behind it.
 
 use cotangent_array::DType;
-use cotangent_compile::lane::LaneIndex;
+use cotangent_compile::lane::{LaneIndex, LanePad};
 
 use crate::RunError;
 
@@ -16,6 +16,27 @@ pub(super) struct Pack {
     size: usize,
     /// Bytes from one element to the next in memory.
     step: usize,
+    /// A number around the elements.
+    around: Option<Around>,
+}
+
+/// Elements in the middle of the inner run.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    /// The place of the first and the one behind the last.
+    first: usize,
+    end: usize,
+    bits: u64,
+}
+
+impl Around {
+    pub(super) fn new(pad: LanePad) -> Around {
+        Around {
+            first: pad.low,
+            end: pad.low + pad.length,
+            bits: pad.bits(),
+        }
+    }
 }
 
 /// Positions from memory.
@@ -59,27 +80,50 @@ impl Chosen {
 }
 
 impl Pack {
-    pub(super) fn new(buffer: usize, size: usize, step: usize, chosen: Option<Chosen>) -> Pack {
+    pub(super) fn new(buffer: usize, size: usize, step: usize) -> Pack {
         Pack {
             buffer,
-            chosen,
+            chosen: None,
             size,
             step,
+            around: None,
         }
     }
 
-    /// Copies `n` elements to the buffer.
+    /// The same with positions from memory, or with a number around the elements.
+    pub(super) fn with(self, chosen: Option<Chosen>, around: Option<Around>) -> Pack {
+        Pack {
+            chosen,
+            around,
+            ..self
+        }
+    }
+
+    /// Copies `n` elements from a place of the run on to the buffer.
     ///
     /// # Safety
-    /// They stand behind `from`, `step` bytes apart, moved by the indices if there are any; the buffer
-    /// has room for them and nothing else uses it meanwhile.
+    /// They stand behind `from`, `step` bytes apart, moved by the indices if there are any; those that a
+    /// number stands around, behind where the first of them would be if it stood at the place 0. The
+    /// buffer has room for them and nothing else uses it meanwhile.
     pub(super) unsafe fn gather(
         &self,
         from: *const u8,
         indices: *const u8,
         buffer: *mut u8,
+        place: usize,
         n: usize,
     ) -> Result<(), RunError> {
+        if let Some(around) = self.around {
+            // SAFETY: the caller's promise.
+            unsafe {
+                match self.size {
+                    8 => self.middle::<u64>(around, around.bits, from, buffer, place, n),
+                    4 => self.middle::<u32>(around, around.bits as u32, from, buffer, place, n),
+                    _ => self.middle::<u8>(around, around.bits as u8, from, buffer, place, n),
+                }
+            }
+            return Ok(());
+        }
         // SAFETY: the caller's promise.
         unsafe {
             match self.size {
@@ -121,6 +165,38 @@ impl Pack {
             unsafe { *buffer.add(i) = *at.cast::<T>() };
         }
         Ok(())
+    }
+
+    /// # Safety
+    /// As [`Pack::gather`], for elements of this size.
+    unsafe fn middle<T: Copy>(
+        &self,
+        around: Around,
+        value: T,
+        from: *const u8,
+        buffer: *mut u8,
+        place: usize,
+        n: usize,
+    ) {
+        let buffer: *mut T = buffer.cast();
+        let first = around.first.clamp(place, place + n) - place;
+        let end = around.end.clamp(place, place + n) - place;
+        // Wraps where the elements begin behind this block.
+        let from = from.wrapping_sub(around.first.wrapping_mul(self.step));
+        // SAFETY: the caller's promise; only places in the middle are read.
+        unsafe {
+            for i in (0..first).chain(end.max(first)..n) {
+                *buffer.add(i) = value;
+            }
+            if self.step == size_of::<T>() && first < end {
+                let from = from.wrapping_add(first * self.step);
+                std::ptr::copy_nonoverlapping(from.cast(), buffer.add(first), end - first);
+                return;
+            }
+            for i in first..end {
+                *buffer.add(i) = *from.wrapping_add(i * self.step).cast::<T>();
+            }
+        }
     }
 
     /// Copies `n` elements from the buffer to their places.
