@@ -41,7 +41,7 @@ pub(crate) enum Unit {
     /// One equation, as it is.
     Single(Var),
     /// A region.
-    Region(Group),
+    Region(Box<Group>),
 }
 
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {

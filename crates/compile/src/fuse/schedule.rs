@@ -79,7 +79,7 @@ impl Fuser<'_> {
                 }
             }
             order.push(match u.checked_sub(n) {
-                Some(g) => Unit::Region(std::mem::take(&mut self.groups[g])),
+                Some(g) => Unit::Region(Box::new(std::mem::take(&mut self.groups[g]))),
                 None => Unit::Single(Var::from_index(u)),
             });
         }

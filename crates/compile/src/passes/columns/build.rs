@@ -214,46 +214,34 @@ impl Build<'_> {
         let (left, right) = (self.graph.ty(x).tensor()?, self.graph.ty(y).tensor()?);
         let (free_left, free_right) = op.free_axes(left.rank(), right.rank());
         let (xs, ys) = (self.columns(x), self.columns(y));
-        let axes = |t: &TensorType, axes: &[usize]| -> Vec<usize> {
-            let strides = t.shape.strides();
-            axes.iter().map(|a| strides[*a]).collect()
+        let strides = (left.shape.strides(), right.shape.strides());
+        let step = |strides: &[usize], axis: Option<&usize>| {
+            axis.and_then(|a| strides.get(*a)).copied().unwrap_or(0)
         };
-        let dims = |t: &TensorType, axes: &[usize]| -> Vec<usize> {
-            axes.iter().map(|a| t.dim(*a)).collect()
+        // Loops over axes of the left, the right or both operands.
+        let nested = |pairs: &mut dyn Iterator<Item = (Option<&usize>, Option<&usize>)>| {
+            let one = |(x, y): (Option<&usize>, Option<&usize>)| Loop {
+                n: match (x, y) {
+                    (Some(x), _) => left.dim(*x),
+                    (None, Some(y)) => right.dim(*y),
+                    (None, None) => 1,
+                },
+                left: step(&strides.0, x),
+                right: step(&strides.1, y),
+            };
+            pairs.map(one).collect::<Vec<Loop>>()
         };
-        let batch = (op.batch.0.get(1..)?, op.batch.1.get(1..)?);
+        let both = |(x, y)| (Some(x), Some(y));
+        let batch = op.batch.0.iter().zip(&op.batch.1).skip(1).map(both);
+        let free_left = free_left.iter().map(|x| (Some(x), None));
+        let free_right = free_right.iter().map(|y| (None, Some(y)));
+        let outer = nested(&mut batch.chain(free_left).chain(free_right));
+        let inner = nested(&mut op.contract.0.iter().zip(&op.contract.1).map(both));
         let mut result = Vec::with_capacity(columns(ty));
-        let none_of = |n: &[usize]| vec![0; n.len()];
-        let outer = [
-            (
-                dims(left, batch.0),
-                axes(left, batch.0),
-                axes(right, batch.1),
-            ),
-            (
-                dims(left, &free_left),
-                axes(left, &free_left),
-                none_of(&free_left),
-            ),
-            (
-                dims(right, &free_right),
-                none_of(&free_right),
-                axes(right, &free_right),
-            ),
-        ];
-        let flat = |part: fn(&(Vec<usize>, Vec<usize>, Vec<usize>)) -> &Vec<usize>| -> Vec<usize> {
-            outer.iter().flat_map(|o| part(o).iter().copied()).collect()
-        };
-        let (n, to_x, to_y) = (flat(|o| &o.0), flat(|o| &o.1), flat(|o| &o.2));
-        let inner = (
-            dims(left, &op.contract.0),
-            axes(left, &op.contract.0),
-            axes(right, &op.contract.1),
-        );
         let p = places(ty)?;
-        for (i, j) in positions(&n, &to_x, &to_y) {
+        for (i, j) in positions(&outer) {
             let mut sum: Option<Var> = None;
-            for (k, l) in positions(&inner.0, &inner.1, &inner.2) {
+            for (k, l) in positions(&inner) {
                 let (x, y) = (xs.get(i + k)?, ys.get(j + l)?);
                 let product = self.b.mul(x.var, y.var);
                 let before = match sum {
@@ -348,14 +336,19 @@ impl Build<'_> {
     }
 }
 
+/// A loop over two arrays: its length, and by how much it moves in each.
+struct Loop {
+    n: usize,
+    left: usize,
+    right: usize,
+}
+
 /// All positions of nested loops in two arrays.
-fn positions(dims: &[usize], left: &[usize], right: &[usize]) -> Vec<(usize, usize)> {
+fn positions(loops: &[Loop]) -> Vec<(usize, usize)> {
     let mut all = vec![(0, 0)];
-    for ((n, x), y) in dims.iter().zip(left).zip(right) {
-        let next = all
-            .iter()
-            .flat_map(|(i, j)| (0..*n).map(move |k| (i + k * x, j + k * y)));
-        all = next.collect();
+    for own in loops {
+        let turns = |(i, j)| (0..own.n).map(move |k| (i + k * own.left, j + k * own.right));
+        all = all.into_iter().flat_map(turns).collect();
     }
     all
 }
