@@ -10,7 +10,7 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
 use crate::fuse::{self, Group, Pattern, Unit, is_view};
-use crate::lane::{self, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
+use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
 use crate::{CompileError, Flow, Target};
 
@@ -298,8 +298,11 @@ impl Lower<'_> {
                     }
                     for b in &group.spread {
                         if let Some(pattern) = fuse::pattern(graph, *b) {
-                            let root = self.root(pattern.source);
-                            self.read_outside[root.index()] = true;
+                            let index = pattern.chosen.map(|c| c.index);
+                            for read in [pattern.source].into_iter().chain(index) {
+                                let root = self.root(read);
+                                self.read_outside[root.index()] = true;
+                            }
                         }
                     }
                 }
@@ -327,8 +330,9 @@ impl Lower<'_> {
             whole = *cut;
         }
         dims.push(whole);
-        let (mut args, mut inputs) = (SmallVec::new(), Vec::new());
+        let (mut args, mut inputs) = (SmallVec::new(), Vec::<LaneInput>::new());
         let mut numbers: HashMap<Var, u32> = HashMap::new();
+        let mut choices: HashMap<Var, u32> = HashMap::new();
         // Inputs first, since their numbers come first.
         for v in &group.members {
             if fuse::reduction(graph.equation(*v)).is_some() {
@@ -340,8 +344,21 @@ impl Lower<'_> {
                 if own || graph.splat(root).is_some() || numbers.contains_key(&root) {
                     continue;
                 }
-                let (operand, input) = self.region_input(root, group, &dims)?;
+                let (operand, mut input, chosen) = self.region_input(root, group, &dims)?;
                 numbers.insert(root, inputs.len() as u32);
+                if let (Some(chosen), Some(index)) = (chosen, &mut input.index) {
+                    // Columns of one table are read at the same indices, which stand behind the first.
+                    index.input = *choices.entry(chosen).or_insert(inputs.len() as u32 + 1);
+                    let first = index.input as usize == inputs.len() + 1;
+                    inputs.push(input);
+                    args.push(operand);
+                    if first {
+                        let (operand, input) = self.indices(chosen, group, &dims)?;
+                        inputs.push(input);
+                        args.push(operand);
+                    }
+                    continue;
+                }
                 inputs.push(input);
                 args.push(operand);
             }
@@ -356,7 +373,9 @@ impl Lower<'_> {
             if let Some((fold, axes, x)) = fuse::reduction(e) {
                 let root = self.root(x);
                 let operand = self.ty_of(x)?;
-                let run = fuse::inner_axes(&operand, axes).unwrap_or(group.elements);
+                let outer = fuse::leading_axes(&operand, axes);
+                let run = outer.or(fuse::inner_axes(&operand, axes));
+                let run = run.unwrap_or(group.elements);
                 let mut kept = dims.len();
                 let mut inner = 1_usize;
                 while inner < run && kept > 0 {
@@ -368,8 +387,10 @@ impl Lower<'_> {
                 };
                 results.push(LaneOutput {
                     value: *value,
+                    beside: Vec::new(),
                     dtype: ty.dtype,
                     fold: Some((fold, kept)),
+                    leading: outer.is_some(),
                 });
             } else {
                 let mut values = SmallVec::new();
@@ -385,6 +406,20 @@ impl Lower<'_> {
                     };
                     values.push(known);
                 }
+                if fuse::is_stack(graph, e) {
+                    let values: SmallVec<[u32; 3]> = values;
+                    results.push(LaneOutput {
+                        value: values.first().copied().unwrap_or(0),
+                        beside: values.iter().skip(1).copied().collect(),
+                        dtype: ty.dtype,
+                        fold: None,
+                        leading: false,
+                    });
+                    let place = self.result(*v, 0);
+                    self.values[v.index()] = Value::Stored(place);
+                    outs.push(Operand { place, ty });
+                    continue;
+                }
                 ops.push(LaneOp {
                     op: e.op.clone(),
                     dtype: ty.dtype,
@@ -397,8 +432,10 @@ impl Lower<'_> {
                 }
                 results.push(LaneOutput {
                     value,
+                    beside: Vec::new(),
                     dtype: ty.dtype,
                     fold: None,
+                    leading: false,
                 });
             }
             let place = self.result(*v, 0);
@@ -439,7 +476,7 @@ impl Lower<'_> {
         root: Var,
         group: &Group,
         dims: &[usize],
-    ) -> Result<(Operand, LaneInput), CompileError> {
+    ) -> Result<(Operand, LaneInput, Option<Var>), CompileError> {
         let through = fuse::pattern(self.graph, root).filter(|_| group.spread.contains(&root));
         let source = through.as_ref().map_or(root, |pattern| pattern.source);
         let operand = match self.values[source.index()].clone() {
@@ -450,32 +487,55 @@ impl Lower<'_> {
             source,
             start: 0,
             loops: smallvec![(group.elements, stride)],
+            chosen: None,
+            step: 1,
+            pad: None,
         };
         let pattern = match through {
+            Some(pattern) if pattern.chosen.is_some() || pattern.pad.is_some() => pattern,
             _ if operand.elements() == 1 => whole(0),
             Some(pattern) => pattern,
             None => whole(1),
         };
-        // Loops of the pattern divided into those of the region, from the innermost.
-        let mut strides: SmallVec<[usize; 4]> = SmallVec::from_elem(0, dims.len());
-        let mut loops = pattern.loops.iter().rev().copied();
-        let (mut left, mut stride) = loops.next().unwrap_or((1, 0));
-        for (n, slot) in dims.iter().zip(strides.iter_mut()).rev() {
-            if left <= 1 {
-                (left, stride) = loops.next().unwrap_or((1, 0));
-            }
-            *slot = stride;
-            stride = stride.saturating_mul(*n);
-            left /= (*n).max(1);
-        }
+        let chosen = pattern.chosen;
+        // What is the same everywhere has one element in memory.
+        let one = operand.elements() == 1;
         let input = LaneInput {
             dtype: operand.ty.dtype,
-            start: pattern.start,
-            strides,
+            start: if one { 0 } else { pattern.start },
+            strides: match (one, pattern.pad) {
+                // The only element stands at every place of the middle.
+                (true, Some(_)) => SmallVec::from_elem(0, dims.len()),
+                _ => strides_of(&pattern.loops, dims),
+            },
+            // Which input it is is known when that has been placed.
+            index: chosen.map(|c| LaneIndex {
+                input: 0,
+                step: if one { 0 } else { pattern.step },
+                length: c.length,
+            }),
+            pad: pattern.pad,
+        };
+        Ok((operand, input, chosen.map(|c| c.index)))
+    }
+
+    /// The indices of a choice of elements, one for each place of a region.
+    fn indices(
+        &mut self,
+        index: Var,
+        group: &Group,
+        dims: &[usize],
+    ) -> Result<(Operand, LaneInput), CompileError> {
+        let operand = self.stored(index)?;
+        let input = LaneInput {
+            dtype: operand.ty.dtype,
+            start: 0,
+            strides: strides_of(&[(group.elements, 1)], dims),
+            index: None,
+            pad: None,
         };
         Ok((operand, input))
     }
-
     /// The operand as the operation takes it.
     fn operand(&mut self, var: Var, op: &Op) -> Result<Operand, CompileError> {
         let ty = self.ty_of(var)?;
@@ -591,7 +651,11 @@ impl Lower<'_> {
 
 /// Whether regions may read the result through strides of the operand.
 fn is_strided(graph: &Graph, e: &Equation) -> bool {
-    !is_view(graph, e) && matches!(e.op, Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_)))
+    let strided = matches!(
+        e.op,
+        Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_) | ArrayOp::Gather(_) | ArrayOp::Pad(_))
+    );
+    strided && !is_view(graph, e)
 }
 
 /// Whether the result is one element of memory that stands everywhere.
@@ -601,4 +665,20 @@ fn is_spread(graph: &Graph, e: &Equation) -> bool {
             .first()
             .and_then(|x| graph.ty(*x).tensor())
             .is_some_and(|t| t.shape.elements() == 1)
+}
+
+/// The strides of a pattern's loops, from the outermost, divided into those of a region.
+fn strides_of(loops: &[(usize, usize)], dims: &[usize]) -> SmallVec<[usize; 4]> {
+    let mut strides: SmallVec<[usize; 4]> = SmallVec::from_elem(0, dims.len());
+    let mut loops = loops.iter().rev().copied();
+    let (mut left, mut stride) = loops.next().unwrap_or((1, 0));
+    for (n, slot) in dims.iter().zip(strides.iter_mut()).rev() {
+        if left <= 1 {
+            (left, stride) = loops.next().unwrap_or((1, 0));
+        }
+        *slot = stride;
+        stride = stride.saturating_mul(*n);
+        left /= (*n).max(1);
+    }
+    strides
 }

@@ -150,13 +150,22 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let StepOp::Region(region) = &step.op {
         write!(f, " over {:?}", &region.dims[..])?;
         for (arg, input) in step.args.iter().zip(&region.inputs) {
-            let part = arg.elements() != region.elements() || input.start > 0;
+            let part =
+                arg.elements() != region.elements() || input.start > 0 || input.index.is_some();
             if arg.elements() > 1 && part {
                 f.write_str(", ")?;
                 name(plan, arg, f)?;
                 write!(f, " by {:?}", &input.strides[..])?;
                 if input.start > 0 {
                     write!(f, " from {}", input.start)?;
+                }
+                let index = input
+                    .index
+                    .and_then(|i| Some((i, step.args.get(i.input as usize)?)));
+                if let Some((index, arg)) = index {
+                    f.write_str(" at ")?;
+                    name(plan, arg, f)?;
+                    write!(f, " by {}", index.step)?;
                 }
             }
         }

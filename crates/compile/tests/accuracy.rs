@@ -17,6 +17,9 @@ const OPS: &[Unary] = &[
     Unary::Log1p,
     Unary::Tanh,
     Unary::Sigmoid,
+    Unary::Sin,
+    Unary::Cos,
+    Unary::Tan,
 ];
 
 fn program(op: Unary, lanes: Lanes, fma: bool, n: usize) -> LaneProgram {
@@ -28,6 +31,8 @@ fn program(op: Unary, lanes: Lanes, fma: bool, n: usize) -> LaneProgram {
         dtype,
         start: 0,
         strides: smallvec![1],
+        index: None,
+        pad: None,
     };
     let op = LaneOp {
         op: Op::Unary(op),
@@ -36,8 +41,10 @@ fn program(op: Unary, lanes: Lanes, fma: bool, n: usize) -> LaneProgram {
     };
     let output = LaneOutput {
         value: 1,
+        beside: Vec::new(),
         dtype,
         fold: None,
+        leading: false,
     };
     LaneProgram::new(
         lanes,
@@ -94,6 +101,13 @@ fn points() -> Vec<f64> {
         let exponent = (next() % 2047) << 52;
         all.push(f64::from_bits(exponent | next() >> 1 | (next() & 1) << 63));
         all.push(1.0 + (unit(next()) - 0.5) * 0.1);
+        // Beside multiples of pi / 2, where sines and cosines are small, and of any size there.
+        let count = next() % (1 << (next() % 22));
+        let angle = count as f64 * std::f64::consts::FRAC_PI_2;
+        all.push(f64::from_bits(angle.to_bits() + next() % 5).copysign(unit(next()) - 0.5));
+        all.push(f64::from((angle as f32).next_up()));
+        all.push(unit(next()) * 2e6);
+        all.push(-unit(next()) * 20_000.0);
     }
     all
 }

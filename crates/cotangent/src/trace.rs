@@ -118,9 +118,7 @@ pub(crate) fn trace<R>(
             graph: builder.finish(&[]).map(|g| (g, captures)),
         };
     }
-    let graph = builder
-        .finish(&vars)
-        .map(|g| (g.into_live(&[]), captures));
+    let graph = builder.finish(&vars).map(|g| (g.into_live(&[]), captures));
     Outcome {
         result: result.ok().map(|(r, _)| r),
         graph,

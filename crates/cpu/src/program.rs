@@ -91,12 +91,20 @@ impl Program {
             let core = Core::new(callee.clone(), &cores, way)?;
             cores.insert(Arc::as_ptr(&callee), Arc::new(core));
         }
-        let core = Arc::new(Core::new(plan, &cores, way)?);
-        Ok(Program {
+        Ok(Program::of(Arc::new(Core::new(plan, &cores, way)?)))
+    }
+
+    /// A program of kernels that are there, with workspaces and limits of its own.
+    pub(crate) fn of(core: Arc<Core>) -> Program {
+        Program {
             core,
             pool: Mutex::new(Vec::new()),
             loop_memory: AtomicUsize::new(LOOP_MEMORY),
-        })
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// Sets the most bytes that the loops of one run may keep of their steps at a time; 1 GiB

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use common::Numbers;
 use cotangent_array::{Array, DType, Scalar};
-use cotangent_compile::lane::{Fold, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
+use cotangent_compile::lane::{
+    Fold, LaneIndex, LaneInput, LaneOp, LaneOutput, LanePad, LaneProgram, Lanes,
+};
 use cotangent_compile::{Operand, Place, Plan, Step, StepOp};
 use cotangent_cpu::{Program, Way};
 use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
@@ -29,6 +31,12 @@ const UNARY: &[Unary] = &[
     Unary::Log1p,
     Unary::Tanh,
     Unary::Sigmoid,
+    Unary::Sin,
+    Unary::Cos,
+    Unary::Tan,
+    // Called, lane by lane.
+    Unary::Atan,
+    Unary::Lgamma,
 ];
 
 const BINARY: &[Binary] = &[
@@ -83,7 +91,17 @@ fn all_ways_give_the_bits_of_the_evaluator() {
             .map(|i| {
                 let n = program.input_elements(i);
                 let ty = TensorType::new(program.inputs[i].dtype, [n]);
-                numbers.array(&ty, Numbers::any)
+                let any = numbers.array(&ty, Numbers::any);
+                // Indices of another input must be in its range.
+                let mut chosen = program.inputs.iter().filter_map(|x| x.index);
+                match chosen.find(|index| index.input as usize == i) {
+                    Some(index) => {
+                        let inside = |x: Scalar| x.to_i64().rem_euclid(index.length as i64);
+                        let inside: Vec<i64> = any.scalars().map(inside).collect();
+                        Array::from(inside).convert(ty.dtype)
+                    }
+                    None => any,
+                }
             })
             .collect();
         let bits: Vec<Vec<u64>> = inputs
@@ -104,8 +122,9 @@ fn all_ways_give_the_bits_of_the_evaluator() {
                     assert!(
                         both_nan || self::bits(found) == *expected,
                         "seed {seed}, {way:?}, result {k}, element {i}: {found} is not {expected:#x}\n\
-                         {:?}\n{program}\n{:?}",
+                         {:?}\n{:?}\n{program}\n{:?}",
                         program.dims,
+                        program.inputs,
                         program.code.insts,
                     );
                 }
@@ -179,7 +198,7 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
         Lanes::W64 => (DType::F64, DType::I64),
         Lanes::W32 => (DType::F32, DType::I32),
     };
-    let inputs: Vec<LaneInput> = (0..1 + pick(4))
+    let mut inputs: Vec<LaneInput> = (0..1 + pick(4))
         .map(|_| {
             let dtype = [float, float, float, int, DType::Bool][pick(5)];
             let mut strides: SmallVec<[usize; 4]> = smallvec![0; space.len()];
@@ -192,14 +211,60 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
                 }
             }
             let start = if pick(4) == 0 { pick(9) } else { 0 };
+            // Elements that lie apart.
+            if pick(4) == 0 {
+                let apart = 2 + pick(4);
+                strides.iter_mut().for_each(|s| *s *= apart);
+            }
+            // A number around elements of the inner run.
+            let inner = space.last().copied().unwrap_or(0);
+            let pad = (inner > 0 && pick(4) == 0).then(|| {
+                let low = pick(inner);
+                LanePad {
+                    low,
+                    length: 1 + pick(inner - low),
+                    value: Scalar::from_f64(dtype, pick(3) as f64),
+                }
+            });
             LaneInput {
                 dtype,
                 start,
                 strides,
+                index: None,
+                pad,
             }
         })
         .collect();
+    // One that is read at positions from memory.
+    if pick(3) == 0 {
+        let mut strides: SmallVec<[usize; 4]> = smallvec![0; space.len()];
+        let (apart, mut step) = (1 + pick(3), 1);
+        for (n, stride) in space.iter().zip(strides.iter_mut()).rev() {
+            if pick(4) > 0 {
+                *stride = step * apart;
+                step *= n;
+            }
+        }
+        let at = pick(inputs.len());
+        inputs[at].pad = None;
+        inputs[at].index = Some(LaneIndex {
+            input: inputs.len() as u32,
+            step: pick(4),
+            length: 1 + pick(20),
+        });
+        inputs.push(LaneInput {
+            dtype: [DType::I64, DType::I32][pick(2)],
+            start: pick(3),
+            strides,
+            index: None,
+            pad: None,
+        });
+    }
     let mut dtypes: Vec<DType> = inputs.iter().map(|i| i.dtype).collect();
+    // Indices serve for nothing else.
+    if let Some(k) = inputs.iter().find_map(|i| i.index) {
+        dtypes[k.input as usize] = DType::C128;
+    }
     let mut ops: Vec<LaneOp> = Vec::new();
     let mut push = |dtypes: &mut Vec<DType>, op: Op, dtype: DType, args: &[u32]| {
         ops.push(LaneOp {
@@ -299,10 +364,9 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
     let some = space.iter().all(|n| *n > 0);
     let outputs: Vec<LaneOutput> = (0..1 + pick(3))
         .map(|k| {
-            let value = if k == 0 {
-                dtypes.len() - 1
-            } else {
-                pick(dtypes.len())
+            let value = match pick(dtypes.len()) {
+                value if k > 0 && dtypes[value] != DType::C128 => value,
+                _ => dtypes.len() - 1,
             };
             let dtype = dtypes[value];
             let fold = (some && pick(3) == 0 && dtype != DType::Bool).then(|| {
@@ -310,10 +374,18 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
                 let fold = if dtype.is_float() { fold } else { Fold::Sum };
                 (fold, pick(space.len()))
             });
+            let leading = matches!(fold, Some((Fold::Sum, 1..))) && pick(2) == 0;
+            let alike: Vec<u32> = (0..dtypes.len() as u32)
+                .filter(|v| dtypes[*v as usize] == dtype)
+                .collect();
+            let beside = (fold.is_none() && pick(3) == 0)
+                .then(|| (0..1 + pick(4)).map(|_| alike[pick(alike.len())]));
             LaneOutput {
                 value: value as u32,
+                beside: beside.into_iter().flatten().collect(),
                 dtype,
                 fold,
+                leading,
             }
         })
         .collect();

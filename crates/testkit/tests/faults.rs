@@ -145,7 +145,10 @@ fn a_batch_that_mixes_examples_is_found() {
         vmap: wrong,
         ..Engine::default()
     };
-    assert_eq!(found(&engine), "vmap of ");
+    // Which of the two comes first depends on the draw.
+    let check = found(&engine);
+    let right = ["vmap of ", "vjp and vmap commute"];
+    assert!(right.contains(&check.as_str()), "{check}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use cotangent_graph::ops::Unary;
+
 /// The width of all lanes of a region: bits of one element. A region never mixes widths, so every
 /// vector holds the same number of elements; a bool is a mask of the region's width.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -114,6 +116,9 @@ pub enum Prim {
     Blend,
     /// An i32 as f32; 32 bits only.
     IntToFloat,
+    /// What the operation's row says of the float `b` where the mask `a` is set, otherwise `c`: a
+    /// call for each such lane. For rows without vector math, and for operands that are rare.
+    Call(Unary),
 }
 
 impl Prim {
@@ -123,7 +128,7 @@ impl Prim {
             Prim::Const(_) | Prim::Load(_) | Prim::Splat(_) => 0,
             Prim::Store(_) | Prim::Sqrt | Prim::Round(_) => 1,
             Prim::Shl(_) | Prim::Shr(_) | Prim::IntToFloat => 1,
-            Prim::Fma | Prim::Fms | Prim::Fnma | Prim::Blend => 3,
+            Prim::Fma | Prim::Fms | Prim::Fnma | Prim::Blend | Prim::Call(_) => 3,
             _ => 2,
         }
     }
@@ -179,7 +184,7 @@ pub struct LaneCode {
     pub insts: Vec<Inst>,
     /// The elements of the inputs.
     pub inputs: Vec<Elem>,
-    /// The elements of the results.
+    /// The elements of all that is stored.
     pub outputs: Vec<Elem>,
 }
 

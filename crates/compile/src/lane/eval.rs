@@ -1,8 +1,10 @@
 //! The scalar evaluator: one place after another, one instruction after another.
 
 use super::code::{Elem, Lanes, Predicate, Prim, Rounding};
-use super::{Fold, LEAF, LaneProgram};
+use super::{Fold, LEAF, LaneInput, LaneProgram};
+use cotangent_array::DType;
 use cotangent_graph::math;
+use cotangent_graph::ops::Unary;
 
 macro_rules! meaning {
     ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident) => {
@@ -45,6 +47,7 @@ macro_rules! meaning {
                 Prim::IGt => mask((a as $Int) > (b as $Int)),
                 Prim::Blend => if a != 0 { b } else { c },
                 Prim::IntToFloat => ((a as $Int) as $Float).to_bits(),
+                Prim::Call(row) => if a != 0 { (called(row, y.into()) as $Float).to_bits() } else { c },
             }
         }
     };
@@ -59,9 +62,15 @@ meaning! {
     alu_narrow, f32, u32, i32
 }
 
+/// What a row says of a number.
+#[inline(never)]
+fn called(row: Unary, x: f64) -> f64 {
+    row.float(x)
+}
+
 impl LaneProgram {
     /// Runs the region: the elements of each input as bits (a bool as 0 or 1) to those of each
-    /// result. `None` where an input has too few elements.
+    /// result. `None` where an input has too few elements, or an index is out of range.
     pub fn eval(&self, inputs: &[Vec<u64>]) -> Option<Vec<Vec<u64>>> {
         let fits = |i: usize| {
             inputs
@@ -71,21 +80,38 @@ impl LaneProgram {
         if !(0..self.inputs.len()).all(fits) {
             return None;
         }
-        let mut stored: Vec<Vec<u64>> = vec![Vec::new(); self.outputs.len()];
+        let mut stored: Vec<Vec<u64>> = vec![Vec::new(); self.code.outputs.len()];
         let mut values = vec![0; self.code.insts.len()];
         for place in 0..self.elements() {
             self.at(place, inputs, &mut values, &mut stored)?;
         }
-        let results = stored.into_iter().zip(&self.outputs).enumerate();
-        let finished = results.map(|(k, (elements, out))| match out.fold {
-            None => elements,
-            Some((fold, _)) => self.fold(
-                fold,
-                out.dtype.is_float(),
-                self.output_elements(k),
-                &elements,
-            ),
-        });
+        let mut stored = stored.into_iter();
+        let finished = self
+            .outputs
+            .iter()
+            .enumerate()
+            .map(|(k, out)| match out.fold {
+                None if out.beside.is_empty() => stored.next().unwrap_or_default(),
+                None => {
+                    let columns: Vec<Vec<u64>> = stored.by_ref().take(out.width()).collect();
+                    (0..self.elements())
+                        .flat_map(|i| columns.iter().filter_map(move |c| c.get(i)))
+                        .copied()
+                        .collect()
+                }
+                Some((fold, _)) if out.leading => self.fold_leading(
+                    fold,
+                    out.dtype.is_float(),
+                    self.output_elements(k),
+                    &stored.next().unwrap_or_default(),
+                ),
+                Some((fold, _)) => self.fold(
+                    fold,
+                    out.dtype.is_float(),
+                    self.output_elements(k),
+                    &stored.next().unwrap_or_default(),
+                ),
+            });
         Some(finished.collect())
     }
 
@@ -106,10 +132,31 @@ impl LaneProgram {
                 Prim::Const(bits) => bits,
                 Prim::Load(k) | Prim::Splat(k) => {
                     let input = self.inputs.get(k as usize)?;
-                    let (mut rest, mut at) = (place, input.start);
-                    for (n, stride) in self.dims.iter().zip(&input.strides).rev() {
-                        at += rest % n * stride;
-                        rest /= n;
+                    let inner = self.inner().max(1);
+                    let beyond = input.pad.filter(|pad| {
+                        let i = (place % inner).wrapping_sub(pad.low);
+                        i >= pad.length
+                    });
+                    if let Some(pad) = beyond {
+                        let bits = pad.bits();
+                        let byte = *self.code.inputs.get(k as usize)? == Elem::Byte;
+                        values[i] = if byte && bits != 0 { all } else { bits };
+                        continue;
+                    }
+                    let mut at = self.position(input, place);
+                    if let Some(pad) = input.pad {
+                        at -= pad.low * input.strides.last().copied().unwrap_or(0);
+                    }
+                    if let Some(index) = input.index {
+                        let from = index.input as usize;
+                        let place = self.position(self.inputs.get(from)?, place);
+                        let bits = *inputs.get(from)?.get(place)?;
+                        let number = match self.inputs.get(from)?.dtype {
+                            DType::I32 => i64::from(bits as u32 as i32),
+                            _ => bits as i64,
+                        };
+                        let number = usize::try_from(number).ok()?;
+                        at += (number < index.length).then_some(number * index.step)?;
                     }
                     let element = *inputs.get(k as usize)?.get(at)?;
                     match self.code.inputs.get(k as usize)? {
@@ -139,21 +186,50 @@ impl LaneProgram {
         Some(())
     }
 
-    /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
-    /// one another.
-    fn fold(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
-        let lift = |bits: u64| match (float, self.lanes) {
+    /// Which element of an input, its indices apart, is read at a place.
+    fn position(&self, input: &LaneInput, place: usize) -> usize {
+        let (mut rest, mut at) = (place, input.start);
+        for (n, stride) in self.dims.iter().zip(&input.strides).rev() {
+            at += rest % n * stride;
+            rest /= n;
+        }
+        at
+    }
+
+    /// Joins elements of the outer loops, one turn after another, for each place of the others.
+    fn fold_leading(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
+        let mut sums = vec![Number::start(fold, float); results];
+        for row in elements.chunks(results.max(1)) {
+            for (sum, bits) in sums.iter_mut().zip(row) {
+                *sum = sum.join(self.lift(*bits, float), fold);
+            }
+        }
+        sums.into_iter().map(|x| self.lower(x)).collect()
+    }
+
+    fn lift(&self, bits: u64, float: bool) -> Number {
+        match (float, self.lanes) {
             (true, Lanes::W64) => Number::Float(f64::from_bits(bits)),
             (true, Lanes::W32) => Number::Float(f64::from(f32::from_bits(bits as u32))),
             (false, Lanes::W64) => Number::Int(bits as i64),
             (false, Lanes::W32) => Number::Int(i64::from(bits as u32 as i32)),
-        };
-        let lower = |x: Number| match (x, self.lanes) {
+        }
+    }
+
+    fn lower(&self, x: Number) -> u64 {
+        match (x, self.lanes) {
             (Number::Float(x), Lanes::W64) => x.to_bits(),
             (Number::Float(x), Lanes::W32) => u64::from((x as f32).to_bits()),
             (Number::Int(x), Lanes::W64) => x as u64,
             (Number::Int(x), Lanes::W32) => u64::from(x as u32),
-        };
+        }
+    }
+
+    /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
+    /// one another.
+    fn fold(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
+        let lift = |bits: u64| self.lift(bits, float);
+        let lower = |x: Number| self.lower(x);
         let start = Number::start(fold, float);
         let each = elements.len().checked_div(results).unwrap_or(0);
         (0..results)

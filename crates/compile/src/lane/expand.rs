@@ -4,8 +4,8 @@ use cotangent_array::{DType, Scalar};
 use cotangent_graph::Op;
 use cotangent_graph::ops::{Binary, Compare, Indexed, Ternary, Test, Unary};
 
-use super::code::{Elem, LaneCode, Lanes, Predicate, Prim, Rounding, Writer};
-use super::{LaneInput, LaneOp, LaneOutput, elem};
+use super::code::{LaneCode, Lanes, Predicate, Prim, Rounding, Writer};
+use super::{LaneInput, LaneOp, LaneOutput, input_kinds, output_kinds};
 
 /// The width that a region must have for an operation to be in it: `Some(None)` where any will do,
 /// `None` where regions do not know the operation for these dtypes.
@@ -43,8 +43,16 @@ pub(crate) fn lanes_of(op: &Op, args: &[DType], out: DType) -> Option<Option<Lan
     known.then_some(lanes)
 }
 
+/// The width that a region must have to hold values of a dtype; as [`lanes_of`].
+pub(crate) fn lanes_of_moves(dtype: DType) -> Option<Option<Lanes>> {
+    lanes_of(&Op::Unary(Unary::StopGradient), &[dtype], dtype)
+}
+
 /// About how many instructions an operation becomes.
 pub(crate) fn cost(op: &Op) -> usize {
+    if let Op::Binary(Binary::Zmul) = op {
+        return 7;
+    }
     op.row().map_or(1, |row| row.cost.max(1) as usize)
 }
 
@@ -56,10 +64,8 @@ fn unary_known(op: Unary, dtype: DType) -> bool {
         U::Neg | U::Abs | U::Sign | U::Floor | U::Ceil | U::Round | U::Trunc => {
             dtype != DType::Bool
         }
-        U::Sqrt | U::Rsqrt | U::Exp | U::Expm1 | U::Log | U::Log1p | U::Tanh | U::Sigmoid => {
-            dtype.is_float()
-        }
-        _ => false,
+        // Rows without instructions of their own are called.
+        _ => dtype.is_float(),
     }
 }
 
@@ -105,17 +111,7 @@ pub(super) fn expand(
     ops: &[LaneOp],
     outputs: &[LaneOutput],
 ) -> Result<LaneCode, String> {
-    let kind = |dtype: DType| {
-        elem(dtype, lanes).ok_or_else(|| format!("{dtype} does not fit the lanes of the region"))
-    };
-    let input_kinds: Vec<Elem> = inputs
-        .iter()
-        .map(|i| kind(i.dtype))
-        .collect::<Result<_, _>>()?;
-    let output_kinds: Vec<Elem> = outputs
-        .iter()
-        .map(|o| kind(o.dtype))
-        .collect::<Result<_, _>>()?;
+    let (input_kinds, output_kinds) = (input_kinds(inputs, lanes)?, output_kinds(outputs, lanes)?);
     let mut x = Expand {
         w: Writer::new(lanes, fma),
         inputs,
@@ -125,12 +121,12 @@ pub(super) fn expand(
         delayed: vec![false; ops.len()],
     };
     let mut stores: Vec<Vec<u32>> = vec![Vec::new(); inputs.len() + ops.len()];
-    for (k, out) in outputs.iter().enumerate() {
+    let written = outputs.iter();
+    let written = written.flat_map(|o| [o.value].into_iter().chain(o.beside.iter().copied()));
+    for (k, value) in written.enumerate() {
         let missing = || format!("result {k} is a value that is not there");
-        stores
-            .get_mut(out.value as usize)
-            .ok_or_else(missing)?
-            .push(k as u32);
+        let stores = stores.get_mut(value as usize).ok_or_else(missing)?;
+        stores.push(k as u32);
     }
     for op in ops {
         for a in &op.args {
@@ -201,9 +197,10 @@ impl Expand<'_> {
         let Some(input) = self.inputs.get(v as usize) else {
             return Err(format!("value {v} is read before it is known"));
         };
+        let moves = input.index.is_some() || input.pad.is_some();
         let load = match input.strides.last() {
-            Some(1) => Prim::Load(v),
-            _ => Prim::Splat(v),
+            None | Some(0) if !moves => Prim::Splat(v),
+            _ => Prim::Load(v),
         };
         let value = self.w.put(load, &[]);
         self.values[v as usize] = Some(value);
@@ -270,7 +267,7 @@ impl Expand<'_> {
         let w = &mut self.w;
         let float = first.is_float();
         Ok(match op {
-            Op::Unary(op) if float => unary_float(w, *op, a).ok_or_else(unknown)?,
+            Op::Unary(op) if float => unary_float(w, *op, a),
             Op::Unary(op) => unary_int(w, *op, a).ok_or_else(unknown)?,
             Op::Binary(op) if float => binary_float(w, *op, a, b).ok_or_else(unknown)?,
             Op::Binary(op) => binary_int(w, *op, a, b).ok_or_else(unknown)?,
@@ -292,9 +289,9 @@ impl Expand<'_> {
     }
 }
 
-fn unary_float(w: &mut Writer, op: Unary, x: u32) -> Option<u32> {
+fn unary_float(w: &mut Writer, op: Unary, x: u32) -> u32 {
     let round = |w: &mut Writer, how| w.put(Prim::Round(how), &[x]);
-    Some(match op {
+    match op {
         Unary::Neg => w.neg(x),
         Unary::StopGradient => x,
         Unary::Abs => w.abs(x),
@@ -320,8 +317,14 @@ fn unary_float(w: &mut Writer, op: Unary, x: u32) -> Option<u32> {
         Unary::Log1p => w.log1p(x),
         Unary::Tanh => w.tanh(x),
         Unary::Sigmoid => w.sigmoid(x),
-        _ => return None,
-    })
+        Unary::Sin => w.sin(x),
+        Unary::Cos => w.cos(x),
+        Unary::Tan => w.tan(x),
+        row => {
+            let all = w.int(-1);
+            w.put(Prim::Call(row), &[all, x, x])
+        }
+    }
 }
 
 fn unary_int(w: &mut Writer, op: Unary, x: u32) -> Option<u32> {

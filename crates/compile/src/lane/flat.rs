@@ -49,7 +49,12 @@ struct Flat<'a> {
 
 impl Flat<'_> {
     fn region(&mut self, region: &LaneProgram, args: &[Operand], outs: &[Operand]) -> Option<()> {
-        if region.lanes != self.lanes || region.elements() != 1 {
+        let joined = region.outputs.iter().any(|o| !o.beside.is_empty());
+        let chosen = region
+            .inputs
+            .iter()
+            .any(|i| i.index.is_some() || i.pad.is_some());
+        if region.lanes != self.lanes || region.elements() != 1 || joined || chosen {
             return None;
         }
         let mut values: Vec<u32> = Vec::with_capacity(region.code.insts.len());

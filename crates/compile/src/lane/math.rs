@@ -63,7 +63,7 @@ struct Split {
 
 impl Writer {
     /// A polynomial in x by pairs (Estrin), coefficients from the lowest.
-    fn polynomial(&mut self, x: u32, coefficients: &[f64]) -> u32 {
+    pub(super) fn polynomial(&mut self, x: u32, coefficients: &[f64]) -> u32 {
         let mut terms: Vec<u32> = Vec::with_capacity(coefficients.len());
         for c in coefficients {
             terms.push(self.float(*c));

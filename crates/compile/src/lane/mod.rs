@@ -12,6 +12,7 @@ mod eval;
 mod expand;
 mod flat;
 mod math;
+mod trig;
 
 use std::fmt;
 
@@ -21,7 +22,7 @@ use smallvec::SmallVec;
 
 pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
 pub use eval::{alu_narrow, alu_wide};
-pub(crate) use expand::{cost, lanes_of};
+pub(crate) use expand::{cost, lanes_of, lanes_of_moves};
 
 /// Elements along the inner run that are joined at a time in a reduction.
 pub const LEAF: usize = 256;
@@ -29,6 +30,8 @@ pub const LEAF: usize = 256;
 pub const TILE: usize = 256;
 /// Elements that are computed at a time where they are then joined: a few leaves.
 pub const FOLD_RUN: usize = 4 * LEAF;
+/// The bytes of all buffers for packed elements together, about: half of a first cache.
+const PACKED: usize = 16 << 10;
 /// The most reductions of one region.
 pub const MAX_FOLDS: usize = 8;
 
@@ -41,8 +44,17 @@ pub struct LaneLayout {
     pub fold: usize,
     /// Where those of the first reduction stand.
     pub folds_at: usize,
-    /// Where two tables of addresses stand, each with one for every input and result.
+    /// Elements of an input or result that is not side by side in memory are packed into buffers of
+    /// so many bytes.
+    pub pack: usize,
+    /// Where the first of these buffers stands; inputs come first.
+    pub packs_at: usize,
+    /// Where the sums over outer loops begin that are not finished: 8 bytes for each result.
+    pub sums_at: usize,
+    /// Where three tables of addresses stand, each with one for every input and stored value.
     pub table_at: usize,
+    /// Elements of the inner run that are worked on at a time, where it is cut at all.
+    pub block: usize,
     /// All bytes.
     pub bytes: usize,
 }
@@ -73,8 +85,47 @@ pub struct LaneInput {
     pub dtype: DType,
     /// The number of elements before the first that is read.
     pub start: usize,
-    /// For each loop the number of elements from one turn to the next; 0 or 1 in the inner run.
+    /// For each loop the number of elements from one turn to the next.
     pub strides: SmallVec<[usize; 4]>,
+    /// An index at every place that is added to the position.
+    pub index: Option<LaneIndex>,
+    /// Where the inner run goes beyond what is there: a number stands around the elements.
+    pub pad: Option<LanePad>,
+}
+
+/// Elements in the middle of the inner run; the rest is a number.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LanePad {
+    /// How many places of the run stand before the first element.
+    pub low: usize,
+    /// How many elements there are.
+    pub length: usize,
+    /// The number around them, of the dtype of the input.
+    pub value: Scalar,
+}
+
+impl LanePad {
+    /// The bits of the number as an element in memory.
+    pub fn bits(&self) -> u64 {
+        match self.value {
+            Scalar::Bool(x) => u64::from(x),
+            Scalar::F32(x) => u64::from(x.to_bits()),
+            Scalar::F64(x) => x.to_bits(),
+            Scalar::I32(x) => u64::from(x as u32),
+            other => other.to_i64() as u64,
+        }
+    }
+}
+
+/// Positions that are read from memory. Indices outside their range are an error of the run.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct LaneIndex {
+    /// The input with the indices, i32 or i64; it serves for nothing else.
+    pub input: u32,
+    /// The number of elements from one index to the next.
+    pub step: usize,
+    /// Indices are from 0 to below this.
+    pub length: usize,
 }
 
 /// An operation of a region.
@@ -93,11 +144,17 @@ pub struct LaneOp {
 pub struct LaneOutput {
     /// The value that is written.
     pub value: u32,
+    /// Values that are written beside it: the result then has so many more elements for each place,
+    /// side by side.
+    pub beside: Vec<u32>,
     /// The dtype of its elements.
     pub dtype: DType,
     /// How elements are joined, and how many of the outer loops each result stands for; without,
     /// there is one element for every place.
     pub fold: Option<(Fold, usize)>,
+    /// Whether it is the other way round: the outer loops, so many of them, are joined, one turn after
+    /// another, and there is a result for each place of the others. Sums alone.
+    pub leading: bool,
 }
 
 /// How a reduction joins elements.
@@ -172,13 +229,42 @@ impl LaneProgram {
         self.dims.last().copied().unwrap_or(1)
     }
 
+    /// For each store of the instructions the result that it is part of, and which of the elements at
+    /// a place.
+    pub fn stores(&self) -> Vec<(usize, usize)> {
+        let results = self.outputs.iter().enumerate();
+        results
+            .flat_map(|(k, o)| (0..o.width()).map(move |column| (k, column)))
+            .collect()
+    }
+
+    /// Whether an input is copied to a buffer, where its elements are side by side.
+    pub fn packs_input(&self, input: usize) -> bool {
+        let read = self
+            .inputs
+            .iter()
+            .all(|i| i.index.is_none_or(|i| i.input as usize != input));
+        let apart = |i: &LaneInput| {
+            let moves = i.index.is_some() || i.pad.is_some();
+            moves || i.strides.last().is_some_and(|s| *s > 1)
+        };
+        let apart = self.inputs.get(input).is_some_and(apart);
+        read && apart
+    }
+
     /// The number of elements of a result.
     pub fn output_elements(&self, output: usize) -> usize {
         match self.outputs.get(output).and_then(|o| o.fold) {
-            Some((_, kept)) => self.dims[..kept.min(self.dims.len())]
-                .iter()
-                .fold(1_usize, |n, d| n.saturating_mul(*d)),
-            None => self.elements(),
+            Some((_, kept)) => {
+                let (outer, inner) = self.dims.split_at(kept.min(self.dims.len()));
+                let leading = self.outputs.get(output).is_some_and(|o| o.leading);
+                let own = if leading { inner } else { outer };
+                own.iter().fold(1_usize, |n, d| n.saturating_mul(*d))
+            }
+            None => {
+                let width = self.outputs.get(output).map_or(1, LaneOutput::width);
+                self.elements().saturating_mul(width)
+            }
         }
     }
 
@@ -190,12 +276,18 @@ impl LaneProgram {
         let Some(input) = self.inputs.get(input) else {
             return 0;
         };
-        self.dims
-            .iter()
-            .zip(&input.strides)
-            .fold(input.start.saturating_add(1), |n, (d, s)| {
-                n.saturating_add(s.saturating_mul(d.saturating_sub(1)))
-            })
+        let last = input.index.map_or(0, |index| {
+            index.step.saturating_mul(index.length.saturating_sub(1))
+        });
+        let first = input.start.saturating_add(last).saturating_add(1);
+        let mut dims = self.dims.clone();
+        if let (Some(pad), Some(inner)) = (input.pad, dims.last_mut()) {
+            *inner = pad.length;
+        }
+        let loops = dims.iter().zip(&input.strides);
+        loops.fold(first, |n, (d, s)| {
+            n.saturating_add(s.saturating_mul(d.saturating_sub(1)))
+        })
     }
 
     /// Whether an input has one element for every place, in their order.
@@ -209,6 +301,8 @@ impl LaneProgram {
             step = step.saturating_mul(*d);
             fits
         }) && input.start == 0
+            && input.index.is_none()
+            && input.pad.is_none()
             && self.elements() > 1
     }
 
@@ -217,8 +311,14 @@ impl LaneProgram {
     pub fn may_overwrite(&self, input: usize, output: usize) -> bool {
         let size = |dtype: DType| dtype.size();
         match (self.inputs.get(input), self.outputs.get(output)) {
-            (Some(i), Some(o)) if o.fold.is_none() && size(i.dtype) == size(o.dtype) => {
-                self.is_dense(input) && self.code.reads_before(input as u32, output as u32)
+            (Some(i), Some(o))
+                if o.fold.is_none() && o.beside.is_empty() && size(i.dtype) == size(o.dtype) =>
+            {
+                let store = self.outputs[..output]
+                    .iter()
+                    .map(LaneOutput::width)
+                    .sum::<usize>();
+                self.is_dense(input) && self.code.reads_before(input as u32, store as u32)
             }
             _ => false,
         }
@@ -237,16 +337,36 @@ impl LaneProgram {
             let run = self.inner().clamp(1, run).next_multiple_of(8);
             (run * self.lanes.bytes()).next_multiple_of(64)
         };
-        let streams = self.inputs.len() + self.outputs.len();
+        let inputs = (0..self.inputs.len()).filter(|i| self.packs_input(*i));
+        let columns = self.outputs.iter().filter(|o| o.width() > 1);
+        let packs = inputs.count() + columns.map(LaneOutput::width).sum::<usize>();
+        // Buffers stay in the first cache, and leaves of reductions stay whole.
+        let block = match (packs, folds) {
+            (0, _) => FOLD_RUN,
+            (_, 1..) => LEAF,
+            (n, 0) => (PACKED / (n * self.lanes.bytes())).clamp(64, FOLD_RUN) / 64 * 64,
+        };
+        let streams = self.inputs.len() + self.code.outputs.len();
         let (tile, fold) = (bytes(TILE), bytes(FOLD_RUN));
+        let pack = bytes(block);
         let folds_at = tiles * tile;
-        let table_at = folds_at + folds * fold;
+        let packs_at = folds_at + folds * fold;
+        let sums_at = packs_at + packs * pack;
+        let leading = (0..self.outputs.len()).filter(|k| self.outputs[*k].leading);
+        let sums = leading.fold(0_usize, |n, k| n.saturating_add(self.output_elements(k)));
+        let table_at = sums_at
+            .saturating_add(sums.saturating_mul(8))
+            .next_multiple_of(64);
         LaneLayout {
             tile,
             fold,
             folds_at,
+            pack,
+            packs_at,
+            sums_at,
             table_at,
-            bytes: (table_at + 2 * 8 * streams).next_multiple_of(64),
+            block,
+            bytes: (table_at + 3 * 8 * streams).next_multiple_of(64),
         }
     }
 
@@ -256,9 +376,27 @@ impl LaneProgram {
             return Err("a region has at least one loop".into());
         }
         for (i, input) in self.inputs.iter().enumerate() {
-            let inner = input.strides.last().copied();
-            if input.strides.len() != self.dims.len() || inner.is_none_or(|s| s > 1) {
+            if input.strides.len() != self.dims.len() {
                 return Err(format!("the strides of input {i} do not fit"));
+            }
+            if let Some(pad) = input.pad {
+                let end = pad.low.checked_add(pad.length);
+                let fits = pad.length > 0 && end.is_some_and(|end| end <= self.inner());
+                if !fits || input.index.is_some() || pad.value.dtype() != input.dtype {
+                    return Err(format!("what stands around input {i} does not fit"));
+                }
+            }
+            if let Some(index) = input.index {
+                let indices = self.inputs.get(index.input as usize);
+                if index.length == 0
+                    || indices.is_none_or(|x| {
+                        x.index.is_some()
+                            || x.pad.is_some()
+                            || !matches!(x.dtype, DType::I32 | DType::I64)
+                    })
+                {
+                    return Err(format!("the indices of input {i} do not fit"));
+                }
             }
         }
         if self.outputs.iter().filter(|o| o.fold.is_some()).count() > MAX_FOLDS {
@@ -276,27 +414,42 @@ impl LaneProgram {
             if output.fold.is_some() && output.dtype == DType::Bool {
                 return Err(format!("result {i} of the region reduces bools"));
             }
-            if output.value as usize >= values || kept >= self.dims.len() {
+            let sum = matches!(output.fold, Some((Fold::Sum, 1..)));
+            if output.leading && !sum {
+                return Err(format!(
+                    "result {i} of the region is not joined over outer loops"
+                ));
+            }
+            if output.fold.is_some() && !output.beside.is_empty() {
+                return Err(format!("result {i} of the region is reduced beside others"));
+            }
+            let mut written = output.beside.iter().chain([&output.value]);
+            if written.any(|v| *v as usize >= values) || kept >= self.dims.len() {
                 return Err(format!("result {i} of the region does not fit"));
             }
         }
         // The instructions move what inputs and results hold.
-        let kinds = |dtypes: &mut dyn Iterator<Item = DType>| -> Option<Vec<Elem>> {
-            dtypes.map(|dtype| elem(dtype, self.lanes)).collect()
-        };
-        let inputs = kinds(&mut self.inputs.iter().map(|i| i.dtype));
-        let outputs = kinds(&mut self.outputs.iter().map(|o| o.dtype));
+        let inputs = input_kinds(&self.inputs, self.lanes);
+        let outputs = output_kinds(&self.outputs, self.lanes);
         if self.code.lanes != self.lanes
-            || inputs.as_ref() != Some(&self.code.inputs)
-            || outputs.as_ref() != Some(&self.code.outputs)
+            || inputs.as_ref() != Ok(&self.code.inputs)
+            || outputs.as_ref() != Ok(&self.code.outputs)
         {
             return Err("the instructions of the region are not for its dtypes".into());
         }
         for inst in &self.code.insts {
-            if let Prim::Load(k) = inst.prim
-                && self.inputs.get(k as usize).and_then(|i| i.strides.last()) != Some(&1)
-            {
-                return Err(format!("input {k} of the region stays on one element"));
+            let (Prim::Load(k) | Prim::Splat(k)) = inst.prim else {
+                continue;
+            };
+            let input = self.inputs.get(k as usize);
+            let stays = input.is_some_and(|i| {
+                i.index.is_none() && i.pad.is_none() && i.strides.last() == Some(&0)
+            });
+            if stays != matches!(inst.prim, Prim::Splat(_)) {
+                return Err(format!("input {k} of the region is read in the wrong way"));
+            }
+            if is_index(&self.inputs, k as usize) {
+                return Err(format!("input {k} of the region holds indices"));
             }
         }
         self.code.check()
@@ -334,12 +487,53 @@ impl fmt::Display for LaneProgram {
             .outputs
             .iter()
             .map(|o| match o.fold {
+                Some((fold, kept)) if o.leading => {
+                    format!("{}({}, outer={kept})", fold.name(), value(o.value))
+                }
                 Some((fold, _)) => format!("{}({})", fold.name(), value(o.value)),
-                None => value(o.value),
+                None if o.beside.is_empty() => value(o.value),
+                None => {
+                    let all = [o.value].into_iter().chain(o.beside.iter().copied());
+                    format!("[{}]", all.map(value).collect::<Vec<_>>().join(", "))
+                }
             })
             .collect();
         writeln!(f, "        ({})", outs.join(", "))
     }
+}
+
+impl LaneOutput {
+    /// The number of elements at each place.
+    pub fn width(&self) -> usize {
+        1 + self.beside.len()
+    }
+}
+
+/// Whether an input holds the positions of another.
+fn is_index(inputs: &[LaneInput], input: usize) -> bool {
+    let mut indices = inputs.iter().filter_map(|i| i.index);
+    indices.any(|index| index.input as usize == input)
+}
+
+/// The element kinds of inputs; of indices, which no instruction reads, any.
+fn input_kinds(inputs: &[LaneInput], lanes: Lanes) -> Result<Vec<Elem>, String> {
+    let kind = |(k, input): (usize, &LaneInput)| {
+        if is_index(inputs, k) {
+            return Ok(Elem::Lane);
+        }
+        fitting(input.dtype, lanes)
+    };
+    inputs.iter().enumerate().map(kind).collect()
+}
+
+/// The element kinds of all that is stored.
+fn output_kinds(outputs: &[LaneOutput], lanes: Lanes) -> Result<Vec<Elem>, String> {
+    let stored = outputs.iter().flat_map(|o| (0..o.width()).map(|_| o.dtype));
+    stored.map(|dtype| fitting(dtype, lanes)).collect()
+}
+
+fn fitting(dtype: DType, lanes: Lanes) -> Result<Elem, String> {
+    elem(dtype, lanes).ok_or_else(|| format!("{dtype} does not fit the lanes of the region"))
 }
 
 /// The element kind of a dtype in a region of some width, if it can be there.

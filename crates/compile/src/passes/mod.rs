@@ -1,11 +1,13 @@
 //! The passes, in one list.
 
+mod columns;
 mod cse;
 mod custom;
 mod dead;
 mod fold;
 mod loops;
 mod parts;
+mod picks;
 mod products;
 mod rewrite;
 mod rules;
@@ -66,6 +68,16 @@ pub const PASSES: &[Pass] = &[
         name: "products",
         doc: "Orders sums of products by cost: chains of matrices, sums before products, outer products that are summed.",
         run: products::run,
+    },
+    Pass {
+        name: "picks",
+        doc: "Computes only what is picked, where one element of each row is; puts numbers into rows by comparing positions.",
+        run: picks::run,
+    },
+    Pass {
+        name: "columns",
+        doc: "Takes arrays of a long first axis and short other ones apart, where operations mix along the short ones.",
+        run: columns::run,
     },
     Pass {
         name: "dead",

@@ -127,6 +127,48 @@ impl Asm {
         self.raw(&[0xC5, 0xF8, 0x77, 0xC3]);
     }
 
+    /// Jumps where eax is not 0; where to write the distance.
+    pub(super) fn jump_if_any(&mut self) -> usize {
+        self.raw(&[0x85, 0xC0, 0x0F, 0x85]);
+        self.number(0);
+        self.bytes.len() - 4
+    }
+
+    /// Puts a number into eax and calls a routine of this code; where to write the distance.
+    pub(super) fn call_with(&mut self, number: u32) -> usize {
+        self.raw(&[0xB8]);
+        self.raw(&number.to_le_bytes());
+        self.raw(&[0xE8]);
+        self.number(0);
+        self.bytes.len() - 4
+    }
+
+    /// Saves the general registers that a call may change; the bytes that the stack has grown by since
+    /// the routine was called, whose stack was aligned to 16 bytes.
+    pub(super) fn save_general(&mut self) -> i32 {
+        self.raw(&[0x57, 0x56, 0x52, 0x51]);
+        self.raw(&[0x41, 0x50, 0x41, 0x51, 0x41, 0x52, 0x41, 0x53]);
+        // One place more keeps the alignment: the address to return to, eight registers.
+        self.raw(&[0x48, 0x83, 0xEC, 0x08]);
+        80
+    }
+
+    /// Restores what [`Asm::save_general`] saved and returns.
+    pub(super) fn restore_general(&mut self) {
+        self.raw(&[0x48, 0x83, 0xC4, 0x08]);
+        self.raw(&[0x41, 0x5B, 0x41, 0x5A, 0x41, 0x59, 0x41, 0x58]);
+        self.raw(&[0x59, 0x5A, 0x5E, 0x5F, 0xC3]);
+    }
+
+    /// Calls the function whose address stands in the pool (rdx), with eax and the address of a place
+    /// on the stack.
+    pub(super) fn call_out(&mut self, place: i32, pool: i32) {
+        self.raw(&[0xC5, 0xF8, 0x77, 0x89, 0xC7, 0x48, 0x8D, 0xB4, 0x24]);
+        self.number(place);
+        self.raw(&[0xFF, 0x92]);
+        self.number(pool);
+    }
+
     /// Clears the index of the loop, rcx.
     pub(super) fn clear_index(&mut self) {
         self.raw(&[0x31, 0xC9]);

@@ -8,6 +8,7 @@
 use cotangent_compile::lane::{LaneCode, Lanes, Predicate, Prim, Rounding};
 
 use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
+use super::call::{self, Site};
 
 /// No value, or no further reading.
 const NONE: u32 = u32::MAX;
@@ -91,6 +92,8 @@ pub(super) struct Body<'a> {
     leaving: Vec<i32>,
     pub(super) slots: i32,
     pub(super) spilled: usize,
+    /// Calls that are to be written behind the loops.
+    pub(super) sites: Vec<Site>,
 }
 
 impl<'a> Body<'a> {
@@ -161,6 +164,7 @@ impl<'a> Body<'a> {
             leaving: Vec::new(),
             slots,
             spilled: 0,
+            sites: Vec::new(),
         }
     }
 
@@ -212,6 +216,16 @@ impl<'a> Body<'a> {
                     let d = self.take(asm, 0);
                     let blend = form(3, if self.wide() { 0x4B } else { 0x4A });
                     asm.vex_with(blend, d, other, then, mask << 4);
+                    self.put(item.value, d);
+                }
+                Prim::Call(row) => {
+                    let mut pinned = 0;
+                    let [mask, x, other] = item.args.map(|v| self.need(asm, v, &mut pinned));
+                    let d = self.take(asm, pinned);
+                    self.read(&item);
+                    asm.vex(LOAD, d, 0, Rm::Reg(other));
+                    let site = call::test(asm, self.code.lanes, row, mask, x, d);
+                    self.sites.push(site);
                     self.put(item.value, d);
                 }
                 prim if prim.arity() == 1 => self.unary(asm, &item),

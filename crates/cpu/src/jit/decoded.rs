@@ -348,3 +348,57 @@ fn steps_are_read_back() {
         }
     }
 }
+
+/// What calls out of the code are made of.
+#[test]
+fn calls_are_read_back() {
+    for (prefix, expected) in [(1, "Vmovmskpd"), (0, "Vmovmskps")] {
+        for r in [0, 6, 15] {
+            let mut asm = Asm::default();
+            asm.vex(float(prefix, 0x50), 0, 0, Rm::Reg(r));
+            let found = decode(&asm.bytes);
+            assert_eq!(format!("{:?}", found.mnemonic()), expected);
+            assert_eq!(found.op_register(0), Register::EAX);
+            assert_eq!(found.op_register(1), vector(r));
+        }
+    }
+    let mut asm = Asm::default();
+    let hole = asm.jump_if_any();
+    let back = asm.bytes.len();
+    asm.land(hole);
+    let far = asm.bytes.len() as u64;
+    let call = asm.call_with(0x1234_5678);
+    asm.jump_back(back);
+    asm.land(call);
+    let routine = asm.bytes.len() as u64;
+    assert_eq!(asm.save_general(), 80);
+    asm.call_out(0x160, 0x240);
+    asm.restore_general();
+    let all: Vec<Instruction> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
+        .iter()
+        .collect();
+    let names: Vec<String> = all.iter().map(|i| format!("{:?}", i.mnemonic())).collect();
+    let expected = "Test Jne Mov Call Jmp Push Push Push Push Push Push Push Push Sub \
+                    Vzeroupper Mov Lea Call Add Pop Pop Pop Pop Pop Pop Pop Pop Ret";
+    assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(all[1].near_branch_target(), far);
+    assert_eq!(all[2].op_register(0), Register::EAX);
+    assert_eq!(all[2].immediate32(), 0x1234_5678);
+    assert_eq!(all[3].near_branch_target(), routine);
+    assert_eq!(all[4].near_branch_target(), back as u64);
+    assert_eq!(all[13].immediate32to64(), 8);
+    assert_eq!(all[15].op_register(0), Register::EDI);
+    assert_eq!(all[15].op_register(1), Register::EAX);
+    assert_eq!(all[16].op_register(0), Register::RSI);
+    assert_eq!(all[16].memory_base(), Register::RSP);
+    assert_eq!(all[16].memory_displacement64(), 0x160);
+    assert_eq!(all[17].memory_base(), Register::RDX);
+    assert_eq!(all[17].memory_displacement64(), 0x240);
+    // What is pushed last is popped first.
+    for (push, pop) in all[5..13].iter().zip(all[19..27].iter().rev()) {
+        assert_eq!(push.op_register(0), pop.op_register(0));
+    }
+    let pushed: Vec<Register> = all[5..13].iter().map(|i| i.op_register(0)).collect();
+    let general = [7, 6, 2, 1, 8, 9, 10, 11].map(general);
+    assert_eq!(pushed, general);
+}

@@ -4,6 +4,7 @@ use cotangent_compile::lane::{Elem, LaneCode, Prim};
 
 use super::asm::{Asm, RAX, RSP, Rm};
 use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
+use super::call;
 
 /// Machine code and the numbers that it reads.
 pub(super) struct Emitted {
@@ -50,6 +51,7 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
         }
     }
     start.streams(code);
+    let frame = start.calls(code);
     let Start {
         mut asm,
         hole,
@@ -65,7 +67,7 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
     let out = asm.jump_unless_left(lanes * vectors);
     let mut body = Body::new(code, &homes, &addresses, slots, vectors, Access::Whole, &[]);
     body.run(&mut asm);
-    let (mut room, spills) = (body.slots, body.spilled);
+    let (mut room, spills, mut sites) = (body.slots, body.spilled, body.sites);
     asm.add_index(lanes * vectors);
     asm.jump_back(top);
     asm.land(out);
@@ -76,10 +78,12 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
     let mut body = Body::new(code, &homes, &addresses, slots, 1, Access::Masked, &[]);
     body.run(&mut asm);
     room = room.max(body.slots);
+    sites.extend(body.sites);
     asm.add_index(lanes);
     asm.jump_back(tail);
     asm.land(end);
     asm.leave();
+    call::finish(&mut asm, &sites, frame.slots, frame.function);
     // One slot more than is used, since aligning the stack takes up to 31 bytes.
     asm.fill(hole, 32 * (room + 1));
     let emitted = Emitted {
@@ -102,6 +106,13 @@ pub(super) struct Start {
     pub(super) slots: i32,
     /// Of each stream, where a register has it.
     pub(super) addresses: Vec<Option<u8>>,
+}
+
+/// What calls need: slots of the stack, and the place of the function's address in the pool.
+#[derive(Default)]
+pub(super) struct CallFrame {
+    pub(super) slots: i32,
+    pub(super) function: i32,
 }
 
 impl Start {
@@ -145,6 +156,20 @@ impl Start {
         self.asm.vex(spread(code.lanes), 0, 0, Rm::Base(RAX, 0));
         self.asm.vex(STORE_ALIGNED, 0, 0, Rm::Base(RSP, slot));
         slot
+    }
+
+    /// Makes room for the calls of the code, if it has any.
+    pub(super) fn calls(&mut self, code: &LaneCode) -> CallFrame {
+        if !call::calls(code) {
+            return CallFrame::default();
+        }
+        let frame = CallFrame {
+            slots: 32 * self.slots,
+            function: self.pool.len() as i32,
+        };
+        self.slots += call::SLOTS;
+        self.pool.extend_from_slice(&call::address());
+        frame
     }
 
     /// Keeps the addresses of the first streams in registers.

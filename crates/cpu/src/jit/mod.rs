@@ -6,6 +6,7 @@
 
 mod asm;
 mod body;
+mod call;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod decoded;
 mod emit;

@@ -9,6 +9,7 @@ use cotangent_compile::lane::{Elem, Inst, LaneCode, Prim};
 
 use super::asm::{RAX, RSP, Rm};
 use super::body::{Access, Body, LOAD, Seat, single, spread};
+use super::call;
 use super::emit::{Emitted, MAX_INSTS, Start};
 
 /// What the operands and results of a step are to the loop.
@@ -74,6 +75,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
         }
     }
     start.streams(code);
+    let frame = start.calls(code);
     let Start {
         mut asm,
         hole,
@@ -105,6 +107,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
         asm.vex(single(code.lanes), r, 0, Rm::Base(RAX, 0));
     }
     asm.leave();
+    call::finish(&mut asm, &body.sites, frame.slots, frame.function);
     // One slot more than is used, since aligning the stack takes up to 31 bytes.
     asm.fill(hole, 32 * (body.slots + 1));
     Some(Emitted {

@@ -20,6 +20,18 @@ pub(super) struct Folding {
     leaf: fn(*const u8, usize) -> u64,
     join: fn(u64, u64) -> u64,
     write: fn(u64, *mut u8, usize),
+    /// Sums over the outer loops.
+    leading: Option<Leading>,
+    add: fn(*const u8, *mut u64, usize),
+}
+
+/// Sums over the outer loops, one for each place of the others.
+#[derive(Clone, Copy)]
+pub(super) struct Leading {
+    /// Where the open sums stand in the working memory.
+    pub(super) offset: usize,
+    /// How many there are.
+    pub(super) count: usize,
 }
 
 /// Sums of 1, 2, 4, ... leaves that wait for a partner of their size.
@@ -41,13 +53,20 @@ impl Default for State {
 }
 
 impl Folding {
-    pub(super) fn new(fold: Fold, dtype: DType, slot: Slot, joined: usize) -> Folding {
-        match dtype {
+    pub(super) fn new(
+        fold: Fold,
+        dtype: DType,
+        slot: Slot,
+        joined: usize,
+        leading: Option<Leading>,
+    ) -> Folding {
+        let folding = match dtype {
             DType::F64 => Folding::float::<f64>(fold, slot, joined),
             DType::F32 => Folding::float::<f32>(fold, slot, joined),
             DType::I32 => Folding::of::<i32, IntSum>(slot, joined),
             _ => Folding::of::<i64, IntSum>(slot, joined),
-        }
+        };
+        Folding { leading, ..folding }
     }
 
     fn float<T: Float>(fold: Fold, slot: Slot, joined: usize) -> Folding {
@@ -79,17 +98,59 @@ impl Folding {
                 // SAFETY: the caller counts the results, each inside the memory.
                 unsafe { out.add(at).write(T::narrow(T::Sum::from_bits(x))) }
             },
+            leading: None,
+            add: if super::has_avx2() {
+                add_fast::<T, J>
+            } else {
+                add::<T, J>
+            },
         }
     }
 
-    pub(super) fn begin(&self, state: &mut State) {
+    /// Makes ready for the first elements of a run.
+    ///
+    /// # Safety
+    /// The working memory has room for the open sums, which nothing else uses.
+    pub(super) unsafe fn open(&self, state: &mut State, scratch: *mut u8) {
+        self.begin(state);
+        if let Some(leading) = self.leading {
+            let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
+            for k in 0..leading.count {
+                // SAFETY: the caller's promise.
+                unsafe { sums.add(k).write(self.start) };
+            }
+        }
+    }
+
+    /// Writes the sums over outer loops when all elements have been taken.
+    ///
+    /// # Safety
+    /// As [`Folding::open`], and the result has room for them.
+    pub(super) unsafe fn close(&self, scratch: *mut u8, out: *mut u8) {
+        if let Some(leading) = self.leading {
+            let sums: *const u64 = scratch.wrapping_add(leading.offset).cast();
+            for k in 0..leading.count {
+                // SAFETY: the caller's promise; `open` has written all of them.
+                (self.write)(unsafe { *sums.add(k) }, out, k);
+            }
+        }
+    }
+
+    fn begin(&self, state: &mut State) {
         state.filled = 0;
         state.leaves = 0;
     }
 
     /// Joins `count` elements that stand at an address; a whole number of leaves but at the end of a
     /// run.
-    pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State) {
+    pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State, scratch: *mut u8) {
+        if let Some(leading) = self.leading {
+            // Elements come in order, so those of a turn of the outer loops follow one another.
+            let sums = scratch.wrapping_add(leading.offset).cast::<u64>();
+            (self.add)(at, sums.wrapping_add(state.filled), count);
+            state.filled = (state.filled + count) % leading.count.max(1);
+            return;
+        }
         let mut done = 0;
         while done < count {
             let n = LEAF.min(count - done);
@@ -204,6 +265,51 @@ where
 
 #[cfg(not(target_arch = "x86_64"))]
 use self::leaf as leaf_fast;
+
+fn add<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)
+where
+    T::Sum: Bits,
+{
+    added::<T, J>(at, sums, n);
+}
+
+#[cfg(target_arch = "x86_64")]
+fn add_fast<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)
+where
+    T::Sum: Bits,
+{
+    #[target_feature(enable = "avx2")]
+    fn inner<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)
+    where
+        T::Sum: Bits,
+    {
+        added::<T, J>(at, sums, n);
+    }
+    // SAFETY: chosen only where the machine has AVX2.
+    unsafe { inner::<T, J>(at, sums, n) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use self::add as add_fast;
+
+/// Joins elements with as many open sums.
+#[inline(always)]
+fn added<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)
+where
+    T::Sum: Bits,
+{
+    // SAFETY: the caller has written `n` elements there and has as many open sums, apart from them;
+    // nothing else uses either meanwhile.
+    let (x, sums) = unsafe {
+        (
+            std::slice::from_raw_parts(at.cast::<T>(), n),
+            std::slice::from_raw_parts_mut(sums, n),
+        )
+    };
+    for (sum, x) in sums.iter_mut().zip(x) {
+        *sum = J::join(T::Sum::from_bits(*sum), x.widen()).to_bits();
+    }
+}
 
 #[inline(always)]
 fn joined<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize) -> u64

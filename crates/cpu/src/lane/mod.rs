@@ -2,14 +2,17 @@
 //! executed.
 
 mod fold;
+mod pack;
 mod tile;
 
 use std::sync::Arc;
 
-use cotangent_compile::lane::{FOLD_RUN, LaneLayout, LaneProgram, MAX_FOLDS};
+use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
 
-use self::fold::Folding;
+use self::fold::{Folding, Leading};
+use self::pack::{Around, Chosen, Pack};
 use self::tile::TileCode;
+use crate::RunError;
 use crate::jit;
 use crate::memory::{Frame, Run, Slot};
 
@@ -67,10 +70,7 @@ pub(crate) fn choose(program: &Arc<LaneProgram>, places: Places, way: Way) -> Op
         Way::Baseline => Inner::Tile(TileCode::new(&program.code, layout.tile, false)),
     };
     let region = Region::new(program, places, layout, inner);
-    Some(Box::new(move |frame| {
-        region.run(frame);
-        Ok(())
-    }))
+    Some(Box::new(move |frame| region.run(frame)))
 }
 
 /// What executes the inner run.
@@ -89,6 +89,9 @@ struct Region {
     run: usize,
     streams: Vec<Stream>,
     folds: Vec<Folding>,
+    /// How many of the streams are inputs.
+    inputs: usize,
+    packs: bool,
 }
 
 /// An input or a result, by the bytes that it moves.
@@ -100,6 +103,8 @@ struct Stream {
     step: usize,
     /// The reduction that it goes into.
     fold: Option<usize>,
+    /// Where its elements are packed, if they are not side by side.
+    pack: Option<Pack>,
 }
 
 impl Region {
@@ -113,8 +118,20 @@ impl Region {
             outer = [0; 3];
         }
         let mut streams = Vec::new();
-        for (slot, input) in places.args.iter().zip(&program.inputs) {
+        let mut buffers = (0..).map(|k| layout.packs_at + k * layout.pack);
+        let mut buffer = || buffers.next().unwrap_or(layout.packs_at);
+        for (k, (slot, input)) in places.args.iter().zip(&program.inputs).enumerate() {
             let size = input.dtype.size();
+            let step = input.strides.last().map_or(0, |s| s * size);
+            let pack = program.packs_input(k).then(|| {
+                let chosen = input.index.and_then(|index| {
+                    let indices = program.inputs.get(index.input as usize)?;
+                    let stride = indices.strides.last().copied().unwrap_or(0);
+                    Some(Chosen::new(index, indices.dtype, stride, size))
+                });
+                let around = input.pad.map(Around::new);
+                Pack::new(buffer(), size, step).with(chosen, around)
+            });
             let mut steps = [0; 3];
             for (to, stride) in steps.iter_mut().zip(input.strides.iter().rev().skip(1)) {
                 *to = stride * size;
@@ -125,14 +142,20 @@ impl Region {
                     ..*slot
                 },
                 steps,
-                step: input.strides.last().map_or(0, |s| s * size),
+                step,
                 fold: None,
+                pack,
             });
         }
+        let inputs = streams.len();
         let mut folds = Vec::new();
-        for (slot, output) in places.outs.iter().zip(&program.outputs) {
-            let size = output.dtype.size();
-            let (mut steps, mut total) = ([0; 3], size * program.inner());
+        let mut sums_at = layout.sums_at;
+        for (k, column) in program.stores() {
+            let (Some(slot), Some(output)) = (places.outs.get(k), program.outputs.get(k)) else {
+                continue;
+            };
+            let (size, width) = (output.dtype.size(), output.width());
+            let (mut steps, mut total) = ([0; 3], size * width * program.inner());
             for (to, n) in steps.iter_mut().zip(dims.iter().rev().skip(1)) {
                 *to = total;
                 total *= n;
@@ -140,16 +163,29 @@ impl Region {
             let fold = output.fold.map(|(fold, kept)| {
                 // How many of the outer loops belong to one result.
                 let joined = dims.len() - 1 - kept.min(dims.len() - 1);
-                folds.push(Folding::new(fold, output.dtype, *slot, joined));
+                let leading = output.leading.then(|| {
+                    let count = program.output_elements(k);
+                    let offset = sums_at;
+                    sums_at += 8 * count;
+                    Leading { offset, count }
+                });
+                // Sums over outer loops are finished behind all loops.
+                let joined = if output.leading { usize::MAX } else { joined };
+                folds.push(Folding::new(fold, output.dtype, *slot, joined, leading));
                 folds.len() - 1
             });
             streams.push(Stream {
-                slot: *slot,
+                slot: Slot {
+                    offset: slot.offset + column * size,
+                    ..*slot
+                },
                 steps: if fold.is_some() { [0; 3] } else { steps },
-                step: if fold.is_some() { 0 } else { size },
+                step: if fold.is_some() { 0 } else { size * width },
                 fold,
+                pack: (width > 1).then(|| Pack::new(buffer(), size, size * width)),
             });
         }
+        let packs = streams.iter().any(|s| s.pack.is_some());
         Region {
             places,
             layout,
@@ -158,12 +194,17 @@ impl Region {
             run: program.inner(),
             streams,
             folds,
+            inputs,
+            packs,
         }
     }
 
-    fn run(&self, frame: &Frame<'_>) {
+    fn run(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         match self.folds.len() {
-            0 if self.outer == [1; 3] => self.run_once(frame),
+            0 if self.outer == [1; 3] && !self.packs => {
+                self.run_once(frame);
+                Ok(())
+            }
             0 => self.run_with::<0>(frame),
             1 => self.run_with::<1>(frame),
             2 => self.run_with::<2>(frame),
@@ -186,17 +227,18 @@ impl Region {
     }
 
     /// The loops around the inner run, with states for so many reductions.
-    fn run_with<const FOLDS: usize>(&self, frame: &Frame<'_>) {
+    fn run_with<const FOLDS: usize>(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         let scratch = frame.address(self.places.scratch);
         let count = self.streams.len();
         let bases: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
-        // SAFETY: the working memory holds two tables of addresses here, aligned to 8 bytes, which
-        // nothing else uses while the step runs; both are written in full before they are read.
-        let (bases, current) = unsafe {
-            bases.write_bytes(0, 2 * count);
+        // SAFETY: the working memory holds three tables of addresses here, aligned to 8 bytes, which
+        // nothing else uses while the step runs; all are written in full before they are read.
+        let (bases, current, packed) = unsafe {
+            bases.write_bytes(0, 3 * count);
             (
                 std::slice::from_raw_parts_mut(bases, count),
                 std::slice::from_raw_parts_mut(bases.add(count), count),
+                std::slice::from_raw_parts_mut(bases.add(2 * count), count),
             )
         };
         for (base, stream) in bases.iter_mut().zip(&self.streams) {
@@ -207,13 +249,14 @@ impl Region {
         }
         let mut states = [fold::State::default(); FOLDS];
         for (state, folding) in states.iter_mut().zip(&self.folds) {
-            folding.begin(state);
+            // SAFETY: the working memory has room for open sums, as its layout says.
+            unsafe { folding.open(state, scratch) };
         }
         let mut results = [0_usize; FOLDS];
         for _ in 0..self.outer[2] {
             for _ in 0..self.outer[1] {
                 for _ in 0..self.outer[0] {
-                    self.row(scratch, bases, current, &mut states);
+                    self.row(scratch, bases, current, packed, &mut states)?;
                     self.advance(bases, 0);
                     self.finish(frame, 0, &mut states, &mut results);
                 }
@@ -226,6 +269,11 @@ impl Region {
             self.finish(frame, 2, &mut states, &mut results);
         }
         self.finish(frame, 3, &mut states, &mut results);
+        for folding in &self.folds {
+            // SAFETY: as above; the plan was checked, so the result has room for all sums.
+            unsafe { folding.close(scratch, frame.address(folding.slot)) };
+        }
+        Ok(())
     }
 
     /// The inner run at one place of the outer loops.
@@ -234,23 +282,72 @@ impl Region {
         scratch: *mut u8,
         bases: &[*mut u8],
         current: &mut [*mut u8],
+        packed: &mut [*mut u8],
         states: &mut [fold::State],
-    ) {
-        if self.folds.is_empty() {
-            return self.execute(bases, self.run, scratch);
+    ) -> Result<(), RunError> {
+        if self.folds.is_empty() && !self.packs {
+            self.execute(bases, self.run, scratch);
+            return Ok(());
         }
         current.copy_from_slice(bases);
         let mut done = 0;
         while done < self.run {
-            let count = FOLD_RUN.min(self.run - done);
-            self.execute(current, count, scratch);
+            let count = self.layout.block.min(self.run - done);
+            if self.packs {
+                self.pack(scratch, current, packed, done, count)?;
+                self.execute(packed, count, scratch);
+                self.unpack(current, packed, count);
+            } else {
+                self.execute(current, count, scratch);
+            }
             for (at, stream) in current.iter_mut().zip(&self.streams) {
                 match stream.fold {
-                    Some(k) => self.folds[k].take(*at, count, &mut states[k]),
+                    Some(k) => self.folds[k].take(*at, count, &mut states[k], scratch),
                     None => *at = at.wrapping_add(stream.step * count),
                 }
             }
             done += count;
+        }
+        Ok(())
+    }
+
+    /// Gives each stream the address of its elements side by side: where they stand, or a buffer, to
+    /// which those of inputs are copied.
+    fn pack(
+        &self,
+        scratch: *mut u8,
+        current: &[*mut u8],
+        packed: &mut [*mut u8],
+        place: usize,
+        count: usize,
+    ) -> Result<(), RunError> {
+        for (k, stream) in self.streams.iter().enumerate() {
+            packed[k] = match &stream.pack {
+                Some(pack) => {
+                    let buffer = scratch.wrapping_add(pack.buffer);
+                    if k < self.inputs {
+                        let chosen = pack.chosen.as_ref();
+                        let indices = chosen.map_or(std::ptr::null_mut(), |c| current[c.stream]);
+                        // SAFETY: the plan was checked: inputs have `count` elements at these
+                        // strides, behind any index of its range, and the working memory has a
+                        // buffer of a block for each stream that is packed.
+                        unsafe { pack.gather(current[k], indices, buffer, place, count)? };
+                    }
+                    buffer
+                }
+                None => current[k],
+            };
+        }
+        Ok(())
+    }
+
+    /// Copies results from buffers to where they belong.
+    fn unpack(&self, current: &[*mut u8], packed: &[*mut u8], count: usize) {
+        for (k, stream) in self.streams.iter().enumerate().skip(self.inputs) {
+            if let Some(pack) = &stream.pack {
+                // SAFETY: as above; the result has an element for each place at this stride.
+                unsafe { pack.scatter(packed[k], current[k], count) };
+            }
         }
     }
 

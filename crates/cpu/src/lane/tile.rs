@@ -28,6 +28,7 @@ enum What {
     Load(usize, Elem),
     Store(usize, Elem),
     Apply(Loop, u8),
+    Call(Prim),
 }
 
 /// Where an operand is read.
@@ -71,6 +72,7 @@ impl TileCode {
                     let stream = code.inputs.len() + k as usize;
                     What::Store(stream, code.outputs[k as usize])
                 }
+                prim @ P::Call(_) => What::Call(prim),
                 prim => {
                     let one = args.map(|a| !matches!(a, Source::Tile(_)));
                     let places = match prim {
@@ -213,6 +215,28 @@ impl TileCode {
                 // SAFETY: the caller's promise; operands are tiles of `n` elements or one number, as
                 // the loop was chosen for.
                 unsafe { run(args, out, n, imm) }
+            }
+            What::Call(prim) => {
+                let step = |source| usize::from(matches!(source, Source::Tile(_)));
+                let (args, steps) = (inst.args.map(read), inst.args.map(step));
+                for i in 0..n {
+                    // SAFETY: the caller's promise: operands are tiles of `n` elements or one number.
+                    unsafe {
+                        let bits = |k: usize| args[k].add(i * steps[k] * bytes);
+                        match self.lanes {
+                            Lanes::W64 => {
+                                let bits = |k| *bits(k).cast::<u64>();
+                                let out: *mut u64 = out.cast();
+                                *out.add(i) = alu_wide(prim, bits(0), bits(1), bits(2));
+                            }
+                            Lanes::W32 => {
+                                let bits = |k| *bits(k).cast::<u32>();
+                                let out: *mut u32 = out.cast();
+                                *out.add(i) = alu_narrow(prim, bits(0), bits(1), bits(2));
+                            }
+                        }
+                    }
+                }
             }
         }
     }

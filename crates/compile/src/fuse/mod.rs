@@ -8,30 +8,23 @@
 //! Which products are rounded together with a sum is decided before, from the graph alone: such a
 //! product always runs in the region of its sum, whatever else is in there.
 
+mod group;
+mod pattern;
+mod schedule;
+
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 use cotangent_array::DType;
-use cotangent_graph::ops::{ArrayOp, Binary};
-use cotangent_graph::{Equation, FastMap, Graph, Op, TensorType, Var};
+use cotangent_graph::ops::Binary;
+use cotangent_graph::{Equation, FastMap, Graph, Op, Var};
 use smallvec::SmallVec;
 
+use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN, SMALL};
+pub(crate) use self::group::{Group, inner_axes, is_stack, leading_axes, reduction};
+use self::group::{add, add_cuts, one_width};
+use self::pattern::cuts_of;
+pub(crate) use self::pattern::{Pattern, is_view, pattern};
 use crate::lane::{self, Fold, Lanes};
-
-/// The most instructions of one region, about.
-const MAX_COST: usize = 900;
-/// The most arrays that a region reads; more streams than this and the caches of addresses suffer.
-const MAX_LOADS: usize = 14;
-/// The most arrays that a region reads where all of them together stay in the first cache.
-const MAX_SMALL: usize = 48;
-/// Elements up to which an array is small in this sense.
-const SMALL: usize = 64;
-/// The most numbers that a region of single elements reads.
-const MAX_NUMBERS: usize = 96;
-/// The shortest inner run for which a region is split into runs.
-const MIN_RUN: usize = 16;
-/// Runs of any length are fine where there are few of them.
-const FEW_RUNS: usize = 4;
 
 /// The operands of an operation.
 type Operands = SmallVec<[Var; 4]>;
@@ -47,41 +40,7 @@ pub(crate) enum Unit {
     /// One equation, as it is.
     Single(Var),
     /// A region.
-    Region(Group),
-}
-
-/// The operations of one region.
-#[derive(Clone, Default)]
-pub(crate) struct Group {
-    rank: u32,
-    /// The number of places.
-    pub(crate) elements: usize,
-    /// The width, once an operation has decided it.
-    pub(crate) lanes: Option<Lanes>,
-    /// The lengths of inner loops that broadcasts and reductions need, increasing, each dividing the
-    /// next.
-    pub(crate) cuts: SmallVec<[usize; 4]>,
-    /// In increasing order when fusion is done.
-    pub(crate) members: Vec<Var>,
-    /// What is read from outside; for what is read through strides the broadcast or slice.
-    loads: SmallVec<[Var; 8]>,
-    /// The broadcasts and slices that are read through strides.
-    pub(crate) spread: SmallVec<[Var; 4]>,
-    cost: usize,
-    folds: usize,
-}
-
-/// The most slices of slices that are looked through.
-const MAX_SLICES: usize = 4;
-
-/// How an array stands in a space.
-pub(crate) struct Pattern {
-    /// The array.
-    pub(crate) source: Var,
-    /// The number of elements before the first.
-    pub(crate) start: usize,
-    /// From the outermost, length and stride.
-    pub(crate) loops: SmallVec<[(usize, usize); 4]>,
+    Region(Box<Group>),
 }
 
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
@@ -175,17 +134,20 @@ enum Read {
     Own,
     /// An array from outside, known at this rank.
     Load { key: Var, rank: u32 },
-    /// A broadcast or slice of an array that is known at this rank, through strides.
+    /// A broadcast, slice or choice of an array that is known at this rank, through strides.
     Spread {
         key: Var,
+        source: Var,
         rank: u32,
+        run: Option<usize>,
         cuts: SmallVec<[usize; 4]>,
     },
 }
 
 impl Fuser<'_> {
     fn equation(&mut self, v: Var, e: &Equation, on: bool) {
-        let placed = on && (self.join_pointwise(v, e) || self.join_reduction(v, e));
+        let placed =
+            on && (self.join_pointwise(v, e) || self.join_reduction(v, e) || self.join_stack(v, e));
         if placed {
             return;
         }
@@ -264,8 +226,38 @@ impl Fuser<'_> {
             return false;
         };
         let elements = ty.shape.elements();
-        let operands = self.operands(e);
         let cost = lane::cost(&e.op) + self.products(e).len();
+        self.join(v, e, cost, elements, lanes)
+    }
+
+    /// Columns that are put side by side are written by the region that computes them.
+    fn join_stack(&mut self, v: Var, e: &Equation) -> bool {
+        let (Some(ty), true) = (e.ty.tensor(), is_stack(self.graph, e)) else {
+            return false;
+        };
+        let Some(lanes) = lane::lanes_of_moves(ty.dtype) else {
+            return false;
+        };
+        let placed = self.join(
+            v,
+            e,
+            e.args.len(),
+            ty.shape.elements() / e.args.len(),
+            lanes,
+        );
+        self.reduced[v.index()] = placed;
+        placed
+    }
+
+    fn join(
+        &mut self,
+        v: Var,
+        e: &Equation,
+        cost: usize,
+        elements: usize,
+        lanes: Option<Lanes>,
+    ) -> bool {
+        let operands = self.operands(e);
         let mut candidates: SmallVec<[u32; 4]> = SmallVec::new();
         for a in &operands {
             let root = self.roots[a.index()];
@@ -348,6 +340,10 @@ impl Fuser<'_> {
                     return None;
                 }
                 group.lanes = one_width(group.lanes, other_group.lanes)?;
+                match (group.run, other_group.run) {
+                    (Some(a), Some(b)) if a != b => return None,
+                    (a, b) => group.run = a.or(b),
+                }
                 group.cost += other_group.cost;
                 group.folds += other_group.folds;
                 add_cuts(&mut group.cuts, &other_group.cuts, elements)?;
@@ -356,6 +352,9 @@ impl Fuser<'_> {
                 }
                 for spread in &other_group.spread {
                     add(&mut group.spread, *spread);
+                }
+                for source in &other_group.sources {
+                    add(&mut group.sources, *source);
                 }
                 merged.push(other);
             }
@@ -366,11 +365,25 @@ impl Fuser<'_> {
                 .is_some_and(|o| o == g || merged.contains(&o));
             match self.read(*a, own, &group) {
                 Read::Number | Read::Own => {}
-                Read::Load { key, rank } if rank < group.rank => add(&mut group.loads, key),
-                Read::Spread { key, rank, cuts } if rank < group.rank => {
+                Read::Load { key, rank } if rank < group.rank => {
+                    add(&mut group.loads, key);
+                    add(&mut group.sources, key);
+                }
+                Read::Spread {
+                    key,
+                    source,
+                    rank,
+                    run,
+                    cuts,
+                } if rank < group.rank => {
+                    if run.is_some() && group.run.is_some_and(|n| Some(n) != run) {
+                        return None;
+                    }
+                    group.run = run.or(group.run);
                     add_cuts(&mut group.cuts, &cuts, elements)?;
                     add(&mut group.loads, key);
                     add(&mut group.spread, key);
+                    add(&mut group.sources, source);
                 }
                 _ => return None,
             }
@@ -380,7 +393,11 @@ impl Fuser<'_> {
             n if n <= SMALL => MAX_SMALL,
             _ => MAX_LOADS,
         };
-        if group.cost > MAX_COST || group.loads.len() > most || group.folds > lane::MAX_FOLDS {
+        if !group.runs_fit()
+            || group.cost > MAX_COST
+            || group.sources.len() > most
+            || group.folds > lane::MAX_FOLDS
+        {
             return None;
         }
         // The larger list of members takes in the others.
@@ -418,10 +435,12 @@ impl Fuser<'_> {
                 && !joined.first().is_some_and(short)
                 && self.graph.splat(self.roots[x.index()]).is_none()
             {
-                let rank = self.rank(x);
+                let index = pattern.chosen.map_or(0, |c| self.rank(c.index));
                 return Read::Spread {
                     key: root,
-                    rank,
+                    source: self.roots[x.index()],
+                    rank: self.rank(x).max(index),
+                    run: pattern.pad.and(pattern.loops.last().map(|(n, _)| *n)),
                     cuts,
                 };
             }
@@ -432,7 +451,7 @@ impl Fuser<'_> {
         }
     }
 
-    /// A reduction over all axes or over inner ones joins the region that computes its operand.
+    /// A reduction over all axes or over inner ones, or a sum over outer ones, joins the region that computes its operand.
     fn join_reduction(&mut self, v: Var, e: &Equation) -> bool {
         let Some((_, axes, x)) = reduction(e) else {
             return false;
@@ -440,13 +459,13 @@ impl Fuser<'_> {
         let (Some(g), Some(ty)) = (self.group_of(x), self.graph.ty(x).tensor()) else {
             return false;
         };
-        let Some(run) = inner_axes(ty, axes) else {
+        let sum = matches!(reduction(e), Some((Fold::Sum, ..)));
+        let leading = leading_axes(ty, axes).filter(|_| sum);
+        let Some(run) = leading.or(inner_axes(ty, axes)) else {
             return false;
         };
         let dtype = ty.dtype;
-        if !(dtype.is_float()
-            || (dtype != DType::Bool && matches!(reduction(e), Some((Fold::Sum, ..)))))
-        {
+        if !(dtype.is_float() || (dtype != DType::Bool && sum)) {
             return false;
         }
         let group = &mut self.groups[g as usize];
@@ -457,6 +476,7 @@ impl Fuser<'_> {
             || group.elements <= 1
             || group.folds == lane::MAX_FOLDS
             || (!whole && add_cuts(&mut cuts, &[run], group.elements).is_none())
+            || (group.run.is_some() && cuts.first() != group.cuts.first())
             || cuts.first().is_some_and(short)
         {
             return false;
@@ -467,263 +487,5 @@ impl Fuser<'_> {
         self.group[v.index()] = g;
         self.reduced[v.index()] = true;
         true
-    }
-
-    /// Units in an order that follows what they read, close to that of the graph.
-    fn schedule(mut self) -> Fusion {
-        let n = self.graph.equations().len();
-        for g in 0..self.groups.len() {
-            self.groups[g].members.sort_unstable();
-        }
-        // The unit of each equation: its own number, or that of its region behind all equations.
-        let unit = |s: &Self, v: usize| match s.group[v] {
-            NONE => v,
-            g => n + s.find(g) as usize,
-        };
-        let units = n + self.groups.len();
-        let mut key: Vec<usize> = vec![0; units];
-        let mut edges: Vec<(u32, u32)> = Vec::new();
-        for (v, e) in self.graph.iter() {
-            let own = unit(&self, v.index());
-            key[own] = key[own].max(v.index());
-            for a in &e.args {
-                // A region reads the memory behind views and broadcasts.
-                let mut from = *a;
-                if own >= n {
-                    from = self.roots[a.index()];
-                    let group = &self.groups[own - n];
-                    if group.spread.contains(&from)
-                        && let Some(pattern) = pattern(self.graph, from)
-                    {
-                        from = self.roots[pattern.source.index()];
-                    }
-                }
-                let from = unit(&self, from.index());
-                if from != own {
-                    edges.push((from as u32, own as u32));
-                }
-            }
-        }
-        let mut missing = vec![0_u32; units];
-        let mut first = vec![0_usize; units + 1];
-        for (from, to) in &edges {
-            missing[*to as usize] += 1;
-            first[*from as usize + 1] += 1;
-        }
-        for i in 0..units {
-            first[i + 1] += first[i];
-        }
-        let mut targets = vec![0_u32; edges.len()];
-        let mut next = first.clone();
-        for (from, to) in &edges {
-            targets[next[*from as usize]] = *to;
-            next[*from as usize] += 1;
-        }
-        let real = |u: usize, s: &Self| match u.checked_sub(n) {
-            Some(g) => !s.groups[g].members.is_empty(),
-            None => s.group[u] == NONE,
-        };
-        let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..units)
-            .filter(|u| missing[*u] == 0 && real(*u, &self))
-            .map(|u| Reverse((key[u], u)))
-            .collect();
-        let mut order = Vec::with_capacity(n);
-        while let Some(Reverse((_, u))) = ready.pop() {
-            for to in &targets[first[u]..first[u + 1]] {
-                let left = &mut missing[*to as usize];
-                *left -= 1;
-                if *left == 0 {
-                    ready.push(Reverse((key[*to as usize], *to as usize)));
-                }
-            }
-            order.push(match u.checked_sub(n) {
-                Some(g) => Unit::Region(std::mem::take(&mut self.groups[g])),
-                None => Unit::Single(Var::from_index(u)),
-            });
-        }
-        Fusion { units: order }
-    }
-}
-
-impl Group {
-    /// A copy without the members.
-    fn clone_head(&self) -> Group {
-        Group {
-            rank: self.rank,
-            elements: self.elements,
-            lanes: self.lanes,
-            cuts: self.cuts.clone(),
-            members: Vec::new(),
-            loads: self.loads.clone(),
-            spread: self.spread.clone(),
-            cost: self.cost,
-            folds: self.folds,
-        }
-    }
-
-    /// Whether the array is read element by element although it is a broadcast.
-    fn loads_whole(&self, v: Var) -> bool {
-        self.loads.contains(&v) && !self.spread.contains(&v)
-    }
-}
-
-/// Whether the result is the operand's memory under another shape.
-pub(crate) fn is_view(graph: &Graph, e: &Equation) -> bool {
-    match &e.op {
-        Op::Array(ArrayOp::Reshape(_)) => true,
-        Op::Array(ArrayOp::Broadcast(_)) => e.args.first().is_some_and(|x| {
-            let (x, out) = (graph.ty(*x).tensor(), e.ty.tensor());
-            x.map(|t| t.shape.elements()) == out.map(|t| t.shape.elements())
-        }),
-        _ => false,
-    }
-}
-
-/// The reduction that an equation is, as regions know it: what it joins by, its axes, its operand.
-pub(crate) fn reduction(e: &Equation) -> Option<(Fold, &[usize], Var)> {
-    let x = *e.args.first()?;
-    match &e.op {
-        Op::Array(ArrayOp::Sum(op)) => Some((Fold::Sum, &op.axes, x)),
-        Op::Array(ArrayOp::Prod(op)) => Some((Fold::Prod, &op.axes, x)),
-        Op::Array(ArrayOp::Max(op)) => Some((Fold::Max, &op.axes, x)),
-        Op::Array(ArrayOp::Min(op)) => Some((Fold::Min, &op.axes, x)),
-        _ => None,
-    }
-}
-
-/// The number of elements along the axes, if those are the last ones but for axes of length 1.
-pub(crate) fn inner_axes(ty: &TensorType, axes: &[usize]) -> Option<usize> {
-    let mut run = 1_usize;
-    let mut outside = false;
-    for (axis, n) in ty.shape.iter().enumerate().rev() {
-        if *n == 1 {
-            continue;
-        }
-        if axes.contains(&axis) {
-            if outside {
-                return None;
-            }
-            run = run.checked_mul(*n)?;
-        } else {
-            outside = true;
-        }
-    }
-    Some(run)
-}
-
-/// How the operand of a broadcast or of a slice stands in the space of the result; `None` for all
-/// else, where there are no elements, and where those of the inner run lie apart. A slice whose elements lie side by side is
-/// looked through: it is its operand, further on.
-pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
-    let mut pattern = own_pattern(graph, v)?;
-    for _ in 0..MAX_SLICES {
-        let mut root = pattern.source;
-        while let Some(x) = viewed(graph, root) {
-            root = x;
-        }
-        match own_pattern(graph, root) {
-            Some(Pattern {
-                source,
-                start,
-                loops,
-            }) if is_slice(graph, root) && matches!(loops[..], [] | [(_, 1)]) => {
-                pattern.source = source;
-                pattern.start = pattern.start.checked_add(start)?;
-            }
-            _ => break,
-        }
-    }
-    Some(pattern)
-}
-
-fn is_slice(graph: &Graph, v: Var) -> bool {
-    matches!(graph.equation(v).op, Op::Array(ArrayOp::Slice(_)))
-}
-
-/// What a view shows.
-fn viewed(graph: &Graph, v: Var) -> Option<Var> {
-    let e = graph.equation(v);
-    let x = e.args.first().copied();
-    x.filter(|_| is_view(graph, e))
-}
-
-fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
-    let e = graph.equation(v);
-    let source = *e.args.first()?;
-    let (shape, x) = (&e.ty.tensor()?.shape, graph.ty(source).tensor()?);
-    // Of an array without elements there is nothing to read.
-    if shape.elements() == 0 {
-        return None;
-    }
-    let mut start = 0_usize;
-    let mut strides: SmallVec<[usize; 6]> = SmallVec::from_elem(0, shape.rank());
-    match &e.op {
-        Op::Array(ArrayOp::Broadcast(op)) => {
-            for (dim, stride) in op.dims.iter().zip(x.shape.strides()) {
-                *strides.get_mut(*dim)? = stride;
-            }
-        }
-        Op::Array(ArrayOp::Slice(op)) => {
-            for (axis, stride) in x.shape.strides().into_iter().enumerate() {
-                start = start.checked_add(op.start.get(axis)?.checked_mul(stride)?)?;
-                *strides.get_mut(axis)? = op.stride.get(axis)?.checked_mul(stride)?;
-            }
-        }
-        _ => return None,
-    }
-    let mut loops: SmallVec<[(usize, usize); 4]> = SmallVec::new();
-    for (n, stride) in shape.iter().zip(strides) {
-        match loops.last_mut() {
-            _ if *n == 1 => {}
-            // An outer loop whose turns follow one another in the inner one is the same loop.
-            Some((outer, step)) if *step == stride.saturating_mul(*n) => {
-                *outer = outer.saturating_mul(*n);
-                *step = stride;
-            }
-            _ => loops.push((*n, stride)),
-        }
-    }
-    let side_by_side = loops.last().is_none_or(|(_, step)| *step <= 1);
-    side_by_side.then_some(Pattern {
-        source,
-        start,
-        loops,
-    })
-}
-
-/// The lengths of the inner loops of a pattern.
-fn cuts_of(pattern: &Pattern) -> SmallVec<[usize; 4]> {
-    let mut run = 1_usize;
-    let mut cuts = SmallVec::new();
-    for (n, _) in pattern.loops.iter().skip(1).rev() {
-        run = run.saturating_mul(*n);
-        cuts.push(run);
-    }
-    cuts
-}
-
-/// Adds lengths of inner loops; `None` where loops would not nest or there would be too many.
-fn add_cuts(cuts: &mut SmallVec<[usize; 4]>, new: &[usize], elements: usize) -> Option<()> {
-    for cut in new {
-        if !cuts.contains(cut) && *cut > 1 && *cut < elements {
-            cuts.push(*cut);
-        }
-    }
-    cuts.sort_unstable();
-    let nests = cuts.windows(2).all(|pair| pair[1].is_multiple_of(pair[0]));
-    let last = cuts.last().is_none_or(|cut| elements.is_multiple_of(*cut));
-    (nests && last && cuts.len() <= 3).then_some(())
-}
-
-fn one_width(a: Option<Lanes>, b: Option<Lanes>) -> Option<Option<Lanes>> {
-    match (a, b) {
-        (Some(a), Some(b)) if a != b => None,
-        (a, b) => Some(a.or(b)),
-    }
-}
-
-fn add<A: smallvec::Array<Item = Var>>(list: &mut SmallVec<A>, v: Var) {
-    if !list.contains(&v) {
-        list.push(v);
     }
 }

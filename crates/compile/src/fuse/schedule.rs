@@ -1,0 +1,88 @@
+//! The order in which units run.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use cotangent_graph::Var;
+
+use super::{Fuser, Fusion, NONE, Unit, pattern};
+
+impl Fuser<'_> {
+    /// Units in an order that follows what they read, close to that of the graph.
+    pub(super) fn schedule(mut self) -> Fusion {
+        let n = self.graph.equations().len();
+        for g in 0..self.groups.len() {
+            self.groups[g].members.sort_unstable();
+        }
+        // The unit of each equation: its own number, or that of its region behind all equations.
+        let unit = |s: &Self, v: usize| match s.group[v] {
+            NONE => v,
+            g => n + s.find(g) as usize,
+        };
+        let units = n + self.groups.len();
+        let mut key: Vec<usize> = vec![0; units];
+        let mut edges: Vec<(u32, u32)> = Vec::new();
+        for (v, e) in self.graph.iter() {
+            let own = unit(&self, v.index());
+            key[own] = key[own].max(v.index());
+            for a in &e.args {
+                // A region reads the memory behind views and broadcasts.
+                let (mut from, mut index) = (*a, None);
+                if own >= n {
+                    from = self.roots[a.index()];
+                    let group = &self.groups[own - n];
+                    if group.spread.contains(&from)
+                        && let Some(pattern) = pattern(self.graph, from)
+                    {
+                        from = self.roots[pattern.source.index()];
+                        index = pattern.chosen.map(|c| self.roots[c.index.index()]);
+                    }
+                }
+                for from in [from].into_iter().chain(index) {
+                    let from = unit(&self, from.index());
+                    if from != own {
+                        edges.push((from as u32, own as u32));
+                    }
+                }
+            }
+        }
+        let mut missing = vec![0_u32; units];
+        let mut first = vec![0_usize; units + 1];
+        for (from, to) in &edges {
+            missing[*to as usize] += 1;
+            first[*from as usize + 1] += 1;
+        }
+        for i in 0..units {
+            first[i + 1] += first[i];
+        }
+        let mut targets = vec![0_u32; edges.len()];
+        let mut next = first.clone();
+        for (from, to) in &edges {
+            targets[next[*from as usize]] = *to;
+            next[*from as usize] += 1;
+        }
+        let real = |u: usize, s: &Self| match u.checked_sub(n) {
+            Some(g) => !s.groups[g].members.is_empty(),
+            None => s.group[u] == NONE,
+        };
+        let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..units)
+            .filter(|u| missing[*u] == 0 && real(*u, &self))
+            .map(|u| Reverse((key[u], u)))
+            .collect();
+        let mut order = Vec::with_capacity(n);
+        while let Some(Reverse((_, u))) = ready.pop() {
+            for to in &targets[first[u]..first[u + 1]] {
+                let left = &mut missing[*to as usize];
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(Reverse((key[*to as usize], *to as usize)));
+                }
+            }
+            order.push(match u.checked_sub(n) {
+                Some(g) => Unit::Region(Box::new(std::mem::take(&mut self.groups[g]))),
+                None => Unit::Single(Var::from_index(u)),
+            });
+        }
+        Fusion { units: order }
+    }
+}
