@@ -600,8 +600,8 @@ fn a_wrong_command_line_is_status_2() {
     folder.run(&["explore"]).fails(2, "explore");
     folder.run(&["run"]).fails(2, "FILE.ct");
     folder
-        .run(&["run", "f.ct", "--memory", "64MiB"])
-        .fails(2, "--memory");
+        .run(&["run", "f.ct", "--memory", "much"])
+        .fails(2, "expected bytes such as 4096");
     folder
         .run(&["run", "f.ct", "--threads", "2"])
         .fails(2, "--threads");

@@ -80,7 +80,7 @@ fn runs_and_training_keep_within_a_budget() {
     );
     let x = format!("x=[{}]", vec!["0.5"; 100].join(", "));
     let free = folder.run(&["run", "f.ct", "--in", &x]);
-    let within = folder.run(&["run", "f.ct", "--in", &x, "--memory", "4KiB"]);
+    let within = folder.run(&["run", "f.ct", "--in", &x, "--memory", "64KiB"]);
     assert_eq!(free.ok(), within.ok());
     folder
         .run(&["run", "f.ct", "--in", &x, "--memory", "0"])

@@ -31,7 +31,7 @@ fn a_pyramid_of_calls() {
     assert!(plan.to_string().contains("plan f60("));
     assert!(plan.cost > 1 << 60);
     // Two values a level live while the level below runs; a region has some tiles.
-    assert!(plan.arena <= 61 * 128 + 256, "{}", plan.arena);
+    assert!(plan.arena <= 61 * 128 + 2048, "{}", plan.arena);
 }
 
 /// A call with very many operands and results, as a large tree of parameters gives.
@@ -78,7 +78,8 @@ fn many_lives() {
     }
     let plan = compile(&b.finish(&[total]).unwrap(), &Target::plain()).unwrap();
     assert_eq!(plan.check(), Ok(()));
-    assert!(plan.arena <= (n + 8) * 64, "{}", plan.arena);
+    // Beside the values the tiles of one sine.
+    assert!(plan.arena <= (n + 8) * 64 + 8192, "{}", plan.arena);
 }
 
 /// What no machine can hold is an error, not an overflow.
