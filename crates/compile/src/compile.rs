@@ -31,16 +31,16 @@ pub fn compile(graph: &Graph, target: &Target) -> Result<Plan, CompileError> {
 /// use cotangent_compile::{Options, Target, compile, compile_with};
 /// use cotangent_graph::{Builder, TensorType};
 ///
-/// // Three matrices are kept until they are read in the opposite order.
+/// // Matrices are kept until they are read in the opposite order.
 /// let mut b = Builder::new("f");
 /// let x = b.input("x", TensorType::new(DType::F64, [64, 64]));
-/// let kept: Vec<_> = (0..4).scan(x, |x, _| {
-///     *x = b.matmul(*x, *x);
-///     Some(*x)
-/// }).collect();
-/// let mut y = kept[3];
+/// let mut kept = vec![x];
+/// for i in 0..6 {
+///     kept.push(b.dot(kept[i], kept[i], &[1], &[0]));
+/// }
+/// let mut y = kept[6];
 /// for k in kept.iter().rev() {
-///     y = b.matmul(*k, y);
+///     y = b.dot(*k, y, &[1], &[0]);
 /// }
 /// let graph = b.finish(&[y])?;
 /// let free = compile(&graph, &Target::plain())?;

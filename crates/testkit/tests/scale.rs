@@ -59,21 +59,29 @@ fn a_chain_of_a_million_operations() {
 #[test]
 fn every_step_is_linear() {
     on_a_small_stack(|| {
-        let (small, large) = (times(10_000), times(100_000));
-        let mut report = String::from("\n10,000 and 100,000 nodes:");
-        for ((name, small), (_, large)) in small.iter().zip(&large) {
-            report += &format!(" {name} {small:.1?} {large:.1?}");
+        // A busy machine changes what the caches hold, so what looks slow is measured again: a step
+        // that is quadratic takes 100 times as long every time.
+        let mut slow = Vec::new();
+        for _ in 0..3 {
+            let (small, large) = (times(10_000), times(100_000));
+            let mut report = String::from("\n10,000 and 100,000 nodes:");
+            slow.clear();
+            for ((name, small), (_, large)) in small.into_iter().zip(large) {
+                report += &format!(" {name} {small:.1?} {large:.1?}");
+                // Shorter steps measure the clock, which may tick every 4 ms, and the caches.
+                let ratio = large.as_secs_f64() / small.as_secs_f64().max(2e-2);
+                if ratio >= 20.0 {
+                    slow.push(format!(
+                        "{name} takes {ratio:.0} times as long for 10 times the nodes"
+                    ));
+                }
+            }
+            let _ = writeln!(std::io::stderr(), "{report}");
+            if slow.is_empty() {
+                return;
+            }
         }
-        let _ = writeln!(std::io::stderr(), "{report}");
-        for ((name, small), (_, large)) in small.into_iter().zip(large) {
-            // Shorter steps measure the clock, which may tick every 4 ms, and the caches; one that is
-            // quadratic takes 100 times as long.
-            let ratio = large.as_secs_f64() / small.as_secs_f64().max(2e-2);
-            assert!(
-                ratio < 20.0,
-                "{name} takes {ratio:.0} times as long for 10 times the nodes"
-            );
-        }
+        panic!("{}", slow.join(", "));
     });
 }
 

