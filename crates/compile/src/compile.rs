@@ -27,22 +27,17 @@ pub fn compile(graph: &Graph, target: &Target) -> Result<Plan, CompileError> {
 /// that less must be kept. No bit of a result depends on it.
 ///
 /// ```
-/// use cotangent_array::DType;
 /// use cotangent_compile::{Options, Target, compile, compile_with};
-/// use cotangent_graph::{Builder, TensorType};
 ///
 /// // Matrices are kept until they are read in the opposite order.
-/// let mut b = Builder::new("f");
-/// let x = b.input("x", TensorType::new(DType::F64, [64, 64]));
-/// let mut kept = vec![x];
-/// for i in 0..6 {
-///     kept.push(b.dot(kept[i], kept[i], &[1], &[0]));
-/// }
-/// let mut y = kept[6];
-/// for k in kept.iter().rev() {
-///     y = b.dot(*k, y, &[1], &[0]);
-/// }
-/// let graph = b.finish(&[y])?;
+/// let graph = cotangent_graph::parse("fn f(x: f64[64, 64]) -> f64[64, 64] {
+///     let a = x @ x;
+///     let b = a @ a;
+///     let c = b @ b;
+///     let d = c @ c;
+///     let e = sin(d @ d);
+///     a @ sin(b @ sin(c @ sin(d @ e)))
+/// }")?.entry().clone();
 /// let free = compile(&graph, &Target::plain())?;
 /// let options = Options { memory_budget: Some(free.memory() * 9 / 10), ..Options::default() };
 /// let less = compile_with(&graph, &Target::plain(), &options)?;
