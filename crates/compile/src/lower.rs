@@ -406,33 +406,27 @@ impl Lower<'_> {
                     };
                     values.push(known);
                 }
-                if fuse::is_stack(graph, e) {
-                    let values: SmallVec<[u32; 3]> = values;
-                    results.push(LaneOutput {
-                        value: values.first().copied().unwrap_or(0),
-                        beside: values.iter().skip(1).copied().collect(),
-                        dtype: ty.dtype,
-                        fold: None,
-                        leading: false,
-                    });
-                    let place = self.result(*v, 0);
-                    self.values[v.index()] = Value::Stored(place);
-                    outs.push(Operand { place, ty });
-                    continue;
-                }
-                ops.push(LaneOp {
-                    op: e.op.clone(),
-                    dtype: ty.dtype,
-                    args: values,
-                });
-                let value = first + ops.len() as u32 - 1;
-                numbers.insert(*v, value);
-                if !self.read_outside[v.index()] {
-                    continue;
-                }
+                let mut values: SmallVec<[u32; 3]> = values;
+                // Results that stand side by side are values that are there already.
+                let value = if fuse::is_stack(graph, e) {
+                    match values.is_empty() {
+                        true => return Err(self.malformed("nothing stands side by side")),
+                        false => values.remove(0),
+                    }
+                } else {
+                    let args = std::mem::take(&mut values);
+                    let (op, dtype) = (e.op.clone(), ty.dtype);
+                    ops.push(LaneOp { op, dtype, args });
+                    let value = first + ops.len() as u32 - 1;
+                    numbers.insert(*v, value);
+                    if !self.read_outside[v.index()] {
+                        continue;
+                    }
+                    value
+                };
                 results.push(LaneOutput {
                     value,
-                    beside: Vec::new(),
+                    beside: values.to_vec(),
                     dtype: ty.dtype,
                     fold: None,
                     leading: false,
