@@ -92,6 +92,9 @@ impl Replay<'_> {
         }
         self.overlaps(step)?;
         self.overwrite(&step.scratch);
+        if let Some(range) = step.consumes().and_then(Operand::range) {
+            self.overwrite(&range);
+        }
         for out in &step.outs {
             self.write(out)?;
         }

@@ -6,6 +6,7 @@ use cotangent_graph::TensorType;
 use cotangent_graph::ops::Region;
 use cotangent_graph::ops::region::stacked;
 
+use crate::Reversal;
 use crate::plan::{Place, Plan, Step};
 
 /// A branch or a loop over plans; operands and results are those of the graph's operation.
@@ -53,6 +54,11 @@ pub enum Flow {
         /// are computed again. Without it all are kept, in memory beside the arena.
         checkpoints: Option<usize>,
     },
+    /// A scan that keeps the results that a later loop reads for a part of its steps alone.
+    Forward(Arc<Reversal>),
+    /// The scan that goes back over the steps of such a loop, and runs some of them again. The states
+    /// among its operands are written over.
+    Back(Arc<Reversal>),
 }
 
 /// Where a flow keeps things in its working memory, as offsets from its start.
@@ -70,8 +76,37 @@ pub struct Layout {
     pub record_bytes: usize,
     /// With checkpoints, where the kept states stand, one record after the other.
     pub kept: usize,
-    /// With checkpoints, the two buffers of every value that the first sweep carries.
+    /// Where steps are run again, the two buffers of every value that they carry.
     pub walk: Vec<[usize; 2]>,
+    /// Where steps are run again, what they give beside what is carried, as far as it is not stacked.
+    pub results: Vec<usize>,
+}
+
+impl Layout {
+    /// Nothing yet but the arena of the plans that run.
+    pub(crate) fn above(arena: usize) -> Layout {
+        Layout {
+            bytes: aligned(arena),
+            ..Layout::default()
+        }
+    }
+
+    /// The start of further bytes.
+    pub(crate) fn take(&mut self, bytes: usize) -> usize {
+        let start = self.bytes;
+        self.bytes = start.saturating_add(aligned(bytes));
+        start
+    }
+
+    /// Two buffers for each of the types.
+    pub(crate) fn pairs(&mut self, types: &[TensorType]) -> Vec<[usize; 2]> {
+        let bytes = types.iter().map(TensorType::bytes);
+        bytes.map(|n| [self.take(n), self.take(n)]).collect()
+    }
+}
+
+pub(crate) fn aligned(n: usize) -> usize {
+    n.checked_next_multiple_of(64).unwrap_or(usize::MAX)
 }
 
 impl Flow {
@@ -116,6 +151,8 @@ impl Flow {
             Flow::Scan { .. } => "scan",
             Flow::While { .. } => "while",
             Flow::Sweeps { .. } => "sweeps",
+            Flow::Forward(_) => "scan_forward",
+            Flow::Back(_) => "scan_back",
         }
     }
 
@@ -129,16 +166,21 @@ impl Flow {
                 let bodies = bodies.iter().map(|body| ("sweep", body));
                 std::iter::once(("test", test)).chain(bodies).collect()
             }
+            Flow::Forward(reversal) => vec![("body", &reversal.forward.body)],
+            Flow::Back(reversal) => vec![
+                ("forward", &reversal.forward.body),
+                ("body", &reversal.backward.body),
+            ],
         }
     }
 
     /// How its working memory is divided.
     pub fn layout(&self) -> Layout {
-        let aligned = |n: usize| n.checked_next_multiple_of(64).unwrap_or(usize::MAX);
         let arena = self.plans().iter().map(|(_, p)| p.arena).max().unwrap_or(0);
-        let mut at = aligned(arena);
         // The sweep that needs two buffers: what the others carry is kept step by step.
         let (body, carry) = match self {
+            Flow::Forward(reversal) => return reversal.layout_forward(),
+            Flow::Back(reversal) => return reversal.layout_back(),
             Flow::Scan { body, carry, .. } | Flow::While { body, carry, .. } => (body, *carry),
             Flow::Sweeps { bodies, carry, .. } => match (bodies.last(), carry.last()) {
                 (Some(body), Some(carry)) => (body, *carry),
@@ -151,21 +193,9 @@ impl Flow {
                 };
             }
         };
-        let mut take = |bytes: usize| {
-            let start = at;
-            at = at.saturating_add(aligned(bytes));
-            start
-        };
-        let test = take(1);
-        let carried = body.outputs.iter().take(carry);
-        let carry = carried
-            .map(|t| [take(t.bytes()), take(t.bytes())])
-            .collect();
-        let mut layout = Layout {
-            carry,
-            test,
-            ..Layout::default()
-        };
+        let mut layout = Layout::above(arena);
+        layout.test = layout.take(1);
+        layout.carry = layout.pairs(body.outputs.get(..carry).unwrap_or_default());
         if let Flow::Sweeps { bodies, .. } = self {
             let kept = &bodies[..bodies.len().saturating_sub(1)];
             for t in kept.iter().flat_map(|body| &body.outputs) {
@@ -181,14 +211,10 @@ impl Flow {
             ..
         } = self
         {
-            let first = bodies.first().map_or(&[][..], |body| &body.outputs);
-            layout.walk = (first.iter())
-                .map(|t| [take(t.bytes()), take(t.bytes())])
-                .collect();
+            layout.walk = layout.pairs(bodies.first().map_or(&[][..], |body| &body.outputs));
             layout.record_bytes = aligned(layout.record_bytes);
-            layout.kept = take(layout.record_bytes.saturating_mul(*count));
+            layout.kept = layout.take(layout.record_bytes.saturating_mul(*count));
         }
-        layout.bytes = at;
         layout
     }
 
@@ -201,6 +227,14 @@ impl Flow {
             Flow::Sweeps { test, bodies, .. } => {
                 let bodies = bodies.iter().map(|body| of(body));
                 bodies.fold(of(test), u64::saturating_add)
+            }
+            Flow::Forward(reversal) => {
+                of(&reversal.forward.body).saturating_mul(reversal.length as u64)
+            }
+            Flow::Back(reversal) => {
+                let again = of(&reversal.forward.body).saturating_mul(reversal.again() as u64);
+                let own = of(&reversal.backward.body).saturating_mul(reversal.length as u64);
+                own.saturating_add(again)
             }
         }
     }
@@ -301,6 +335,8 @@ impl Flow {
                 }
                 Ok(())
             }
+            Flow::Forward(reversal) => reversal.check_forward(step),
+            Flow::Back(reversal) => reversal.check_back(step),
             Flow::While { test, body, carry } => {
                 expect(
                     types(&test.inputs) == args,
@@ -329,11 +365,11 @@ fn carried(body: &Plan, carry: usize) -> Result<(), String> {
     expect(same, "the body keeps the types of what is carried")
 }
 
-fn types(inputs: &[(String, TensorType)]) -> Vec<TensorType> {
+pub(crate) fn types(inputs: &[(String, TensorType)]) -> Vec<TensorType> {
     inputs.iter().map(|(_, t)| t.clone()).collect()
 }
 
-fn expect(holds: bool, what: &str) -> Result<(), String> {
+pub(crate) fn expect(holds: bool, what: &str) -> Result<(), String> {
     if holds {
         Ok(())
     } else {

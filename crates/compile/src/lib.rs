@@ -24,6 +24,7 @@
 mod arena;
 mod budget;
 mod check;
+pub mod checkpoints;
 mod compile;
 mod error;
 mod flow;
@@ -34,6 +35,7 @@ mod passes;
 mod plan;
 mod print;
 pub mod remat;
+mod reversal;
 mod target;
 
 pub use budget::{Options, Point, Unlimited, curve};
@@ -42,4 +44,5 @@ pub use error::CompileError;
 pub use flow::{Flow, Layout};
 pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};
+pub use reversal::{Loop, Reversal};
 pub use target::Target;

@@ -195,6 +195,14 @@ impl Step {
         below.saturating_add(STEP)
     }
 
+    /// The operand that is no longer what it was when the step has run.
+    pub fn consumes(&self) -> Option<&Operand> {
+        match &self.op {
+            StepOp::Flow(Flow::Back(_)) => self.args.last(),
+            _ => None,
+        }
+    }
+
     /// Bytes read and written in one run, if nothing stays in a cache.
     pub fn bytes(&self) -> u64 {
         let own = |o: &Operand| match o.place {

@@ -143,6 +143,18 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             {
                 write!(f, ", checkpoints={count}")?;
             }
+            if let Flow::Forward(reversal) | Flow::Back(reversal) = flow {
+                write!(
+                    f,
+                    ", length={}, kept={}, checkpoints={}",
+                    reversal.length, reversal.kept, reversal.slots
+                )?;
+                f.write_str(if reversal.reverse {
+                    ", reverse=true"
+                } else {
+                    ""
+                })?;
+            }
         }
         _ => {}
     }

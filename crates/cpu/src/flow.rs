@@ -4,18 +4,19 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_compile::Flow;
+use cotangent_compile::checkpoints::{Checkpoints, Move};
 use cotangent_compile::lane::LaneCode;
 use smallvec::SmallVec;
 
 use crate::RunError;
-use crate::checkpoints::{Checkpoints, Move};
 use crate::jit::{self, Steps};
 use crate::lane::Way;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
 use crate::program::Core;
+use crate::reversal;
 
 /// Addresses of operands or results, mostly few.
-type Addresses = SmallVec<[*mut u8; 16]>;
+pub(crate) type Addresses = SmallVec<[*mut u8; 16]>;
 
 /// The operands, results and working memory of a flow; slots with their bytes.
 pub(crate) struct Places {
@@ -51,6 +52,11 @@ pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, way: Way
             [forward.clone(), backward.clone()],
             places,
         )),
+        (Flow::Forward(both), [body]) => Some(reversal::forward(both, body.clone(), places)),
+        (Flow::Back(both), [body, backward]) => {
+            let bodies = [body.clone(), backward.clone()];
+            Some(reversal::back(both, bodies, places))
+        }
         (Flow::Sweeps { carry, .. }, [test, bodies @ ..]) => {
             Some(sweeps(flow, carry, test.clone(), bodies.to_vec(), places))
         }
@@ -361,7 +367,9 @@ fn there_and_back(
             let state = loop {
                 let (from, walk, to) = match checkpoints.back(steps - 1 - done) {
                     Move::There(k) => break k.map_or_else(|| args[..first].into(), slot),
-                    Move::Walk { from, steps, to } => (from, steps, to),
+                    Move::Walk {
+                        from, steps, to, ..
+                    } => (from, steps, to),
                 };
                 let mut state: Addresses = from.map_or_else(|| args[..first].into(), slot);
                 for k in 0..walk {
@@ -451,7 +459,7 @@ impl Records {
     }
 }
 
-fn addresses(frame: &Frame<'_>, places: &[(Slot, usize)]) -> Addresses {
+pub(crate) fn addresses(frame: &Frame<'_>, places: &[(Slot, usize)]) -> Addresses {
     places
         .iter()
         .map(|(slot, _)| frame.address(*slot))
@@ -463,7 +471,7 @@ fn is_true(flag: *mut u8) -> bool {
     unsafe { *flag != 0 }
 }
 
-fn copy(from: *mut u8, to: *mut u8, bytes: usize) {
+pub(crate) fn copy(from: *mut u8, to: *mut u8, bytes: usize) {
     // SAFETY: the plan was checked: both places hold this many bytes and do not overlap.
     unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) };
 }

@@ -18,7 +18,6 @@
 //! ```
 
 mod cache;
-mod checkpoints;
 mod error;
 mod flow;
 mod jit;
@@ -28,6 +27,7 @@ mod memory;
 mod native;
 mod number;
 mod program;
+mod reversal;
 mod system;
 
 pub use cache::compile_shared;

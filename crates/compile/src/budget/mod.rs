@@ -2,8 +2,9 @@
 //!
 //! A plan without a limit is made first. Where it is too large, its steps become a
 //! [`Problem`](crate::remat::Problem), the planner finds which of them run again and when, and the
-//! schedule becomes steps with values of their own. A step that runs again is the same step on the
-//! same operands, so no bit of a result depends on the limit.
+//! schedule becomes steps with values of their own. Loops whose steps are gone back over keep less of
+//! them ([`crate::reversal`]). A step that runs again is the same step on the same operands, so no bit
+//! of a result depends on the limit.
 
 mod curve;
 mod steps;
@@ -11,6 +12,7 @@ mod steps;
 use crate::arena;
 use crate::plan::Plan;
 use crate::remat::{self, Problem};
+use crate::reversal;
 
 pub use curve::{Point, curve};
 
@@ -56,8 +58,19 @@ pub(crate) fn fit(
     if plan.arena <= room {
         return Some(true);
     }
+    let pairs = reversal::pairs(plan);
+    let mut found = None;
+    if !pairs.is_empty() {
+        found = loops_within(plan, &pairs, alignment, room, options)?;
+    }
     let problem = steps::problem(plan, alignment)?;
-    let found = within(plan, &problem, alignment, room, options);
+    if let Some(other) = within(plan, &problem, alignment, room, options)
+        && found
+            .as_ref()
+            .is_none_or(|found: &Plan| found.time > other.time)
+    {
+        found = Some(other);
+    }
     let fits = found.is_some();
     if let Some(found) = found {
         *plan = found;
@@ -65,6 +78,58 @@ pub(crate) fn fit(
     }
     Some(fits)
 }
+
+/// The fastest plan found in which loops that are gone back over keep a part of what they kept.
+///
+/// The outer `None` stands for sizes that overflow.
+fn loops_within(
+    plan: &Plan,
+    pairs: &[reversal::Pair],
+    alignment: usize,
+    room: usize,
+    options: &remat::Options,
+) -> Option<Option<Plan>> {
+    let placed = |part: usize| -> Option<Plan> {
+        let mut plan = reversal::apply(plan, pairs, Some((part, PARTS)));
+        plan.arena = arena::place(&mut plan.steps, alignment)?;
+        if plan.arena > room {
+            plan.arena = arena::place_tightly(&mut plan.steps, alignment, room)?;
+        }
+        plan.total();
+        Some(plan)
+    };
+    // The largest part that fits with all other steps run once.
+    let (mut low, mut high) = (0, PARTS);
+    let mut found = None;
+    while low < high {
+        let middle = low.midpoint(high);
+        let plan = placed(middle)?;
+        if plan.arena <= room {
+            found = Some(plan);
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    // Or else less is kept of loops and of other steps alike. Where all other steps run once, some
+    // of them may still be worth more than steps of loops.
+    for part in [PARTS / 2, PARTS / 8, 0] {
+        let plan = placed(part)?;
+        if plan.arena <= room || found.as_ref().is_some_and(|f: &Plan| f.time <= plan.time) {
+            continue;
+        }
+        let problem = steps::problem(&plan, alignment)?;
+        if let Some(other) = within(&plan, &problem, alignment, room, options)
+            && found.as_ref().is_none_or(|found| found.time > other.time)
+        {
+            found = Some(other);
+        }
+    }
+    Some(found)
+}
+
+/// In how many parts of their bytes the stacks of loops are divided.
+const PARTS: usize = 1024;
 
 /// The smallest room above `room` for which a plan is found, and one below which there is none, for
 /// a plan that did not fit.
@@ -74,8 +139,17 @@ pub(crate) fn smallest(
     room: usize,
     options: &remat::Options,
 ) -> Option<(usize, usize)> {
-    let problem = steps::problem(plan, alignment)?;
+    let pairs = reversal::pairs(plan);
     let bound = steps::lower_bound(plan, alignment).min(plan.arena);
+    let (mut least, mut none) = (plan.clone(), plan.clone());
+    if !pairs.is_empty() {
+        least = reversal::apply(plan, &pairs, Some((0, 1)));
+        none = reversal::apply(plan, &pairs, None);
+        least.arena = arena::place(&mut least.steps, alignment)?;
+    }
+    let bound = bound.min(steps::lower_bound(&none, alignment));
+    let plan = &least;
+    let problem = steps::problem(plan, alignment)?;
     let (mut low, mut high) = (
         room.max(bound.saturating_sub(1)).min(plan.arena),
         plan.arena,

@@ -27,6 +27,8 @@ pub(super) fn problem(plan: &Plan, alignment: usize) -> Option<Problem> {
         steps.push(remat::Step {
             cost: match step.op {
                 StepOp::Native(_) => NATIVE,
+                // What it has read is gone.
+                _ if step.consumes().is_some() => NATIVE,
                 _ => step.time(),
             },
             scratch: arena::rounded(step.scratch.len(), alignment)? as u64,
@@ -51,7 +53,11 @@ pub(super) fn scheduled(plan: &Plan, schedule: &Schedule) -> Option<Plan> {
             continue;
         };
         let mut step = plan.steps.get(number as usize)?.clone();
-        step.again = std::mem::replace(met.get_mut(number as usize)?, true);
+        let met = std::mem::replace(met.get_mut(number as usize)?, true);
+        if met && step.consumes().is_some() {
+            return None;
+        }
+        step.again |= met;
         step.scratch = 0..step.scratch.len();
         for arg in &mut step.args {
             if let Place::Arena { value, .. } = &mut arg.place {

@@ -8,7 +8,8 @@
 //! Walther, Algorithm 799, ACM TOMS 26, 2000).
 
 /// Which states are kept, by the step before which they stand.
-pub(crate) struct Checkpoints {
+#[derive(Clone, Debug)]
+pub struct Checkpoints {
     /// Step and slot, in order of steps. The first is the start, which has memory of its own.
     kept: Vec<(usize, Option<usize>)>,
     free: Vec<usize>,
@@ -17,20 +18,25 @@ pub(crate) struct Checkpoints {
 
 /// What to do next on the way back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Move {
+pub enum Move {
     /// The state stands in this slot, or is the start.
     There(Option<usize>),
-    /// Walk so many steps from a slot, or from the start, and keep the state in a slot; or, with
-    /// none, only use it.
+    /// Walk from a state that is kept.
     Walk {
+        /// The slot of the state, or the start.
         from: Option<usize>,
+        /// The step before which that state stands.
+        at: usize,
+        /// How many steps.
         steps: usize,
+        /// The slot that keeps where the walk ends; with none it is only used.
         to: Option<usize>,
     },
 }
 
 impl Checkpoints {
-    pub(crate) fn new(slots: usize) -> Checkpoints {
+    /// Only the start is kept; so many slots are free.
+    pub fn new(slots: usize) -> Checkpoints {
         Checkpoints {
             kept: vec![(0, None)],
             free: (0..slots).rev().collect(),
@@ -38,9 +44,25 @@ impl Checkpoints {
         }
     }
 
+    /// What is kept once a loop of known length has run forward, so that the way back takes the
+    /// fewest steps.
+    pub fn known(length: usize, slots: usize) -> Checkpoints {
+        let mut checkpoints = Checkpoints::new(slots.min(length.saturating_sub(1)));
+        while let Some(last) = length.checked_sub(1)
+            && !checkpoints.free.is_empty()
+            && matches!(checkpoints.back(last), Move::Walk { .. })
+        {}
+        checkpoints
+    }
+
+    /// The slots in use, each with the step before which its state stands, in order of steps.
+    pub fn kept(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (self.kept.iter()).filter_map(|(step, slot)| Some((*step, (*slot)?)))
+    }
+
     /// Where to keep the state before a step that the loop reaches for the first time, if it is to
     /// be kept. Steps come in order.
-    pub(crate) fn reach(&mut self, step: usize) -> Option<usize> {
+    pub fn reach(&mut self, step: usize) -> Option<usize> {
         if step == 0 || (self.free.is_empty() && self.kept.len() == 1) {
             return None;
         }
@@ -65,7 +87,7 @@ impl Checkpoints {
 
     /// What to do to have the state before a step; steps come from the last to the first. After a
     /// walk that keeps a state this is asked again.
-    pub(crate) fn back(&mut self, step: usize) -> Move {
+    pub fn back(&mut self, step: usize) -> Move {
         while self.kept.last().is_some_and(|(at, _)| *at > step) {
             if let Some((_, Some(slot))) = self.kept.pop() {
                 self.free.push(slot);
@@ -82,17 +104,38 @@ impl Checkpoints {
                 self.kept.push((at + steps, Some(slot)));
                 Move::Walk {
                     from,
+                    at,
                     steps,
                     to: Some(slot),
                 }
             }
             None => Move::Walk {
                 from,
+                at,
                 steps: left,
                 to: None,
             },
         }
     }
+}
+
+/// How many steps are walked forward on the way back over a loop of known length, where the first run
+/// left its states as [`Checkpoints::known`] says. The last state reached is at hand each time; the
+/// step that is then taken from it is not counted.
+pub fn steps_back(length: usize, slots: usize) -> usize {
+    let slots = slots.min(length.saturating_sub(1));
+    let states = slots + 1;
+    let mut repeats = 0;
+    while binomial(states, repeats) < length {
+        repeats += 1;
+    }
+    let Some(before) = repeats.checked_sub(1) else {
+        return 0;
+    };
+    // Griewank and Walther's formula counts the walk to the last state that the first run leaves.
+    let all = repeats.saturating_mul(length) - binomial(states + 1, before).min(length * repeats);
+    let kept = Checkpoints::known(length, slots);
+    all.saturating_sub(kept.kept().last().map_or(0, |(step, _)| step))
 }
 
 /// How many steps to walk before the next state is kept, so that `length` steps are walked backward
@@ -175,9 +218,15 @@ mod tests {
                         assert_eq!(at(&states, slot), step);
                         break;
                     }
-                    Move::Walk { from, steps, to } => {
+                    Move::Walk {
+                        from,
+                        at: start,
+                        steps,
+                        to,
+                    } => {
                         total += steps;
-                        let reached = at(&states, from) + steps;
+                        assert_eq!(at(&states, from), start);
+                        let reached = start + steps;
                         match to {
                             Some(slot) => states[slot] = Some(reached),
                             None => {
@@ -206,6 +255,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn the_way_back_is_as_long_as_is_said() {
+        for slots in 0..10 {
+            for length in 0..75 {
+                let mut checkpoints = Checkpoints::known(length, slots);
+                let total = walked(&mut checkpoints, length, slots);
+                assert_eq!(
+                    total,
+                    steps_back(length, slots),
+                    "{length} steps, {slots} slots"
+                );
+            }
+        }
+        assert_eq!(steps_back(10_000, 9_999), 0);
+        assert!(steps_back(10_000, 150) < 2 * 10_000);
     }
 
     #[test]
