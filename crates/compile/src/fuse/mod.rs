@@ -5,18 +5,19 @@
 //! it computes itself; and two regions of one rank can become one. The walk is forward, each operation
 //! tries the regions of its operands and then one that reads the same arrays, so it is linear.
 //!
-//! Which products are rounded together with a sum is decided before, from the graph alone: such a
-//! product always runs in the region of its sum, whatever else is in there.
+//! Some operations run with the one that reads them, whatever else is in its region ([`riders`]): the
+//! products that are rounded together with a sum, and cheap results that would otherwise be stored
+//! although they can be had from what is stored anyway. Both are decided before, from the graph alone.
 
 mod group;
 mod pattern;
+mod riders;
 mod schedule;
 
 use std::cmp::Reverse;
 
 use cotangent_array::DType;
-use cotangent_graph::ops::Binary;
-use cotangent_graph::{Equation, FastMap, Graph, Op, Var};
+use cotangent_graph::{Equation, FastMap, Graph, Var};
 use smallvec::SmallVec;
 
 use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN, SMALL};
@@ -46,10 +47,9 @@ pub(crate) enum Unit {
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let n = graph.equations().len();
     let roots = roots(graph);
-    let contracted = if on && fma {
-        contracted(graph, &roots)
-    } else {
-        vec![false; n]
+    let rides = match on {
+        true => riders::riders(graph, &roots, fma),
+        false => vec![false; n],
     };
     let mut fuser = Fuser {
         graph,
@@ -60,11 +60,11 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
         groups: Vec::new(),
         parents: Vec::new(),
         readers: FastMap::default(),
-        contracted,
+        rides,
     };
     for (v, e) in graph.iter() {
-        // A product that is part of a sum is placed with it.
-        if !fuser.contracted[v.index()] {
+        // Riders are placed with what reads them.
+        if !fuser.rides[v.index()] {
             fuser.equation(v, e, on);
         }
     }
@@ -83,31 +83,6 @@ fn roots(graph: &Graph) -> Vec<Var> {
     roots
 }
 
-/// Products of floats that nothing but one sum or difference reads: they are rounded with it. Of two
-/// such terms of a sum the first is rounded by itself.
-fn contracted(graph: &Graph, roots: &[Var]) -> Vec<bool> {
-    let mut reads = vec![0_u32; roots.len()];
-    let computing = || graph.equations().iter().filter(|e| !is_view(graph, e));
-    for v in computing().flat_map(|e| &e.args).chain(graph.outputs()) {
-        let reads = &mut reads[roots[v.index()].index()];
-        *reads = reads.saturating_add(1);
-    }
-    let mut contracted = vec![false; reads.len()];
-    for e in computing() {
-        let float = e.ty.tensor().is_some_and(|t| t.dtype.is_float());
-        if !float || !matches!(e.op, Op::Binary(Binary::Add | Binary::Sub)) {
-            continue;
-        }
-        let product =
-            |v: &Var| reads[v.index()] == 1 && graph.equation(*v).op == Op::Binary(Binary::Mul);
-        let mut terms = e.args.iter().rev().map(|a| roots[a.index()]);
-        if let Some(v) = terms.find(product) {
-            contracted[v.index()] = true;
-        }
-    }
-    contracted
-}
-
 const NONE: u32 = u32::MAX;
 
 struct Fuser<'a> {
@@ -122,8 +97,8 @@ struct Fuser<'a> {
     parents: Vec<u32>,
     /// The region that read an array last, by array, places and width.
     readers: FastMap<(Var, usize), u32>,
-    /// Products that run in the region of the sum that reads them.
-    contracted: Vec<bool>,
+    /// Operations that run in the region of the one that reads them.
+    rides: Vec<bool>,
 }
 
 /// How an operation reads an operand inside a region.
@@ -151,36 +126,45 @@ impl Fuser<'_> {
         if placed {
             return;
         }
-        for a in &e.args {
-            if self.contracted[a.index()] {
-                let ranks = self
-                    .graph
-                    .equation(*a)
-                    .args
-                    .iter()
-                    .map(|a| self.rank(*a) + 1);
-                self.ranks[a.index()] = ranks.max().unwrap_or(0);
-            }
+        for a in self.riders(e) {
+            self.ranks[a.index()] = self.rank_behind(a);
         }
-        let ranks = e.args.iter().map(|a| self.rank(*a) + 1);
-        self.ranks[v.index()] = ranks.max().unwrap_or(0);
+        self.ranks[v.index()] = self.rank_behind(v);
     }
 
-    /// The products that run with an operation; those that nothing else reads.
-    fn products(&self, e: &Equation) -> SmallVec<[Var; 2]> {
-        let roots = e.args.iter().map(|a| self.roots[a.index()]);
-        roots.filter(|a| self.contracted[a.index()]).collect()
+    /// The rank of an operation by itself, from what it reads.
+    fn rank_behind(&self, v: Var) -> u32 {
+        let args = &self.graph.equation(v).args;
+        args.iter().map(|a| self.rank(*a) + 1).max().unwrap_or(0)
     }
 
-    /// What an operation reads, with the factors of a product that runs with it in its place.
+    /// The operations that run with this one, each after those that it reads.
+    fn riders(&self, e: &Equation) -> SmallVec<[Var; 4]> {
+        let (mut riders, mut next) = (SmallVec::new(), 0);
+        let of = |e: &Equation, riders: &mut SmallVec<[Var; 4]>| {
+            let roots = e.args.iter().map(|a| self.roots[a.index()]);
+            riders.extend(roots.filter(|a| self.rides[a.index()]));
+        };
+        of(e, &mut riders);
+        while let Some(v) = riders.get(next).copied() {
+            of(self.graph.equation(v), &mut riders);
+            next += 1;
+        }
+        riders.sort_unstable();
+        riders.dedup();
+        riders
+    }
+
+    /// What an operation and its riders read from elsewhere.
     fn operands(&self, e: &Equation) -> Operands {
         let mut operands = Operands::new();
-        for a in &e.args {
-            let root = self.roots[a.index()];
-            if self.contracted[root.index()] {
-                operands.extend_from_slice(&self.graph.equation(root).args);
+        let mut work: SmallVec<[Var; 8]> = e.args.iter().rev().copied().collect();
+        while let Some(v) = work.pop() {
+            let root = self.roots[v.index()];
+            if self.rides[root.index()] {
+                work.extend(self.graph.equation(root).args.iter().rev().copied());
             } else {
-                operands.push(*a);
+                operands.push(v);
             }
         }
         operands
@@ -226,7 +210,7 @@ impl Fuser<'_> {
             return false;
         };
         let elements = ty.shape.elements();
-        let cost = lane::cost(&e.op) + self.products(e).len();
+        let cost = lane::cost(&e.op) + self.riders(e).len();
         self.join(v, e, cost, elements, lanes)
     }
 
@@ -296,7 +280,7 @@ impl Fuser<'_> {
     }
 
     fn enter(&mut self, g: u32, v: Var, e: &Equation, operands: &[Var]) {
-        for a in self.products(e) {
+        for a in self.riders(e) {
             self.group[a.index()] = g;
             self.groups[g as usize].members.push(a);
         }
