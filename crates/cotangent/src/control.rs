@@ -1,4 +1,4 @@
-//! Control flow in traced functions: branches and loops written as closures.
+//! Control flow in traced functions: branches, loops and checkpoints written as closures.
 //!
 //! A closure is traced once, whatever the number of steps; tensors from around it may be used
 //! inside. All of them are differentiated in both modes, to any order, and batched. Reverse mode
@@ -21,7 +21,7 @@
 use std::panic::Location as Caller;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Cond, Region, Scan, While};
+use cotangent_graph::ops::{Cond, Custom, Region, Scan, While};
 use cotangent_graph::{Builder, Callee, Graph, GraphError, Location, TensorType, Var};
 
 use crate::function::{Failed, Signature, Traced, finish, trace_closure};
@@ -169,6 +169,44 @@ pub fn while_loop<C: Tree<Tensor>>(
         let mut operands = given.tensors.clone();
         operands.extend(captures);
         wrap(region(), &operands, result, at).map(|t| (t, operands))
+    };
+    run(build(), at)
+}
+
+/// A part of a function of whose values reverse mode keeps nothing but the arguments, and the tensors
+/// from around it: what the derivative needs is computed again when it is needed. That saves memory
+/// and costs time. The values are the same, bit for bit, and so is what is computed again: random
+/// numbers come from keys, which are arguments.
+///
+/// To let a number of bytes decide instead, see
+/// [`with_memory_budget`](crate::Function::with_memory_budget).
+///
+/// ```
+/// use cotangent::{Function, Tensor, control};
+/// let layer = |x: Tensor| (x.sin() * 2.0).exp();
+/// let plain = Function::new(move |x: &Tensor| layer(layer(x.clone())).sum(..));
+/// let less = Function::new(move |x: &Tensor| {
+///     let y = control::checkpoint(layer, x.clone());
+///     control::checkpoint(layer, y).sum(..)
+/// });
+/// let x = [0.5, 1.0, -2.0];
+/// assert_eq!(less.grad().call((x.into(),))?, plain.grad().call((x.into(),))?);
+/// # Ok::<(), cotangent::Error>(())
+/// ```
+#[track_caller]
+pub fn checkpoint<A: Tree<Tensor>, O: Tree<Tensor>>(body: impl Fn(A) -> O, arguments: A) -> O {
+    let at = Caller::caller();
+    let given = Given::of(&arguments);
+    let build = || -> Result<(Traced, Vec<Tensor>), Failed> {
+        let signature = given.signature();
+        let body = trace_closure("checkpoint", &[], &signature, &|(a,): (A,)| body(a))?;
+        let result = body.result().clone();
+        let captures = union(&[&body]);
+        let region = widened(&body, given.types.len(), &captures)
+            .map(|call| Region::Custom(Custom::checkpoint(call)));
+        let mut operands = given.tensors.clone();
+        operands.extend(captures);
+        wrap(region, &operands, result, at).map(|t| (t, operands))
     };
     run(build(), at)
 }

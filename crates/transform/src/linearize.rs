@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cotangent_graph::ops::{ArrayOp, Binary, Part, Ternary, Unary};
-use cotangent_graph::{Builder, Graph, Op, Var};
+use cotangent_graph::{Builder, Equation, Graph, Op, Var};
 
 use crate::TransformError;
 use crate::forward::Forward;
@@ -68,6 +68,33 @@ pub(crate) fn linearize_call(
     })
 }
 
+/// The linear map of a callee alone, which computes again what it needs: all inputs, then a tangent
+/// for each chosen one -> the tangents of the outputs that vary; and which these are.
+pub(crate) fn linearize_again(
+    graph: &Graph,
+    wrt: &[bool],
+    finite: &[bool],
+    finite_tangents: &[bool],
+) -> Result<(Graph, Vec<bool>), TransformError> {
+    let (b, forward) = Forward::start_with(graph, wrt, "joint", true, finite, finite_tangents)?;
+    let tangent = |o: &Var| forward.tangents[o.index()];
+    let moved: Vec<Option<Var>> = graph.outputs().iter().map(tangent).collect();
+    let joint = b.finish(&moved.iter().flatten().copied().collect::<Vec<Var>>())?;
+    let linear = dependents(&joint, &forward.seeds);
+    let live = joint.live();
+    let inputs = joint.inputs().iter().map(|(_, v)| *v);
+    let known = |v: &Var| !linear[v.index()];
+    let again = |(v, e): &(Var, &Equation)| {
+        known(v) && live[v.index()] && !e.op.is_input() && !e.op.is_constant()
+    };
+    let kept = Kept {
+        residuals: inputs.filter(known).collect(),
+        again: joint.iter().filter(again).map(|(v, _)| v).collect(),
+    };
+    let map = linear_part(graph, &joint, &linear, &live, &kept, &forward.seeds, &moved)?;
+    Ok((map, moved.iter().map(Option::is_some).collect()))
+}
+
 /// Which variables depend on some of these inputs.
 pub(crate) fn dependents(graph: &Graph, on: &[Var]) -> Vec<bool> {
     let mut depends = vec![false; graph.equations().len()];
@@ -113,17 +140,20 @@ impl Kept {
         let mut stored: BTreeSet<Var> = BTreeSet::new();
         let mut again: BTreeSet<Var> = BTreeSet::new();
         for v in read {
-            let e = joint.equation(v);
-            let available = |a: &Var| {
-                let op = &joint.equation(*a).op;
-                op.is_constant() || op.is_input() || stored.contains(a) || again.contains(a)
+            let available = |a: Var| {
+                let op = &joint.equation(a).op;
+                op.is_constant() || op.is_input() || stored.contains(&a) || again.contains(&a)
             };
-            if is_cheap(&e.op) && e.args.iter().all(available) {
-                // An input of the graph is in memory anyway, so reading it stores nothing new.
-                stored.extend(e.args.iter().filter(|a| joint.equation(**a).op.is_input()));
-                again.insert(v);
-            } else {
-                stored.insert(v);
+            match cheaply(joint, v, &available) {
+                Some(chain) => {
+                    // An input of the graph is in memory anyway, so reading it stores nothing new.
+                    let read = chain.iter().flat_map(|v| &joint.equation(*v).args);
+                    stored.extend(read.filter(|a| joint.equation(**a).op.is_input()));
+                    again.extend(chain);
+                }
+                None => {
+                    stored.insert(v);
+                }
             }
         }
         Kept {
@@ -132,6 +162,27 @@ impl Kept {
         }
     }
 }
+
+/// The cheap operations, `v` the last of them, that lead to `v` from what is available, if a few do:
+/// the slope `1 - y * y` of a `tanh` from `y`, say.
+fn cheaply(joint: &Graph, v: Var, available: &impl Fn(Var) -> bool) -> Option<BTreeSet<Var>> {
+    let mut chain: BTreeSet<Var> = BTreeSet::new();
+    let mut work = vec![v];
+    while let Some(v) = work.pop() {
+        if !chain.insert(v) {
+            continue;
+        }
+        let e = joint.equation(v);
+        if chain.len() > LONGEST || !is_cheap(&e.op) {
+            return None;
+        }
+        work.extend(e.args.iter().copied().filter(|a| !available(*a)));
+    }
+    Some(chain)
+}
+
+/// How many operations are computed again at most where their result is not kept.
+const LONGEST: usize = 6;
 
 /// Whether computing a result again costs no more than reading it from memory.
 fn is_cheap(op: &Op) -> bool {

@@ -1,8 +1,10 @@
 //! Puts functions with rules of their own in place: the rules have done their work.
+//!
+//! What is computed again for a derivative is in a call of its own, so no pass sees that it is known.
 
 use std::collections::HashMap;
 
-use cotangent_graph::ops::{Custom, Region};
+use cotangent_graph::ops::{Custom, Region, RuleKind};
 use cotangent_graph::{Builder, Graph, GraphError, Op, Var};
 
 use crate::CompileError;
@@ -49,6 +51,13 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
             .filter_map(|a| to[a.index()].first().copied())
             .collect();
         to.push(match &e.op {
+            // With its values in place their bits do not depend on the checkpoint.
+            Op::Region(Region::Custom(c)) if c.kind == RuleKind::Checkpoint => {
+                match run(&c.call.0)? {
+                    Some(inner) => b.inline(&inner, &args),
+                    None => b.inline(&c.call.0, &args),
+                }
+            }
             Op::Region(Region::Custom(Custom { call, .. })) => {
                 let once = calls.get(&call.0.fingerprint()) == Some(&1);
                 let nested = call

@@ -1,6 +1,6 @@
 //! The paths from an input to the outputs, and where they end.
 
-use cotangent_graph::ops::{ArrayOp, Binary, Region, Ternary, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Region, RuleKind, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, EvalError, Location, Op, Type, Var, eval};
 use cotangent_transform as transform;
 
@@ -266,7 +266,7 @@ fn reason(e: &Equation, operand: usize, args: &[Array]) -> String {
         Op::Array(ArrayOp::Slice(_) | ArrayOp::Gather(_)) => {
             format!("`{name}` takes none of the elements that vary")
         }
-        Op::Region(Region::Custom(c)) => {
+        Op::Region(Region::Custom(c)) if c.kind != RuleKind::Checkpoint => {
             format!(
                 "the {} rule of `{}` gives 0 for it",
                 c.kind.name(),

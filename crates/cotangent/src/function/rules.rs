@@ -113,7 +113,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             };
             let (takes, gives) = match kind {
                 RuleKind::Jvp => (signature, &result),
-                RuleKind::Vjp | RuleKind::Backward => (&result, signature),
+                _ => (&result, signature),
             };
             let failed = |e: Box<Error>| Failed {
                 result: Some(result.structure.clone()),
@@ -154,7 +154,7 @@ fn custom(
     }
     let (what, of) = match kind {
         RuleKind::Jvp => ("tangents", "result"),
-        RuleKind::Vjp | RuleKind::Backward => ("cotangents", "arguments"),
+        _ => ("cotangents", "arguments"),
     };
     let found = Signature {
         structure: rule.result().clone(),

@@ -28,6 +28,9 @@ pub enum RuleKind {
     Vjp,
     /// As `Vjp`, but it need not be linear; so there is no forward mode.
     Backward,
+    /// The rule is the function itself: its derivative is that of its operations, and of their values
+    /// reverse mode keeps the function's operands alone and computes the others again.
+    Checkpoint,
 }
 
 /// A linear map of which only the transpose is known: what forward mode makes of a [`Custom`]
@@ -46,7 +49,12 @@ pub struct Pullback {
 
 impl RuleKind {
     /// Every kind.
-    pub const ALL: [RuleKind; 3] = [RuleKind::Jvp, RuleKind::Vjp, RuleKind::Backward];
+    pub const ALL: [RuleKind; 4] = [
+        RuleKind::Jvp,
+        RuleKind::Vjp,
+        RuleKind::Backward,
+        RuleKind::Checkpoint,
+    ];
 
     /// The name of the attribute that holds such a rule.
     pub fn name(self) -> &'static str {
@@ -54,6 +62,7 @@ impl RuleKind {
             RuleKind::Jvp => "jvp",
             RuleKind::Vjp => "vjp",
             RuleKind::Backward => "backward",
+            RuleKind::Checkpoint => "checkpoint",
         }
     }
 
@@ -67,6 +76,7 @@ impl RuleKind {
         let (from, to) = match self {
             RuleKind::Jvp => (floats(&inputs), floats(&outputs)),
             RuleKind::Vjp | RuleKind::Backward => (floats(&outputs), floats(&inputs)),
+            RuleKind::Checkpoint => return (inputs, outputs),
         };
         ([inputs, outputs, from].concat(), to)
     }
@@ -83,8 +93,17 @@ impl Custom {
         match (rules.next(), rules.next()) {
             (Some((kind, rule)), None) => Ok(Custom { call, rule, kind }),
             _ => type_error!(
-                "expected one attribute of `jvp`, `vjp` and `backward`: the name of a function"
+                "expected one attribute of `jvp`, `vjp`, `backward` and `checkpoint`: the name of a function"
             ),
+        }
+    }
+
+    /// A function whose values reverse mode computes again.
+    pub fn checkpoint(call: Callee) -> Custom {
+        Custom {
+            rule: call.clone(),
+            call,
+            kind: RuleKind::Checkpoint,
         }
     }
 

@@ -190,7 +190,9 @@ fn custom(g: &mut Generator) -> Option<Var> {
         types.push(g.ty(like));
     }
     let call = body(g, &inputs, &types)?;
-    let kind = g.rng.pick(&[RuleKind::Jvp, RuleKind::Vjp])?;
+    let kind = g
+        .rng
+        .pick(&[RuleKind::Jvp, RuleKind::Vjp, RuleKind::Checkpoint])?;
     let rule = Callee(std::sync::Arc::new(own_rule(&call.0, kind)?));
     g.region(Region::Custom(Custom { call, rule, kind }), &operands)
 }
@@ -213,6 +215,7 @@ fn own_rule(f: &Graph, kind: RuleKind) -> Option<Graph> {
     let derivative = match kind {
         RuleKind::Jvp => transform::jvp(f, &wrt),
         RuleKind::Vjp | RuleKind::Backward => transform::vjp(f, &wrt),
+        RuleKind::Checkpoint => return Some(f.clone()),
     };
     let derivative = derivative.unwrap_or_else(|e| panic!("the derivative of a body: {e}"));
     let (takes, _) = kind.rule_types(f);

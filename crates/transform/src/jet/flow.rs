@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Cond, Region, Scan, Sweeps};
+use cotangent_graph::ops::{Cond, Custom, Region, RuleKind, Scan, Sweeps};
 use cotangent_graph::{Builder, Callee, Graph, Op, TensorType, Var};
 
 use super::{Curve, walk};
@@ -18,7 +18,12 @@ pub(super) fn region(b: &mut Builder, op: &Op, args: &[Curve], order: usize) -> 
         .map(|c| c.iter().skip(1).any(Option::is_some))
         .collect();
     match op {
-        Op::Call(callee) => {
+        Op::Call(callee)
+        | Op::Region(Region::Custom(Custom {
+            call: callee,
+            kind: RuleKind::Checkpoint,
+            ..
+        })) => {
             let body = Body::new(&callee.0, &active, &[], order)?;
             let whole = 0..args.len();
             let operands = operands(b, args, &active, &[whole], order);

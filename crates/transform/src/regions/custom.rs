@@ -5,10 +5,11 @@ use std::sync::Arc;
 use cotangent_graph::ops::{Custom, Operand, Pullback, Region, RuleKind};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
 
-use super::{Moved, batched_body, known, not_linear, plain};
+use super::{Moved, batched_body, finite_tangents, known, not_linear, pair, plain};
 use crate::TransformError;
 use crate::forward::{Forward, is_inexact};
 use crate::linear::check_linear;
+use crate::linearize::linearize_again;
 use crate::reverse::vjp;
 
 /// The function stays as it stands for the values; the tangents come from the rule, on operands and
@@ -22,6 +23,9 @@ pub(super) fn forward(
     location: Option<Location>,
 ) -> Result<Vec<Moved>, TransformError> {
     let values = b.region(Region::Custom(c.clone()), args);
+    if c.kind == RuleKind::Checkpoint {
+        return again(b, &c.call.0, values, args, tangents);
+    }
     let moving: Vec<Option<Var>> = (args.iter().zip(tangents))
         .filter(|(a, _)| is_inexact(&b.tensor(**a)))
         .map(|(_, t)| *t)
@@ -53,6 +57,7 @@ pub(super) fn forward(
             b.set_location(location);
             moved.into_iter().map(Some).collect()
         }
+        RuleKind::Checkpoint => Vec::new(),
     };
     b.set_location(location);
     let mut moved = moved.into_iter();
@@ -63,6 +68,29 @@ pub(super) fn forward(
             false => (v, None),
         })
         .collect())
+}
+
+/// The tangents of a function that computes its values again: a call of its linear map, which takes
+/// the operands and has what else it needs from them. Nothing in it is seen to be what the function
+/// itself has computed, and so nothing is kept.
+fn again(
+    b: &mut Builder,
+    call: &Graph,
+    values: Vec<Var>,
+    args: &[Var],
+    tangents: &[Option<Var>],
+) -> Result<Vec<Moved>, TransformError> {
+    let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+    let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
+    let (linear, varying) = linearize_again(call, &active, &finite, &finite_tangents(b, tangents))?;
+    if varying.iter().all(|v| !v) {
+        return Ok(values.into_iter().map(|v| (v, None)).collect());
+    }
+    let operands: Vec<Var> = (args.iter().copied())
+        .chain(tangents.iter().flatten().copied())
+        .collect();
+    let moved = b.call(&Arc::new(linear), &operands);
+    Ok(pair(values, &varying, moved))
 }
 
 /// A graph that is linear in the inputs behind the known ones, applied to tangents of which some are
@@ -92,7 +120,7 @@ fn along(
 /// The operation that is not linear, with its place.
 pub fn check_rule(c: &Custom) -> Result<(), TransformError> {
     match c.kind {
-        RuleKind::Backward => Ok(()),
+        RuleKind::Backward | RuleKind::Checkpoint => Ok(()),
         RuleKind::Jvp | RuleKind::Vjp => check_linear(&c.rule.0, &linear_inputs(c)),
     }
 }

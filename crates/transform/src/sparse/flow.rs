@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use cotangent_array::{Array, Scalar};
 use cotangent_graph::ops::region::stacked;
-use cotangent_graph::ops::{Cond, Region, Scan, Sweeps, While};
+use cotangent_graph::ops::{Cond, Custom, Region, RuleKind, Scan, Sweeps, While};
 use cotangent_graph::{Equation, Graph, Op, TensorType};
 
 use super::depend::{Deps, Needs, State, Value, Walk, is_discrete};
@@ -25,7 +25,12 @@ impl Walk {
     pub(super) fn region(&mut self, e: &Equation, args: &[&State], wanted: bool) -> Found {
         let args: Vec<State> = args.iter().map(|a| (*a).clone()).collect();
         match &e.op {
-            Op::Call(callee) => self.graph(&callee.0, args, wanted),
+            Op::Call(callee)
+            | Op::Region(Region::Custom(Custom {
+                call: callee,
+                kind: RuleKind::Checkpoint,
+                ..
+            })) => self.graph(&callee.0, args, wanted),
             Op::Region(Region::Cond(c)) => self.cond(c, args, wanted),
             Op::Region(Region::Scan(s)) => self.scan(s, args, wanted),
             Op::Region(Region::While(w)) => self.repeat(w, args),
