@@ -42,6 +42,9 @@ pub struct Args {
     /// The most that loops of unknown length may keep of their steps for a backward pass.
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, default_value = "1GiB")]
     loop_memory: usize,
+    /// Where files without names hold what loops of unknown length keep, when memory is short.
+    #[arg(long, value_name = "DIR")]
+    loop_directory: Option<PathBuf>,
     /// Names the first operation whose operands are finite and whose result is not, if a result comes of it.
     #[arg(long)]
     checked: bool,
@@ -81,10 +84,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let start = Instant::now();
         let options = Options {
             memory_budget: args.memory,
+            states_beside: args.loop_directory.is_some(),
             ..Options::default()
         };
         let program = cotangent_cpu::compile_with(&graph, &options)?;
         program.set_loop_memory(args.loop_memory);
+        program.set_loop_directory(args.loop_directory.as_deref().map(Into::into));
         let compiled = seconds(start);
         let start = Instant::now();
         let outputs = program.run(&inputs)?;

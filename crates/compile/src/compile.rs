@@ -59,7 +59,7 @@ pub fn compile_with(
         return Ok(plan);
     };
     // Loops of unknown length keep as many states as there is room for.
-    let state = largest_state(&plan);
+    let state = largest_state(&plan).filter(|_| !options.states_beside);
     let mut checkpoints = state.map(|_| 1);
     if let Some(state) = state {
         (plan, callees) = module.plan(target, &none, checkpoints, &options.search)?;

@@ -1,5 +1,6 @@
 //! Runs graphs: the one place that knows how.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use cotangent_compile::Options;
@@ -16,10 +17,12 @@ pub(crate) struct Program {
 }
 
 /// What a run may take, where it is not the usual.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Limits {
     /// The most bytes that loops keep of their steps.
     pub(crate) loop_memory: Option<usize>,
+    /// Where files hold what loops keep.
+    pub(crate) loop_directory: Option<Arc<Path>>,
     /// The most bytes that a run holds.
     pub(crate) memory_budget: Option<usize>,
 }
@@ -58,6 +61,7 @@ impl Program {
                     budget => {
                         let options = Options {
                             memory_budget: budget,
+                            states_beside: self.limits.loop_directory.is_some(),
                             ..Options::default()
                         };
                         cotangent_cpu::compile_with(graph, &options)?
@@ -65,6 +69,9 @@ impl Program {
                 };
                 if let Some(bytes) = self.limits.loop_memory {
                     program.set_loop_memory(bytes);
+                }
+                if self.limits.loop_directory.is_some() {
+                    program.set_loop_directory(self.limits.loop_directory.clone());
                 }
                 // Two threads may both get here; either program is as good.
                 Ok(self.compiled.get_or_init(|| program))

@@ -193,3 +193,40 @@ fn loops_of_unknown_length_keep_a_fixed_number_of_states() {
         );
     }
 }
+
+/// What loops keep can go to files that leave no trace.
+#[cfg(target_os = "linux")]
+#[test]
+fn states_of_loops_go_to_files_without_names() {
+    let f = Function::new(|x: &Tensor| {
+        let start = (x.clone(), Tensor::from(0.0));
+        let steps = control::while_loop(
+            |(_, k)| k.less(20_000.0),
+            |(y, k): (Tensor, Tensor)| (&y + (&y * 3.0).sin() * 1e-3, k + 1.0),
+            start,
+        );
+        steps.0.square().sum(..)
+    });
+    let x = Array::vector((0..50).map(|i| 0.02 * f64::from(i)).collect::<Vec<_>>());
+    let expected = f.clone().grad().call((x.clone(),)).unwrap();
+    let directory = std::env::temp_dir().join(format!("cotangent-states-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let filed = f.clone().with_loop_directory(&directory);
+    assert_eq!(filed.clone().grad().call((x.clone(),)).unwrap(), expected);
+    // The budget counts what is beside the file.
+    let within = filed.clone().with_memory_budget(16_000).grad();
+    assert_eq!(within.call((x.clone(),)).unwrap(), expected);
+    let memory = within.trace(&(x.clone(),)).unwrap().memory().unwrap();
+    assert!(
+        memory.bytes <= 16_000 && memory.slowdown < 1.01,
+        "{memory:?}"
+    );
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+    std::fs::remove_dir_all(&directory).unwrap();
+    let error = filed.grad().call((x.clone(),)).unwrap_err().to_string();
+    assert!(error.contains("cannot go to a file"), "{error}");
+    let limited = f
+        .with_loop_directory(std::env::temp_dir())
+        .with_loop_memory(1000);
+    assert!(limited.grad().call((x,)).is_err());
+}

@@ -78,6 +78,15 @@ pub enum RunError {
         /// The limit.
         limit: usize,
     },
+    /// What loops keep of their steps could not go to a file.
+    #[error("the states of loops cannot go to a file in `{}`: {source}", directory.display())]
+    LoopDirectory {
+        /// The directory of the file.
+        directory: std::path::PathBuf,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
     /// An operation written in Rust failed, panicked, or gave other results than it had stated.
     #[error("native operation `{name}`: {message}")]
     Native {

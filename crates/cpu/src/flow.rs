@@ -431,7 +431,7 @@ impl Records {
         let (chunk, _) = Records::place(self.count);
         if chunk == self.chunks.len() {
             let bytes = self.bytes.saturating_mul(1 << chunk);
-            self.chunks.push(Memory::new(bytes)?);
+            self.chunks.push(limit.memory(bytes)?);
         }
         self.count += 1;
         Ok(self.start(self.count - 1))

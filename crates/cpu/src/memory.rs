@@ -8,9 +8,13 @@
 //! of it is inside the arena.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::fs::{File, OpenOptions};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cotangent_array::Complex;
 
@@ -74,8 +78,54 @@ impl Memory {
         }
     }
 
+    /// Zeroed memory of a file in a directory. The file loses its name before anything is in it, so
+    /// that nothing is left of it however the process ends.
+    pub(crate) fn in_directory(bytes: usize, directory: &Path) -> Result<Memory, RunError> {
+        let failed = |source: std::io::Error| RunError::LoopDirectory {
+            directory: directory.to_owned(),
+            source,
+        };
+        let layout =
+            Layout::from_size_align(bytes, ALIGNMENT).map_err(|_| RunError::Memory { bytes })?;
+        if bytes == 0 {
+            return Memory::new(0);
+        }
+        let file = nameless(directory).map_err(failed)?;
+        file.set_len(bytes as u64).map_err(failed)?;
+        let large = Large::of_file(&file, bytes).map_err(failed)?;
+        match NonNull::new(large.start()) {
+            Some(start) => Ok(Memory {
+                start,
+                layout,
+                large: Some(large),
+            }),
+            None => Err(RunError::Memory { bytes }),
+        }
+    }
+
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
+    }
+}
+
+/// A new file that has no name any more.
+fn nameless(directory: &Path) -> std::io::Result<File> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cotangent-{}-{number}.states", std::process::id());
+        let path = directory.join(name);
+        match options.open(&path) {
+            Ok(file) => {
+                std::fs::remove_file(&path)?;
+                return Ok(file);
+            }
+            // Left by another process of this number, if anything.
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
     }
 }
 
@@ -123,11 +173,25 @@ pub(crate) struct Frame<'a> {
 pub(crate) struct Kept {
     used: usize,
     limit: usize,
+    /// Where the files are that hold it; memory without one.
+    directory: Option<Arc<Path>>,
 }
 
 impl Kept {
-    pub(crate) fn new(limit: usize) -> Kept {
-        Kept { used: 0, limit }
+    pub(crate) fn new(limit: usize, directory: Option<Arc<Path>>) -> Kept {
+        Kept {
+            used: 0,
+            limit,
+            directory,
+        }
+    }
+
+    /// Memory for what has been or will be counted.
+    pub(crate) fn memory(&self, bytes: usize) -> Result<Memory, RunError> {
+        match &self.directory {
+            Some(directory) => Memory::in_directory(bytes, directory),
+            None => Memory::new(bytes),
+        }
     }
 
     /// Counts further bytes, if the limit allows them.

@@ -1,6 +1,7 @@
 //! A plan that is ready to run.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,6 +59,8 @@ pub struct Program {
     pool: Mutex<Vec<Workspace>>,
     /// The most bytes that the loops of one run keep of their steps.
     loop_memory: AtomicUsize,
+    /// Where the files are that hold what loops keep; memory without one.
+    loop_directory: Mutex<Option<Arc<Path>>>,
 }
 
 impl std::fmt::Debug for Program {
@@ -100,6 +103,7 @@ impl Program {
             core,
             pool: Mutex::new(Vec::new()),
             loop_memory: AtomicUsize::new(LOOP_MEMORY),
+            loop_directory: Mutex::new(None),
         }
     }
 
@@ -113,6 +117,14 @@ impl Program {
     /// [`RunError::LoopMemory`].
     pub fn set_loop_memory(&self, bytes: usize) {
         self.loop_memory.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Lets what loops of unknown length keep of their steps go to files in this directory when memory
+    /// is short. They have no name and are gone when the run ends, whichever way it ends. The limit of
+    /// [`Program::set_loop_memory`] counts for them, too. Only on Linux; elsewhere a run fails.
+    pub fn set_loop_directory(&self, directory: Option<Arc<Path>>) {
+        let own = self.loop_directory.lock();
+        *own.unwrap_or_else(PoisonError::into_inner) = directory;
     }
 
     /// The plan that runs.
@@ -212,7 +224,9 @@ impl Program {
                 bases.push(output.as_mut_slice::<T>()?.as_mut_ptr().cast());
             }, else return Err(RunError::Plan(format!("unknown dtype {}", output.dtype()))));
         }
-        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed));
+        let directory = self.loop_directory.lock();
+        let directory = directory.unwrap_or_else(PoisonError::into_inner).clone();
+        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), directory);
         let result = self.core.run(&mut Frame {
             bases,
             start: 0,

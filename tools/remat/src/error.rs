@@ -39,6 +39,15 @@ pub enum Error {
         /// What is wrong.
         source: ProblemError,
     },
+    /// This program could not run itself again.
+    #[error("cannot run this program again: {0}")]
+    Child(std::io::Error),
+    /// A row could not be printed.
+    #[error("cannot print: {0}")]
+    Print(serde_json::Error),
+    /// A network could not be measured.
+    #[error("{0}")]
+    Measure(String),
     /// The capacity is no number.
     #[error("capacity `{0}`: expected a number of bytes")]
     Capacity(String),

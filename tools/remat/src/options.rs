@@ -14,7 +14,7 @@ use clap::Parser;
 #[command(name = "remat", max_term_width = 100)]
 pub struct Options {
     /// Graphs: JSON with "bytes", "cost", "backward" per node and "edges" [from, to]
-    #[arg(value_name = "FILE.json", required_unless_present = "offsets")]
+    #[arg(value_name = "FILE.json", required_unless_present_any = ["offsets", "measure"])]
     pub graphs: Vec<PathBuf>,
 
     /// A budget as a fraction of the peak without recomputation [default: 0.95, 0.9, ... 0.2]
@@ -24,6 +24,15 @@ pub struct Options {
     /// Place buffers instead: CSV with id, first step, last step (exclusive), size; and the bytes
     #[arg(long, num_args = 2, value_names = ["FILE.csv", "CAPACITY"], conflicts_with_all = ["graphs", "budgets"])]
     pub offsets: Option<Vec<String>>,
+
+    /// Measure networks instead, all or those named: memory of the process and time, within budgets
+    /// of 1, 0.5 and 0.25 unless told otherwise, beside what the plan says
+    #[arg(long, num_args = 0.., value_name = "NETWORK", conflicts_with_all = ["graphs", "offsets"])]
+    pub measure: Option<Vec<String>>,
+
+    /// Measure one network in this process
+    #[arg(long, hide = true, requires = "measure")]
+    pub one: bool,
 
     /// One JSON object a line instead of a table
     #[arg(long)]

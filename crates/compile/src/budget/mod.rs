@@ -22,6 +22,9 @@ pub struct Options {
     /// The most bytes that a run may hold: arena, inputs, constants and outputs together. Without
     /// it nothing is computed again.
     pub memory_budget: Option<usize>,
+    /// Whether loops of unknown length keep all their states, beside the budget, because these go to a
+    /// file; otherwise they keep as many as there is room for.
+    pub states_beside: bool,
     /// How long to look for what is best computed again.
     pub search: remat::Options,
 }

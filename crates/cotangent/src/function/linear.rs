@@ -211,14 +211,14 @@ impl Inner {
             return Ok(known);
         }
         let traced = self.traced(signature)?;
-        let parts = split(signature, &traced, self.limits).map_err(Failed::unknown)?;
+        let parts = split(signature, &traced, &self.limits).map_err(Failed::unknown)?;
         let parts = Arc::new(parts);
         cache().insert(signature.clone(), parts.clone());
         Ok(parts)
     }
 }
 
-fn split(signature: &Signature, traced: &Traced, limits: run::Limits) -> Result<Parts, Error> {
+fn split(signature: &Signature, traced: &Traced, limits: &run::Limits) -> Result<Parts, Error> {
     let graph = &traced.graph;
     if !traced.captures.is_empty() {
         return Err(Error::Argument(format!(
@@ -237,7 +237,7 @@ fn split(signature: &Signature, traced: &Traced, limits: run::Limits) -> Result<
     let residuals = linear.input_types().into_iter().take(parts.residuals);
     let residuals: Vec<TensorType> = residuals.collect();
     let made = |graph: Graph, result: &Structure| Traced {
-        program: run::Program::within(limits),
+        program: run::Program::within(limits.clone()),
         ..Traced::new(graph, result.clone(), Vec::new())
     };
     // Which leaves the graphs of the two directions know.

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{Location as Caller, resume_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_graph::Location;
@@ -109,7 +110,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// ```
     pub fn named<'a>(self, name: &str, arguments: impl IntoIterator<Item = &'a str>) -> Self {
         let names: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
-        let limits = self.inner.limits;
+        let limits = self.inner.limits.clone();
         let mut named = match self.direct {
             Some(direct) => Function::from_closure(name, names, direct),
             None => {
@@ -267,7 +268,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         let inner = self.inner.clone();
         Function::from_inner(Inner {
             name: format!("{}_{suffix}", self.inner.name),
-            limits: self.inner.limits,
+            limits: self.inner.limits.clone(),
             build: Box::new(move |signature| build(signature, &inner)),
             cache: Mutex::default(),
             linearized: Mutex::default(),
@@ -296,7 +297,36 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     pub fn with_loop_memory(self, bytes: usize) -> Function<I, O> {
         let limits = run::Limits {
             loop_memory: Some(bytes),
-            ..self.inner.limits
+            ..self.inner.limits.clone()
+        };
+        self.within(limits)
+    }
+
+    /// The same function, with what its loops of unknown length keep of their steps in files of this
+    /// directory when memory is short, instead of in memory alone. The files have no name and are gone
+    /// when the run ends, whichever way it ends. They count for
+    /// [`with_loop_memory`](Function::with_loop_memory), and not for a memory budget. Derivatives of
+    /// the function do the same. Linux only.
+    ///
+    /// ```
+    /// use cotangent::{Function, Tensor, control};
+    /// let f = Function::new(|x: &Tensor| {
+    ///     control::while_loop(|y| y.less(1e6), |y: Tensor| y * 1.001, x.clone())
+    /// });
+    /// let expected = f.clone().grad().call((1.0.into(),))?;
+    /// # if cfg!(target_os = "linux") {
+    /// let in_files = f.with_loop_directory(std::env::temp_dir()).grad();
+    /// assert_eq!(in_files.call((1.0.into(),))?, expected);
+    /// # }
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// A directory in which no file can be made is an error of the run,
+    /// [`RunError::LoopDirectory`](crate::RunError::LoopDirectory).
+    pub fn with_loop_directory(self, directory: impl Into<PathBuf>) -> Function<I, O> {
+        let limits = run::Limits {
+            loop_directory: Some(directory.into().into()),
+            ..self.inner.limits.clone()
         };
         self.within(limits)
     }
@@ -328,7 +358,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     pub fn with_memory_budget(self, bytes: usize) -> Function<I, O> {
         let limits = run::Limits {
             memory_budget: Some(bytes),
-            ..self.inner.limits
+            ..self.inner.limits.clone()
         };
         self.within(limits)
     }
@@ -486,7 +516,7 @@ impl Inner {
             error: Box::new(f.error.derived_at(self.at)),
             ..f
         })?;
-        traced.program = run::Program::within(self.limits);
+        traced.program = run::Program::within(self.limits.clone());
         let traced = Arc::new(traced);
         self.lock().insert(signature.clone(), traced.clone());
         Ok(traced)

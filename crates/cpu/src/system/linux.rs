@@ -1,6 +1,10 @@
-//! Linux: executable memory is a file in memory, mapped twice; large memory asks for huge pages.
+//! Linux: executable memory is a file in memory, mapped twice; large memory asks for huge pages; files
+//! can stand for memory.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
 
 unsafe extern "C" {
     fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
@@ -105,7 +109,7 @@ impl Drop for Chunk {
     }
 }
 
-/// Zeroed memory of huge pages, where the system grants them, aligned to one.
+/// Zeroed memory of huge pages, where the system grants them, aligned to one; or of a file.
 #[derive(Debug)]
 pub(crate) struct Large {
     mapped: *mut u8,
@@ -135,6 +139,23 @@ impl Large {
             mapped,
             length,
             start,
+        })
+    }
+
+    /// Zeroed memory whose contents go to a file when memory is short. The file has its length.
+    pub(crate) fn of_file(file: &File, bytes: usize) -> io::Result<Large> {
+        // SAFETY: a plain call of the system, whose result is checked; the mapping keeps the file.
+        let mapped = unsafe {
+            let (rights, file) = (READ | WRITE, file.as_raw_fd());
+            mmap(std::ptr::null_mut(), bytes, rights, SHARED, file, 0)
+        };
+        if mapped.addr() == usize::MAX {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Large {
+            mapped: mapped.cast(),
+            length: bytes,
+            start: mapped.cast(),
         })
     }
 

@@ -33,6 +33,10 @@ impl Large {
         None
     }
 
+    pub(crate) fn of_file(_: &std::fs::File, _: usize) -> std::io::Result<Large> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
     pub(crate) fn start(&self) -> *mut u8 {
         std::ptr::null_mut()
     }
