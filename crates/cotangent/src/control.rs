@@ -22,7 +22,7 @@ use std::panic::Location as Caller;
 use std::sync::Arc;
 
 use cotangent_graph::ops::{Cond, Custom, Region, Scan, While};
-use cotangent_graph::{Builder, Callee, Graph, GraphError, Location, TensorType, Var};
+use cotangent_graph::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Var};
 
 use crate::function::{Failed, Signature, Traced, finish, trace_closure};
 use crate::trace::Place;
@@ -178,7 +178,7 @@ pub fn while_loop<C: Tree<Tensor>>(
 /// and costs time. The values are the same, bit for bit, and so is what is computed again: random
 /// numbers come from keys, which are arguments.
 ///
-/// To let a number of bytes decide instead, see
+/// To keep some values inside as well, see [`checkpoint_keeping`]; to let a number of bytes decide,
 /// [`with_memory_budget`](crate::Function::with_memory_budget).
 ///
 /// ```
@@ -195,20 +195,99 @@ pub fn while_loop<C: Tree<Tensor>>(
 /// ```
 #[track_caller]
 pub fn checkpoint<A: Tree<Tensor>, O: Tree<Tensor>>(body: impl Fn(A) -> O, arguments: A) -> O {
+    checkpoint_at(&[], &body, &arguments, Caller::caller())
+}
+
+/// A [`checkpoint`] that keeps, beside the arguments, the values inside that have one of these
+/// [names](name).
+///
+/// ```
+/// use cotangent::{Function, Tensor, control};
+/// let f = Function::new(|x: &Tensor| {
+///     let layer = |x: Tensor| control::name("dear", &x.exp()).sin() * x;
+///     control::checkpoint_keeping(["dear"], layer, x.clone()).sum(..)
+/// });
+/// assert_eq!(f.grad().call(([0.0].into(),))?, [1.0_f64.sin()].into());
+/// # Ok::<(), cotangent::Error>(())
+/// ```
+#[track_caller]
+pub fn checkpoint_keeping<'a, A: Tree<Tensor>, O: Tree<Tensor>>(
+    names: impl IntoIterator<Item = &'a str>,
+    body: impl Fn(A) -> O,
+    arguments: A,
+) -> O {
+    let names: Vec<String> = names.into_iter().map(identifier).collect();
+    checkpoint_at(&names, &body, &arguments, Caller::caller())
+}
+
+/// The same value with a name, by which a [checkpoint](checkpoint_keeping) around it can be told to
+/// keep it. Several values may share a name; signs that no identifier has become `_`.
+#[track_caller]
+pub fn name(name: &str, x: &Tensor) -> Tensor {
     let at = Caller::caller();
-    let given = Given::of(&arguments);
+    let given = Given::of(x);
+    let region = Custom::named(&identifier(name), x.ty().clone()).map(Region::Custom);
+    let operands = vec![x.clone()];
+    let built = wrap(region, &operands, given.structure, at);
+    run(built.map(|t| (t, operands)), at)
+}
+
+/// A name as graphs have them.
+fn identifier(name: &str) -> String {
+    let sign = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    let name: String = name.chars().map(sign).collect();
+    match name.starts_with(|c: char| c.is_ascii_digit()) || name.is_empty() {
+        true => format!("_{name}"),
+        false => name,
+    }
+}
+
+fn checkpoint_at<A: Tree<Tensor>, O: Tree<Tensor>>(
+    names: &[String],
+    body: &dyn Fn(A) -> O,
+    arguments: &A,
+    at: Place,
+) -> O {
+    let given = Given::of(arguments);
     let build = || -> Result<(Traced, Vec<Tensor>), Failed> {
         let signature = given.signature();
         let body = trace_closure("checkpoint", &[], &signature, &|(a,): (A,)| body(a))?;
         let result = body.result().clone();
         let captures = union(&[&body]);
         let region = widened(&body, given.types.len(), &captures)
-            .map(|call| Region::Custom(Custom::checkpoint(call)));
+            .and_then(|call| with_names(&call.0, names))
+            .map(|call| Region::Custom(Custom::checkpoint(Callee(Arc::new(call)))));
         let mut operands = given.tensors.clone();
         operands.extend(captures);
         wrap(region, &operands, result, at).map(|t| (t, operands))
     };
     run(build(), at)
+}
+
+/// The graph in which no other values have names than these.
+fn with_names(graph: &Graph, names: &[String]) -> Result<Graph, GraphError> {
+    let mut b = Builder::new(graph.name());
+    let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
+    let mut inputs = graph.inputs().iter().zip(graph.input_types());
+    for (_, e) in graph.iter() {
+        let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
+        b.set_location(e.location);
+        let named = match &e.op {
+            Op::Region(Region::Custom(c)) => c.name(),
+            _ => None,
+        };
+        to.push(match (&e.op, named, &args[..]) {
+            (Op::Input, ..) => match inputs.next() {
+                Some(((name, _), ty)) => b.input(name, ty),
+                None => return Err(GraphError::other("an input is not in the list", None)),
+            },
+            (_, Some(name), [x]) if !names.iter().any(|n| n == name) => *x,
+            (op, ..) => b.push(op.clone(), &args),
+        });
+    }
+    b.set_location(None);
+    let outputs: Vec<Var> = graph.outputs().iter().map(|o| to[o.index()]).collect();
+    b.finish(&outputs)
 }
 
 fn scan_at<C: Tree<Tensor>, X: Tree<Tensor>, Y: Tree<Tensor>>(

@@ -139,6 +139,57 @@ fn loops_branches_and_tensors_from_around_stand_inside() {
 }
 
 #[test]
+fn named_values_are_kept_where_a_checkpoint_says_so() {
+    let f = |names: &'static [&'static str]| {
+        Function::new(move |x: &Tensor| {
+            let part = |x: Tensor| {
+                let dear = control::name("dear one", &x.sin().exp());
+                let other = control::name("other", &(&dear * &dear).cos());
+                (other * dear).tanh()
+            };
+            let first = control::checkpoint_keeping(names.iter().copied(), part, x.clone());
+            control::checkpoint_keeping(names.iter().copied(), part, first).sum(..)
+        })
+    };
+    let x = numbers(&[40], 3);
+    let counts = |names: &'static [&'static str]| {
+        let text = f(names).grad().graph(&(x.clone(),)).unwrap().to_string();
+        (
+            text.matches("= exp(").count(),
+            text.matches("= cos(").count(),
+        )
+    };
+    // A value that is kept is computed once, on the way there; all else twice.
+    let (none, dear) = (counts(&[]), counts(&["dear one"]));
+    assert!(none.0 > dear.0, "{none:?} {dear:?}");
+    assert!(dear.1 > counts(&["dear one", "other"]).1, "{dear:?}");
+    let at = (x.clone(),);
+    let expected = f(&[]).grad().call(at.clone()).unwrap();
+    const CHOICES: [&[&str]; 4] = [
+        &["dear one"],
+        &["other"],
+        &["other", "dear one"],
+        &["absent"],
+    ];
+    for names in CHOICES {
+        assert_eq!(
+            f(names).grad().call(at.clone()).unwrap(),
+            expected,
+            "{names:?}"
+        );
+        let hessian = f(names).hessian().call(at.clone()).unwrap();
+        assert_eq!(hessian.shape().dims(), [40, 40]);
+    }
+    // Names alone change nothing.
+    let plain = Function::new(|x: &Tensor| control::name("y", &x.sin()).exp().sum(..));
+    let same = Function::new(|x: &Tensor| x.sin().exp().sum(..));
+    assert_eq!(
+        plain.grad().call(at.clone()).unwrap(),
+        same.grad().call(at).unwrap()
+    );
+}
+
+#[test]
 fn mistakes_inside_name_their_line() {
     let f = Function::new(|x: &Tensor| {
         control::checkpoint(|x: Tensor| x.dot(&x.reshape([3, 1])), x.clone())

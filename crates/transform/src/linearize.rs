@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use cotangent_graph::ops::{ArrayOp, Binary, Part, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, Graph, Op, Var};
+use cotangent_graph::{Builder, Graph, Op, Var};
 
 use crate::TransformError;
 use crate::forward::Forward;
@@ -68,13 +68,15 @@ pub(crate) fn linearize_call(
     })
 }
 
-/// The linear map of a callee alone, which computes again what it needs: all inputs, then a tangent
-/// for each chosen one -> the tangents of the outputs that vary; and which these are.
+/// The linear map of a callee alone, which computes again what it needs: all inputs, the `named`
+/// variables of the callee, then a tangent for each chosen input -> the tangents of the outputs that
+/// vary; and which these are.
 pub(crate) fn linearize_again(
     graph: &Graph,
     wrt: &[bool],
     finite: &[bool],
     finite_tangents: &[bool],
+    named: &[Var],
 ) -> Result<(Graph, Vec<bool>), TransformError> {
     let (b, forward) = Forward::start_with(graph, wrt, "joint", true, finite, finite_tangents)?;
     let tangent = |o: &Var| forward.tangents[o.index()];
@@ -83,13 +85,24 @@ pub(crate) fn linearize_again(
     let linear = dependents(&joint, &forward.seeds);
     let live = joint.live();
     let inputs = joint.inputs().iter().map(|(_, v)| *v);
-    let known = |v: &Var| !linear[v.index()];
-    let again = |(v, e): &(Var, &Equation)| {
-        known(v) && live[v.index()] && !e.op.is_input() && !e.op.is_constant()
-    };
+    let mut residuals: Vec<Var> = inputs.filter(|v| !linear[v.index()]).collect();
+    residuals.extend(named.iter().map(|v| forward.to[v.index()]));
+    // What the linear part reads, and what that needs, up to what is there.
+    let known = |v: &&Var| !linear[v.index()] && !joint.equation(**v).op.is_constant();
+    let moving = joint
+        .iter()
+        .filter(|(v, _)| linear[v.index()] && live[v.index()]);
+    let mut work: Vec<Var> = moved.iter().flatten().filter(known).copied().collect();
+    work.extend(moving.flat_map(|(_, e)| e.args.iter().filter(known)));
+    let mut again: BTreeSet<Var> = BTreeSet::new();
+    while let Some(v) = work.pop() {
+        if !residuals.contains(&v) && again.insert(v) {
+            work.extend(joint.equation(v).args.iter().filter(known));
+        }
+    }
     let kept = Kept {
-        residuals: inputs.filter(known).collect(),
-        again: joint.iter().filter(again).map(|(v, _)| v).collect(),
+        residuals,
+        again: again.into_iter().collect(),
     };
     let map = linear_part(graph, &joint, &linear, &live, &kept, &forward.seeds, &moved)?;
     Ok((map, moved.iter().map(Option::is_some).collect()))

@@ -1,8 +1,9 @@
 //! Functions with a derivative of their author's own.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::{Callee, Graph, TensorType, Type, TypeError, type_error};
+use crate::{Builder, Callee, Graph, GraphError, TensorType, Type, TypeError, type_error};
 
 /// A function with a rule for its derivative, which replaces the derivative of its operations.
 ///
@@ -29,7 +30,8 @@ pub enum RuleKind {
     /// As `Vjp`, but it need not be linear; so there is no forward mode.
     Backward,
     /// The rule is the function itself: its derivative is that of its operations, and of their values
-    /// reverse mode keeps the function's operands alone and computes the others again.
+    /// reverse mode keeps the function's operands and its [named](Custom::named) values alone, and
+    /// computes the others again.
     Checkpoint,
 }
 
@@ -105,6 +107,24 @@ impl Custom {
             call,
             kind: RuleKind::Checkpoint,
         }
+    }
+
+    /// A value with a name: the identity, by which a checkpoint around it finds what it is to keep.
+    pub fn named(name: &str, ty: TensorType) -> Result<Custom, GraphError> {
+        let mut b = Builder::new(name);
+        let x = b.input("x", ty);
+        let call = b.finish(&[x])?;
+        Ok(Custom::checkpoint(Callee(Arc::new(call))))
+    }
+
+    /// The name, where this gives a value a name and does nothing else.
+    pub fn name(&self) -> Option<&str> {
+        let graph = &self.call.0;
+        let same = matches!(
+            (graph.inputs(), graph.outputs()),
+            ([(_, input)], [output]) if input == output
+        );
+        (self.kind == RuleKind::Checkpoint && same).then(|| graph.name())
     }
 
     pub(crate) fn infer(&self, args: &[&TensorType]) -> Result<Type, TypeError> {

@@ -1,5 +1,6 @@
 //! Functions with a rule of their own: the rule is the derivative, or its transpose is.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use cotangent_graph::ops::{Custom, Operand, Pullback, Region, RuleKind};
@@ -22,10 +23,10 @@ pub(super) fn forward(
     split: bool,
     location: Option<Location>,
 ) -> Result<Vec<Moved>, TransformError> {
-    let values = b.region(Region::Custom(c.clone()), args);
     if c.kind == RuleKind::Checkpoint {
-        return again(b, &c.call.0, values, args, tangents);
+        return again(b, &c.call.0, args, tangents);
     }
+    let values = b.region(Region::Custom(c.clone()), args);
     let moving: Vec<Option<Var>> = (args.iter().zip(tangents))
         .filter(|(a, _)| is_inexact(&b.tensor(**a)))
         .map(|(_, t)| *t)
@@ -70,27 +71,55 @@ pub(super) fn forward(
         .collect())
 }
 
-/// The tangents of a function that computes its values again: a call of its linear map, which takes
-/// the operands and has what else it needs from them. Nothing in it is seen to be what the function
-/// itself has computed, and so nothing is kept.
+/// A function that computes its values again for its tangents: a call of its linear map, which takes
+/// the operands and the named values, and has what else it needs from them. Nothing in it is seen to
+/// be what the function itself has computed, and so nothing else is kept.
 fn again(
     b: &mut Builder,
     call: &Graph,
-    values: Vec<Var>,
     args: &[Var],
     tangents: &[Option<Var>],
 ) -> Result<Vec<Moved>, TransformError> {
     let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let (linear, varying) = linearize_again(call, &active, &finite, &finite_tangents(b, tangents))?;
+    let named = call.iter().filter_map(|(v, e)| match &e.op {
+        Op::Region(Region::Custom(c)) if c.name().is_some() => Some(v),
+        _ => None,
+    });
+    let named: Vec<Var> = named.collect();
+    let moving = finite_tangents(b, tangents);
+    let (linear, varying) = linearize_again(call, &active, &finite, &moving, &named)?;
+    let wider = Custom::checkpoint(Callee(Arc::new(with_outputs(call, &named)?)));
+    let mut values = b.region(Region::Custom(wider), args);
+    let kept = values.split_off(call.outputs().len());
     if varying.iter().all(|v| !v) {
         return Ok(values.into_iter().map(|v| (v, None)).collect());
     }
     let operands: Vec<Var> = (args.iter().copied())
+        .chain(kept)
         .chain(tangents.iter().flatten().copied())
         .collect();
     let moved = b.call(&Arc::new(linear), &operands);
     Ok(pair(values, &varying, moved))
+}
+
+/// The graph with further outputs.
+fn with_outputs(graph: &Graph, further: &[Var]) -> Result<Graph, TransformError> {
+    let mut b = Builder::new(graph.name());
+    let inputs = graph.inputs().iter().zip(graph.input_types());
+    let mut to: HashMap<Var, Var> = HashMap::new();
+    for ((name, v), ty) in inputs {
+        to.insert(*v, b.input(name, ty));
+    }
+    for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
+        let args: Vec<Var> = e.args.iter().filter_map(|a| to.get(a).copied()).collect();
+        b.set_location(e.location);
+        to.insert(v, b.push(e.op.clone(), &args));
+    }
+    b.set_location(None);
+    let outputs = graph.outputs().iter().chain(further);
+    let outputs: Vec<Var> = outputs.filter_map(|v| to.get(v).copied()).collect();
+    Ok(b.finish(&outputs)?)
 }
 
 /// A graph that is linear in the inputs behind the known ones, applied to tangents of which some are
