@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::Cursor;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -45,6 +46,9 @@ pub struct Args {
     /// Where files without names hold what loops of unknown length keep, when memory is short.
     #[arg(long, value_name = "DIR")]
     loop_directory: Option<PathBuf>,
+    /// The most threads that work on it; by default the variable COTANGENT_THREADS, or else 1.
+    #[arg(long, value_name = "N", conflicts_with = "checked")]
+    threads: Option<NonZeroUsize>,
     /// Names the first operation whose operands are finite and whose result is not, if a result comes of it.
     #[arg(long)]
     checked: bool,
@@ -90,6 +94,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let program = cotangent_cpu::compile_with(&graph, &options)?;
         program.set_loop_memory(args.loop_memory);
         program.set_loop_directory(args.loop_directory.as_deref().map(Into::into));
+        program.set_threads(args.threads.map_or(0, NonZeroUsize::get));
         let compiled = seconds(start);
         let start = Instant::now();
         let outputs = program.run(&inputs)?;

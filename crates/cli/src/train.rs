@@ -6,6 +6,7 @@ mod model;
 mod prepare;
 mod progress;
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -65,6 +66,10 @@ pub struct Args {
     /// kept. The result is the same to the bit.
     #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
     memory: Option<usize>,
+    /// The most threads that work on it; by default the variable COTANGENT_THREADS, or else 1.
+    /// The numbers do not depend on it.
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
     /// Makes the last line of standard output one JSON object: test_accuracy or test_rmse, epochs, steps, seconds,
     /// seed.
     #[arg(long)]
@@ -92,6 +97,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(path) => resume(path, args)?,
         None => begin(args)?,
     };
+    if let Some(threads) = args.threads {
+        job.model = job.model.with_threads(threads.get());
+    }
     if job.save.is_some() && job.save == job.checkpoint {
         return usage("--save and --checkpoint take different files");
     }

@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub(crate) loop_directory: Option<Arc<Path>>,
     /// The most bytes that a run holds.
     pub(crate) memory_budget: Option<usize>,
+    /// The most threads that work on a run.
+    pub(crate) threads: Option<usize>,
 }
 
 impl Program {
@@ -72,6 +74,9 @@ impl Program {
                 }
                 if self.limits.loop_directory.is_some() {
                     program.set_loop_directory(self.limits.loop_directory.clone());
+                }
+                if let Some(threads) = self.limits.threads {
+                    program.set_threads(threads);
                 }
                 // Two threads may both get here; either program is as good.
                 Ok(self.compiled.get_or_init(|| program))

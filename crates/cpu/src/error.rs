@@ -95,6 +95,12 @@ pub enum RunError {
         /// What went wrong.
         message: String,
     },
+    /// A kernel panicked on one of the threads of a run.
+    #[error("a thread of the run panicked: {message}")]
+    Panicked {
+        /// What it said.
+        message: String,
+    },
     /// An array for an output could not be made.
     #[error(transparent)]
     Array(#[from] ArrayError),

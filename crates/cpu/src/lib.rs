@@ -26,6 +26,7 @@ mod lane;
 mod memory;
 mod native;
 mod number;
+mod pool;
 mod program;
 mod reversal;
 mod system;

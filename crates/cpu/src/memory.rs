@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cotangent_array::Complex;
 
 use crate::RunError;
+use crate::pool::Team;
 use crate::system::Large;
 
 /// Elements whose bits may be anything that some element type wrote: element types themselves, and
@@ -145,6 +146,9 @@ unsafe impl Send for Memory {}
 #[derive(Debug)]
 pub(crate) struct Workspace {
     pub(crate) arena: Memory,
+    /// Working memory for each thread but the caller's, and for how many it is.
+    pub(crate) spare: Memory,
+    pub(crate) helpers: usize,
     /// A stack of tables of addresses, one table for each program that is running: its arena, its
     /// numbers, then inputs, constants and outputs.
     pub(crate) bases: Vec<*mut u8>,
@@ -166,6 +170,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) bases: &'a mut Vec<*mut u8>,
     pub(crate) start: usize,
     pub(crate) kept: &'a mut Kept,
+    /// The threads that steps may use.
+    pub(crate) team: Team,
 }
 
 /// What the loops of a run keep of their steps, in bytes: the memory that is not planned ahead.

@@ -1,5 +1,6 @@
 //! A plan that is ready to run.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,9 +19,13 @@ use crate::lane::{self, Way, has_avx2};
 use crate::memory::{Frame, Kept, Memory, Run, Slot, Workspace};
 use crate::native;
 use crate::number::by_dtype;
+use crate::pool::{self, Team};
 
 /// The most bytes that loops keep of their steps, unless [`Program::set_loop_memory`] says more.
 const LOOP_MEMORY: usize = 1 << 30;
+
+/// How often a loop of unknown length is thought to run, to decide whether workers are woken for it.
+const UNKNOWN_TURNS: u64 = 20;
 
 /// What the compiler needs to know of this crate's kernels.
 pub fn target() -> Target {
@@ -45,11 +50,17 @@ pub fn compile(graph: &Graph) -> Result<Program, RunError> {
 /// # Errors
 /// Those of [`cotangent_compile::compile_with`] and of [`Program::new`].
 pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunError> {
-    Program::new(Arc::new(cotangent_compile::compile_with(
-        graph,
-        &target(),
-        options,
-    )?))
+    let plan = cotangent_compile::compile_with(graph, &target(), options)?;
+    let mut program = Program::new(Arc::new(plan))?;
+    if let Some(budget) = options.memory_budget {
+        // Further threads work in memory of their own, so there are as many as it has room for.
+        let room = budget.saturating_sub(program.core.plan.memory());
+        program.most_threads = match program.thread_memory() {
+            0 => pool::MOST,
+            bytes => room.div_euclid(bytes).saturating_add(1),
+        };
+    }
+    Ok(program)
 }
 
 /// A plan that has been checked, with a kernel for each step. It may be shared between threads.
@@ -61,6 +72,10 @@ pub struct Program {
     loop_memory: AtomicUsize,
     /// Where the files are that hold what loops keep; memory without one.
     loop_directory: Mutex<Option<Arc<Path>>>,
+    /// The most threads that work on one run; 0 for as many as there are by default.
+    threads: AtomicUsize,
+    /// The most threads for which a memory budget has room.
+    most_threads: usize,
 }
 
 impl std::fmt::Debug for Program {
@@ -104,6 +119,8 @@ impl Program {
             pool: Mutex::new(Vec::new()),
             loop_memory: AtomicUsize::new(LOOP_MEMORY),
             loop_directory: Mutex::new(None),
+            threads: AtomicUsize::new(0),
+            most_threads: pool::MOST,
         }
     }
 
@@ -125,6 +142,32 @@ impl Program {
     pub fn set_loop_directory(&self, directory: Option<Arc<Path>>) {
         let own = self.loop_directory.lock();
         *own.unwrap_or_else(PoisonError::into_inner) = directory;
+    }
+
+    /// Sets the most threads that work on one run, the caller's among them; at most 64 are used, and no
+    /// more than the machine runs at once. 0 is the default again: the variable `COTANGENT_THREADS`, or
+    /// else 1.
+    ///
+    /// Results are the same, bit for bit, for any number. Other threads than the caller's come from one
+    /// pool, which starts them when a run first has work for them; they end with the process. They
+    /// help one run at a time, and only with what takes a few microseconds or more: everything else, and
+    /// all of a run that comes while they are busy, is done by the thread that calls.
+    pub fn set_threads(&self, threads: usize) {
+        self.threads.store(threads, Ordering::Relaxed);
+    }
+
+    /// The most threads that work on one run.
+    pub fn threads(&self) -> usize {
+        let threads = match self.threads.load(Ordering::Relaxed) {
+            0 => pool::default_threads(),
+            threads => threads,
+        };
+        threads.min(self.most_threads).min(pool::MOST)
+    }
+
+    /// The bytes of working memory that a run takes for each thread but the first, beside the arena.
+    pub fn thread_memory(&self) -> usize {
+        self.core.spare
     }
 
     /// The plan that runs.
@@ -210,9 +253,19 @@ impl Program {
             Some(workspace) => workspace,
             None => Workspace {
                 arena: Memory::new(self.core.plan.arena)?,
+                spare: Memory::new(0)?,
+                helpers: 0,
                 bases: Vec::with_capacity(self.core.depth),
             },
         };
+        let threads = self.threads();
+        let working = Team::working(threads);
+        if workspace.helpers + 1 < working {
+            workspace.spare = Memory::new((working - 1).saturating_mul(self.core.spare))?;
+            workspace.helpers = working - 1;
+        }
+        let team = Team::new(threads, working, workspace.spare.start(), self.core.spare);
+        team.rouse(self.core.work);
         let bases = &mut workspace.bases;
         bases.clear();
         bases.push(workspace.arena.start());
@@ -231,6 +284,7 @@ impl Program {
             bases,
             start: 0,
             kept: &mut kept,
+            team,
         });
         self.pool
             .lock()
@@ -248,6 +302,10 @@ pub(crate) struct Core {
     steps: Vec<Run>,
     /// The number of addresses that a run needs, called plans included.
     depth: usize,
+    /// The bytes of working memory that each further thread wants, called plans included.
+    spare: usize,
+    /// About how many nanoseconds the steps take that can be divided, those of called plans included.
+    work: u64,
 }
 
 /// The order of addresses in a table: the arena, the numbers, then inputs, constants, outputs.
@@ -268,7 +326,25 @@ impl Core {
             numbers: Vec::new(),
             steps: Vec::new(),
             depth: own,
+            spare: 0,
+            work: 0,
         };
+        for step in &plan.steps {
+            let turns = match &step.op {
+                StepOp::Flow(Flow::Scan { length, .. }) => *length as u64,
+                StepOp::Flow(Flow::Forward(loops) | Flow::Back(loops)) => loops.length as u64,
+                StepOp::Flow(Flow::While { .. } | Flow::Sweeps { .. }) => UNKNOWN_TURNS,
+                _ => 1,
+            };
+            for callee in step.op.callees() {
+                if let Some(callee) = cores.get(&Arc::as_ptr(callee)) {
+                    core.spare = core.spare.max(callee.spare);
+                    let work = callee.work.saturating_mul(turns);
+                    core.work = core.work.saturating_add(work);
+                }
+            }
+            core.work = core.work.saturating_add(pool::dividable(step));
+        }
         let mut known = HashMap::new();
         core.steps.reserve_exact(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
@@ -310,6 +386,10 @@ impl Core {
                 }
             }
         }
+        // Not a multiple of the size of a page, so that threads meet at different lines of a cache.
+        if core.spare > 0 {
+            core.spare = core.spare.next_multiple_of(128) | 64;
+        }
         Ok(core)
     }
 
@@ -344,6 +424,7 @@ impl Core {
         let in_place = out.range().is_some_and(|own| {
             !own.is_empty() && step.args.iter().any(|a| a.range().as_ref() == Some(&own))
         });
+        let spare = Cell::new(self.spare);
         let site = Site {
             args: &args,
             out: out_arg,
@@ -354,8 +435,10 @@ impl Core {
                 len: step.scratch.len(),
             },
             in_place,
+            work: pool::nanoseconds(step),
+            spare: &spare,
         };
-        match &step.op {
+        let run = match &step.op {
             StepOp::Copy => kernels::copy(&site),
             StepOp::Op(op) => {
                 let types: SmallVec<[&TensorType; 3]> = step.args.iter().map(|a| &*a.ty).collect();
@@ -365,7 +448,9 @@ impl Core {
                 kernels::choose(op, &site)
             }
             StepOp::Call(_) | StepOp::Flow(_) | StepOp::Region(_) | StepOp::Native(_) => None,
-        }
+        };
+        self.spare = spare.get();
+        run
     }
 
     fn region(
@@ -384,7 +469,11 @@ impl Core {
                 len: step.scratch.len(),
             },
         };
-        lane::choose(region, places, way)
+        let work = pool::nanoseconds(step);
+        if work >= pool::DIVIDE {
+            self.spare = self.spare.max(step.scratch.len());
+        }
+        lane::choose(region, places, way, work)
     }
 
     fn call(&mut self, step: &Step, callee: Arc<Core>, known: &mut HashMap<Scalar, usize>) -> Run {
@@ -461,6 +550,7 @@ impl Core {
             bases: frame.bases,
             start,
             kept: frame.kept,
+            team: frame.team,
         });
         frame.bases.truncate(start);
         result

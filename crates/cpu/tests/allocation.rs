@@ -4,7 +4,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use cotangent_array::{Array, DType};
-use cotangent_graph::ops::{Gather, Reverse, Unary};
+use cotangent_graph::ops::{Dot, Gather, Reverse, Unary};
 use cotangent_graph::{Builder, TensorType};
 
 thread_local! {
@@ -74,4 +74,31 @@ fn a_warm_program_allocates_nothing() {
     // The counter counts.
     drop(std::hint::black_box(vec![0_u8; 10]));
     assert_eq!(COUNT.with(Cell::get), after + 1);
+}
+
+/// Nor does the caller where threads help it: what they are told stands on its stack.
+#[test]
+fn a_warm_program_on_threads_allocates_nothing() {
+    let mut b = Builder::new("f");
+    let x = b.input("x", TensorType::new(DType::F32, [200, 300]));
+    let y = b.input("y", TensorType::new(DType::F32, [300, 100]));
+    let op = Dot {
+        contract: (vec![1], vec![0]),
+        batch: (vec![], vec![]),
+    };
+    let z = b.push(op, &[x, y]);
+    let z = b.unary(Unary::Tanh, z);
+    let rows = b.sum(z, &[1]);
+    let columns = b.sum(z, &[0]);
+    let turned = b.transpose(x, &[1, 0]);
+    let program = cotangent_cpu::compile(&b.finish(&[z, rows, columns, turned]).unwrap()).unwrap();
+    program.set_threads(2);
+    let x = Array::full([200, 300], 1.0_f32.into()).unwrap();
+    let y = Array::full([300, 100], 0.5_f32.into()).unwrap();
+    let mut outputs = program.run(&[x.clone(), y.clone()]).unwrap();
+    let before = COUNT.with(Cell::get);
+    for _ in 0..20 {
+        program.run_into(&[&x, &y], &mut outputs).unwrap();
+    }
+    assert_eq!(COUNT.with(Cell::get) - before, 0);
 }

@@ -165,6 +165,7 @@ fn start(
     let mut command = Command::new(std::env::current_exe()?);
     command.args([worker::FLAG, workload.name, "--threads"]);
     command.arg(options.threads.to_string());
+    command.env("COTANGENT_THREADS", options.threads.to_string());
     match &source.folder {
         Some(folder) => {
             command.arg("--file");

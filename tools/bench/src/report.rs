@@ -58,12 +58,6 @@ impl<'a> Report<'a> {
     /// The machine, and what the columns are.
     pub fn begin(&self) {
         let threads = self.options.threads.get();
-        if threads > 1 {
-            eprintln!(
-                "bench: the engine runs on one thread; every process may use {threads} cores, which \
-                 helps the peers alone"
-            );
-        }
         if self.options.json {
             return;
         }

@@ -112,6 +112,16 @@ impl Model {
         }
     }
 
+    /// The same with a limit on the threads that work on a step.
+    pub fn with_threads(self, threads: usize) -> Model {
+        Model {
+            init: self.init.with_threads(threads),
+            step: self.step.with_threads(threads),
+            score: self.score.with_threads(threads),
+            ..self
+        }
+    }
+
     /// The first parameters and the state before the first step.
     pub fn init(&self, seed: u64) -> Result<State, Failure> {
         let params = self.init.call((key(seed, FIRST_PARAMETERS),))?;

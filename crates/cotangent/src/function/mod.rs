@@ -363,6 +363,28 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         self.within(limits)
     }
 
+    /// The same function with a limit on the threads that work on a run, the caller's among them; 0 is
+    /// as many as there are by default: the variable `COTANGENT_THREADS`, or else 1. Derivatives of it
+    /// have the same limit. Results do not depend on it, bit for bit.
+    ///
+    /// Other threads than the caller's come from one pool of the process, which starts them when they
+    /// first have work. They help one run at a time, with what takes a few microseconds or more.
+    ///
+    /// ```
+    /// use cotangent::{Array, DType, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x.dot(x).tanh().sum(..)).grad();
+    /// let x = Array::zeros(DType::F64, [100, 100])?;
+    /// assert_eq!(f.clone().with_threads(1).call((x.clone(),))?, f.with_threads(2).call((x,))?);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    pub fn with_threads(self, threads: usize) -> Function<I, O> {
+        let limits = run::Limits {
+            threads: Some(threads),
+            ..self.inner.limits.clone()
+        };
+        self.within(limits)
+    }
+
     fn within(self, limits: run::Limits) -> Function<I, O> {
         let inner = self.inner;
         let base = inner.base.clone();

@@ -5,14 +5,18 @@
 //! few outputs, as in the gradient to a kernel, is laid out the other way: for each output the
 //! elements along the kernel, which are then long runs. All of it depends on the shapes alone.
 
+use std::ops::Range;
+
 use cotangent_graph::TensorType;
 use cotangent_graph::ops::Conv;
 
-use super::gemm::{self, Matrix, multiply};
+use super::gemm::{self, Batch, Matrix, Means, Out, multiply_at};
 use super::spatial::{Axis, Space};
 use super::{Site, resized};
-use crate::memory::{Run, run2};
+use crate::RunError;
+use crate::memory::{Frame, Run};
 use crate::number::{Number, by_dtype};
+use crate::pool::{DIVIDE, Shared, Team, share};
 
 /// Elements of the matrix of columns that fit the second cache.
 const COLUMNS: usize = 32 * 1024;
@@ -33,14 +37,23 @@ pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
     let plan = Layout::new(op, &x.ty, &kernel.ty, &site.out.ty);
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
-    by_dtype!(numeric dtype, T => Some(run2(x.slot, kernel.slot, site.out.slot, scratch, move |x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]| {
+    let (x, kernel, out, work) = (x.slot, kernel.slot, site.out.slot, site.work);
+    if work >= DIVIDE {
+        site.wants(site.scratch.len);
+    }
+    by_dtype!(numeric dtype, T => Some(Box::new(move |frame: &mut Frame<'_>| {
+        // SAFETY: the plan was checked: nothing that is written overlaps anything else, and the types
+        // are those of the plan. Working memory holds any numbers.
+        let (x, kernel, out, scratch) = unsafe {
+            let (x, kernel) = (frame.read::<T>(x), frame.read::<T>(kernel));
+            (x, kernel, frame.write::<T>(out), frame.write::<T>(scratch))
+        };
         if T::PACKED {
-            plan.by_matrices(x, kernel, out, scratch);
-        } else {
-            plan.directly(x, kernel, out);
+            return plan.by_matrices(x, kernel, out, scratch, work, &frame.team);
         }
+        plan.directly(x, kernel, out);
         Ok(())
-    })), else None)
+    }) as Run), else None)
 }
 
 /// So many places are few.
@@ -148,82 +161,159 @@ impl Layout {
         }
     }
 
-    fn by_matrices<T: Number>(&self, x: &[T], kernel: &[T], out: &mut [T], scratch: &mut [T]) {
-        let (terms, places) = (self.terms(), self.places);
-        let (scratch, packed) = scratch.split_at_mut(self.room().min(scratch.len()));
+    /// Places that are laid out at a time, one after another, in each image and group.
+    fn tiles(&self) -> usize {
+        if self.space.is_identity() || self.turned.is_some() {
+            1
+        } else {
+            self.places.div_ceil(self.tile.max(1))
+        }
+    }
+
+    fn by_matrices<T: Number>(
+        &self,
+        x: &[T],
+        kernel: &[T],
+        out: &mut [T],
+        scratch: &mut [T],
+        work: u64,
+        team: &Team,
+    ) -> Result<(), RunError> {
         if out.is_empty() {
-            return;
+            return Ok(());
         }
-        for image in 0..self.images {
-            for group in 0..self.groups {
-                let member = image * self.groups + group;
-                let x = &x[member * self.channels * self.size..][..self.channels * self.size];
-                let weights = &kernel[group * self.outputs * terms..][..self.outputs * terms];
-                let weights = Matrix {
-                    elements: weights,
-                    row: terms,
-                    column: 1,
-                };
-                let out = &mut out[member * self.outputs * places..][..self.outputs * places];
-                if self.space.is_identity() {
-                    let columns = Matrix {
-                        elements: x,
-                        row: self.size,
-                        column: 1,
-                    };
-                    multiply(
-                        [self.outputs, places, terms],
-                        weights,
-                        columns,
-                        out,
-                        places,
-                        packed,
-                    );
-                    continue;
-                }
-                if let Some(turned) = &self.turned {
-                    let rows = &mut scratch[..terms * places];
-                    self.lay_out_turned(turned, x, rows);
-                    let columns = Matrix {
-                        elements: rows,
-                        row: 1,
-                        column: terms,
-                    };
-                    multiply(
-                        [self.outputs, places, terms],
-                        weights,
-                        columns,
-                        out,
-                        places,
-                        packed,
-                    );
-                    continue;
-                }
-                for from in (0..places).step_by(self.tile.max(1)) {
-                    let count = self.tile.min(places - from);
-                    let columns = &mut scratch[..terms * count];
-                    self.lay_out(x, from, count, columns);
-                    let columns = Matrix {
-                        elements: columns,
-                        row: count,
-                        column: 1,
-                    };
-                    multiply(
-                        [self.outputs, count, terms],
-                        weights,
-                        columns,
-                        &mut out[from..],
-                        places,
-                        packed,
-                    );
-                }
-            }
+        let members = self.images * self.groups;
+        assert!(
+            members * self.outputs * self.places <= out.len(),
+            "too few elements of the result"
+        );
+        let (tiles, room) = (self.tiles(), self.room() + self.packed::<T>());
+        assert!(room <= scratch.len(), "too little working memory");
+        let units = members * tiles;
+        let team = &team.with_room(room * size_of::<T>());
+        let parts = team.parts(work, units);
+        if parts == 1 || units < 2 * team.threads() {
+            // Each of few products is divided in itself.
+            let each = work / units.max(1) as u64;
+            return (0..units).try_for_each(|unit| {
+                // SAFETY: the result is borrowed.
+                unsafe { self.product([x, kernel], out.as_mut_ptr(), scratch, unit, each, team) }
+            });
         }
+        // SAFETY: units write results of their own, each thread works in memory of its own.
+        let shared = unsafe { Shared::new((out.as_mut_ptr(), scratch.as_mut_ptr())) };
+        team.each(work, parts, |part, thread| {
+            let (out, own) = *shared.get();
+            let scratch: *mut T = team.scratch(thread, own.cast()).cast();
+            // SAFETY: every thread has so much working memory.
+            let scratch = unsafe { std::slice::from_raw_parts_mut(scratch, room) };
+            share(units, part, parts).try_for_each(|unit| {
+                // SAFETY: the result is borrowed; units are different places of it.
+                unsafe { self.product([x, kernel], out, scratch, unit, 0, &Team::ALONE) }
+            })
+        })
+    }
+
+    /// The result of one image and group for the places of one tile.
+    ///
+    /// # Safety
+    /// `out` is the whole result, of which nobody else uses the elements of this unit.
+    unsafe fn product<T: Number>(
+        &self,
+        [x, kernel]: [&[T]; 2],
+        out: *mut T,
+        scratch: &mut [T],
+        unit: usize,
+        work: u64,
+        team: &Team,
+    ) -> Result<(), RunError> {
+        let (member, tile) = (unit / self.tiles(), unit % self.tiles());
+        let (terms, places) = (self.terms(), self.places);
+        let group = member % self.groups;
+        let (columns, scratch) = scratch.split_at_mut(self.room());
+        let x = &x[member * self.channels * self.size..][..self.channels * self.size];
+        let weights = Matrix {
+            elements: &kernel[group * self.outputs * terms..][..self.outputs * terms],
+            row: terms,
+            column: 1,
+        };
+        let (from, count, columns) = if self.space.is_identity() {
+            let columns = Matrix {
+                elements: x,
+                row: self.size,
+                column: 1,
+            };
+            (0, places, columns)
+        } else if let Some(turned) = &self.turned {
+            self.lay_out_turned(turned, x, columns, work, team)?;
+            let columns = Matrix {
+                elements: &*columns,
+                row: 1,
+                column: terms,
+            };
+            (0, places, columns)
+        } else {
+            let from = tile * self.tile;
+            let count = self.tile.min(places - from);
+            let columns = &mut columns[..terms * count];
+            self.lay_out(x, from, count, columns, work, team)?;
+            let columns = Matrix {
+                elements: &*columns,
+                row: count,
+                column: 1,
+            };
+            (from, count, columns)
+        };
+        let sizes = [self.outputs, count, terms];
+        let means = Means { scratch, team };
+        let size = self.outputs * places;
+        let out = Out {
+            start: out.wrapping_add(member * size + from),
+            len: size - from,
+            step: places,
+        };
+        // SAFETY: the member's matrix from the tile's first column on is inside the result.
+        unsafe { multiply_at(sizes, Batch::ONE, weights, columns, out, means) }
     }
 
     /// The elements that the places from `from` on meet: a row for each element of the kernel, a
     /// column for each place.
-    fn lay_out<T: Number>(&self, x: &[T], from: usize, count: usize, columns: &mut [T]) {
+    fn lay_out<T: Number>(
+        &self,
+        x: &[T],
+        from: usize,
+        count: usize,
+        columns: &mut [T],
+        work: u64,
+        team: &Team,
+    ) -> Result<(), RunError> {
+        let rows = self.window * count;
+        let parts = team.parts(work / 2, self.channels);
+        // SAFETY: each part writes the rows of its own channels.
+        let shared = unsafe { Shared::new((columns.as_mut_ptr(), columns.len())) };
+        team.each(work / 2, parts, |part, _| {
+            let (columns, len) = *shared.get();
+            let channels = share(self.channels, part, parts);
+            assert!(channels.end * rows <= len, "too few columns");
+            // SAFETY: these rows are inside, as was just checked.
+            let columns = unsafe {
+                let start = columns.add(channels.start * rows);
+                std::slice::from_raw_parts_mut(start, channels.len() * rows)
+            };
+            self.lay_out_channels(x, from, count, columns, channels);
+            Ok(())
+        })
+    }
+
+    /// [`Layout::lay_out`] for some channels, whose rows these are.
+    fn lay_out_channels<T: Number>(
+        &self,
+        x: &[T],
+        from: usize,
+        count: usize,
+        columns: &mut [T],
+        channels: Range<usize>,
+    ) {
         columns.fill(T::NOTHING);
         let width = self.space.width();
         let mut start = from;
@@ -233,8 +323,8 @@ impl Layout {
             let right = width.min(left + (from + count - start));
             self.space.row(row, |k, base| {
                 for tap in &self.space.last {
-                    for channel in 0..self.channels {
-                        let line = (channel * self.window + k + tap.k) * count;
+                    for (i, channel) in channels.clone().enumerate() {
+                        let line = (i * self.window + k + tap.k) * count;
                         // The column of the row's place 0, which may stand before the first one.
                         let to = (line + start - from).wrapping_sub(left);
                         let at = channel * self.size + base;
@@ -260,26 +350,51 @@ impl Layout {
 
     /// The elements that all places meet: a row for each place, a column for each element of the
     /// kernel.
-    fn lay_out_turned<T: Number>(&self, turned: &Space, x: &[T], rows: &mut [T]) {
-        rows.fill(T::NOTHING);
+    fn lay_out_turned<T: Number>(
+        &self,
+        turned: &Space,
+        x: &[T],
+        rows: &mut [T],
+        work: u64,
+        team: &Team,
+    ) -> Result<(), RunError> {
         let (terms, width) = (self.terms(), turned.width());
-        for part in 0..self.window / width.max(1) {
-            turned.row(part, |place, base| {
-                for tap in &turned.last {
-                    for channel in 0..self.channels {
-                        let first = (place + tap.k) * terms + channel * self.window + part * width;
-                        let line = &mut rows[first..first + width];
-                        let at = channel * self.size + base;
-                        if tap.out_step == 1 && tap.x_step == 1 {
-                            line[tap.out..tap.out + tap.count]
-                                .copy_from_slice(&x[at + tap.x..][..tap.count]);
-                        } else {
-                            tap.each(0, width, |k, met| line[k] = x[at + met]);
+        assert!(self.places * terms <= rows.len(), "too few rows");
+        let parts = team.parts(work / 2, self.channels);
+        // SAFETY: each part writes the columns of its own channels.
+        let shared = unsafe { Shared::new(rows.as_mut_ptr()) };
+        team.each(work / 2, parts, |part, _| {
+            let rows = *shared.get();
+            let channels = share(self.channels, part, parts);
+            // Some columns of one row, which are those of one of the part's channels.
+            let line = |first: usize, count: usize| {
+                // SAFETY: rows and columns are inside, of which there are as many as was just checked.
+                unsafe { std::slice::from_raw_parts_mut(rows.add(first), count) }
+            };
+            for place in 0..self.places {
+                let first = place * terms + channels.start * self.window;
+                line(first, channels.len() * self.window).fill(T::NOTHING);
+            }
+            for part in 0..self.window / width.max(1) {
+                turned.row(part, |place, base| {
+                    for tap in &turned.last {
+                        for channel in channels.clone() {
+                            let first =
+                                (place + tap.k) * terms + channel * self.window + part * width;
+                            let line = line(first, width);
+                            let at = channel * self.size + base;
+                            if tap.out_step == 1 && tap.x_step == 1 {
+                                line[tap.out..tap.out + tap.count]
+                                    .copy_from_slice(&x[at + tap.x..][..tap.count]);
+                            } else {
+                                tap.each(0, width, |k, met| line[k] = x[at + met]);
+                            }
                         }
                     }
-                }
-            });
-        }
+                });
+            }
+            Ok(())
+        })
     }
 
     /// Element by element, for integers: sums wrap, so any order gives the same bits.

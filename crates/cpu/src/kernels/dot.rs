@@ -8,12 +8,14 @@ use cotangent_graph::TensorType;
 use cotangent_graph::ops::Dot;
 use smallvec::SmallVec;
 
-use super::gemm::{self, Batch, Matrix, multiply_all};
+use super::gemm::{self, Batch, Matrix, Means, multiply_all};
 use super::moves::strides;
 use super::walk::{Dim, Walk};
 use super::{Site, resized};
-use crate::memory::{Run, run2};
+use crate::RunError;
+use crate::memory::{Frame, Run};
 use crate::number::{Number, by_dtype};
+use crate::pool::{self, DIVIDE, Team};
 
 pub(super) fn scratch(op: &Dot, x: &TensorType, y: &TensorType) -> usize {
     let product = Product::new(op, &x.shape, &y.shape);
@@ -27,10 +29,21 @@ pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
     let product = Product::new(op, &x.ty.shape, &y.ty.shape);
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
-    by_dtype!(numeric dtype, T => Some(run2(x.slot, y.slot, site.out.slot, scratch, move |x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]| {
-        product.run(x, y, out, scratch);
-        Ok(())
-    })), else None)
+    let (x, y, out) = (x.slot, y.slot, site.out.slot);
+    by_dtype!(numeric dtype, T => {
+        if site.work >= DIVIDE {
+            site.wants(product.packed::<T>().saturating_mul(dtype.size()));
+        }
+        Some(Box::new(move |frame: &mut Frame<'_>| {
+            // SAFETY: the plan was checked: nothing that is written overlaps anything else, and the
+            // types are those of the plan. Working memory holds any numbers.
+            unsafe {
+                let (x, y) = (frame.read::<T>(x), frame.read::<T>(y));
+                let (out, scratch) = (frame.write::<T>(out), frame.write::<T>(scratch));
+                product.run(x, y, out, scratch, &frame.team)
+            }
+        }) as Run)
+    }, else None)
 }
 
 /// A batch of products of matrices.
@@ -108,14 +121,24 @@ impl Product {
         gemm::room::<T>([self.m, self.n, self.k], steps.0, steps.1)
     }
 
-    fn run<T: Number>(&self, x: &[T], y: &[T], out: &mut [T], scratch: &mut [T]) {
+    fn run<T: Number>(
+        &self,
+        x: &[T],
+        y: &[T],
+        out: &mut [T],
+        scratch: &mut [T],
+        team: &Team,
+    ) -> Result<(), RunError> {
         let size = self.m.saturating_mul(self.n);
         if out.is_empty() || size == 0 {
-            return;
+            return Ok(());
         }
         let (left, rest) = scratch.split_at_mut(self.a.room().min(scratch.len()));
         let (right, packed) = rest.split_at_mut(self.b.room().min(rest.len()));
-        let (x, y) = (self.a.elements(x, left), self.b.elements(y, right));
+        let (x, y) = (
+            self.a.elements(x, left, team)?,
+            self.b.elements(y, right, team)?,
+        );
         // The kernel walks along the innermost shared axis by itself.
         let (inner, outer) = match self.batch.split_last() {
             Some((inner, outer)) => (*inner, outer),
@@ -141,7 +164,8 @@ impl Product {
                 row: self.b.contract,
                 column: self.b.free,
             };
-            multiply_all(sizes, batch, a, b, out, self.n, packed);
+            let scratch = &mut *packed;
+            multiply_all(sizes, batch, a, b, out, self.n, Means { scratch, team })?;
             for (i, (n, by_x, by_y)) in index.iter_mut().zip(outer).rev() {
                 *i += 1;
                 at_x += by_x;
@@ -154,6 +178,7 @@ impl Product {
                 at_y -= by_y * n;
             }
         }
+        Ok(())
     }
 }
 
@@ -210,12 +235,18 @@ impl Side {
             .map_or(0, |(_, n)| n.next_multiple_of(64))
     }
 
-    fn elements<'a, T: Number>(&self, x: &'a [T], scratch: &'a mut [T]) -> &'a [T] {
+    fn elements<'a, T: Number>(
+        &self,
+        x: &'a [T],
+        scratch: &'a mut [T],
+        team: &Team,
+    ) -> Result<&'a [T], RunError> {
         match &self.copied {
-            None => x,
+            None => Ok(x),
             Some((walk, n)) => {
-                walk.copy(x, scratch);
-                &scratch[..*n]
+                let work = pool::nanoseconds_of_bytes(2 * n * size_of::<T>());
+                walk.copy_with(x, scratch, work, team)?;
+                Ok(&scratch[..*n])
             }
         }
     }

@@ -17,6 +17,7 @@ pub(crate) mod transpose;
 mod walk;
 mod window;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
@@ -46,6 +47,17 @@ pub(crate) struct Site<'a> {
     pub(crate) scratch: Slot,
     /// Whether the result takes over the memory of an operand.
     pub(crate) in_place: bool,
+    /// About how many nanoseconds the step takes.
+    pub(crate) work: u64,
+    /// The most bytes of working memory that each further thread wants; see [`Site::wants`].
+    pub(crate) spare: &'a Cell<usize>,
+}
+
+impl Site<'_> {
+    /// Says that each further thread that works on the step wants so many bytes of working memory.
+    pub(crate) fn wants(&self, bytes: usize) {
+        self.spare.set(self.spare.get().max(bytes));
+    }
 }
 
 /// The working memory that the kernel of an operation wants, in bytes.

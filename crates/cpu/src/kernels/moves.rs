@@ -3,9 +3,9 @@
 use cotangent_array::Shape;
 use smallvec::SmallVec;
 
+use super::Site;
 use super::walk::{Dim, Walk};
-use super::{Arg, Site};
-use crate::memory::{Run, Slot, run1};
+use crate::memory::{Frame, Run};
 use crate::number::by_dtype;
 
 /// The steps of contiguous elements in this shape, 0 where they would not fit.
@@ -19,14 +19,12 @@ pub(super) fn strides(shape: &Shape) -> SmallVec<[isize; 6]> {
 
 fn walked(site: &Site<'_>, walk: Walk) -> Option<Run> {
     let [x] = site.args else { return None };
-    walked_from(x.slot, site.out, walk)
-}
-
-fn walked_from(x: Slot, out: &Arg, walk: Walk) -> Option<Run> {
-    by_dtype!(size out.ty.dtype, T => Some(run1(x, out.slot, move |x: &[T], out: &mut [T]| {
-        walk.copy(x, out);
-        Ok(())
-    })), else None)
+    let (x, out, work) = (x.slot, site.out.slot, site.work);
+    by_dtype!(size site.out.ty.dtype, T => Some(Box::new(move |frame: &mut Frame<'_>| {
+        // SAFETY: the plan was checked: the operand does not overlap the result, and has its dtype.
+        let (x, out) = unsafe { (frame.read::<T>(x), frame.write::<T>(out)) };
+        walk.copy_with(x, out, work, &frame.team)
+    }) as Run), else None)
 }
 
 pub(super) fn copy(site: &Site<'_>) -> Option<Run> {

@@ -4,13 +4,17 @@
 //! outside it. An f32 is computed in f64 and rounded, as the reference evaluator does; the compiler
 //! narrows what it can prove equal (+ - * / sqrt, comparisons) back to f32.
 
+use std::ops::Range;
+
 use cotangent_array::Element;
 use cotangent_graph::complex;
 use cotangent_graph::ops::{Binary, Compare, Indexed, Orders, Part, Special, Ternary, Test, Unary};
 
 use super::Site;
+use crate::RunError;
 use crate::memory::{BLOCK, Block, Cell, Feed, Frame, Run, Sink, Slot};
 use crate::number::{Bits, Float, Ordered, Pair, by_dtype};
+use crate::pool::{Shared, share};
 
 type Loop1<A, U> = fn(&[A], &mut [U]);
 type Loop2<A, B, U> = fn(&[A], &[B], &mut [U]);
@@ -272,23 +276,20 @@ fn run1<A: Cell, U: Cell>(
 ) -> Option<Run> {
     let [x] = site.args else { return None };
     let (x, out, in_place) = (x.slot, site.out.slot, site.in_place);
+    let work = site.work;
     Some(Box::new(move |frame| {
-        // SAFETY: the plan was checked: the operand has as many elements as the result or one, and
-        // where they share memory the operand is read before the result is written.
-        unsafe {
-            let mut block = Block::uninit();
-            let x = Feed::<A>::new(frame, x, out.len, &mut block);
-            each_block(
-                frame,
-                out,
-                x.is_plain() && !in_place,
-                in_place,
-                |from, count, sink| {
+        divided(frame, work, out.len, |frame, range| {
+            // SAFETY: the plan was checked: the operand has as many elements as the result or one, and
+            // where they share memory the operand is read before the result is written.
+            unsafe {
+                let mut block = Block::uninit();
+                let x = Feed::<A>::new(frame, x, out.len, &mut block);
+                let whole = x.is_plain() && !in_place;
+                each_block(frame, out, range, whole, in_place, |from, count, sink| {
                     sink.put(from, count, |out| f(x.block(from, count), out));
-                },
-            );
-        }
-        Ok(())
+                });
+            }
+        })
     }))
 }
 
@@ -298,22 +299,24 @@ fn run2<A: Cell, B: Cell, U: Cell>(
 ) -> Option<Run> {
     let [x, y] = site.args else { return None };
     let (x, y, out, in_place) = (x.slot, y.slot, site.out.slot, site.in_place);
+    let work = site.work;
     Some(Box::new(move |frame| {
-        // SAFETY: as in `run1`.
-        unsafe {
-            let (mut first, mut second) = (Block::uninit(), Block::uninit());
-            let (x, y) = (
-                Feed::<A>::new(frame, x, out.len, &mut first),
-                Feed::<B>::new(frame, y, out.len, &mut second),
-            );
-            let whole = x.is_plain() && y.is_plain() && !in_place;
-            each_block(frame, out, whole, in_place, |from, count, sink| {
-                sink.put(from, count, |out| {
-                    f(x.block(from, count), y.block(from, count), out)
+        divided(frame, work, out.len, |frame, range| {
+            // SAFETY: as in `run1`.
+            unsafe {
+                let (mut first, mut second) = (Block::uninit(), Block::uninit());
+                let (x, y) = (
+                    Feed::<A>::new(frame, x, out.len, &mut first),
+                    Feed::<B>::new(frame, y, out.len, &mut second),
+                );
+                let whole = x.is_plain() && y.is_plain() && !in_place;
+                each_block(frame, out, range, whole, in_place, |from, count, sink| {
+                    sink.put(from, count, |out| {
+                        f(x.block(from, count), y.block(from, count), out)
+                    });
                 });
-            });
-        }
-        Ok(())
+            }
+        })
     }))
 }
 
@@ -323,35 +326,62 @@ fn run3<A: Cell, B: Cell, C: Cell, U: Cell>(
 ) -> Option<Run> {
     let [x, y, z] = site.args else { return None };
     let (x, y, z, out, in_place) = (x.slot, y.slot, z.slot, site.out.slot, site.in_place);
+    let work = site.work;
     Some(Box::new(move |frame| {
-        // SAFETY: as in `run1`.
-        unsafe {
-            let mut first = Block::uninit();
-            let (mut second, mut third) = (Block::uninit(), Block::uninit());
-            let x = Feed::<A>::new(frame, x, out.len, &mut first);
-            let (y, z) = (
-                Feed::<B>::new(frame, y, out.len, &mut second),
-                Feed::<C>::new(frame, z, out.len, &mut third),
-            );
-            let whole = x.is_plain() && y.is_plain() && z.is_plain() && !in_place;
-            each_block(frame, out, whole, in_place, |from, count, sink| {
-                let (x, y, z) = (
-                    x.block(from, count),
-                    y.block(from, count),
-                    z.block(from, count),
+        divided(frame, work, out.len, |frame, range| {
+            // SAFETY: as in `run1`.
+            unsafe {
+                let mut first = Block::uninit();
+                let (mut second, mut third) = (Block::uninit(), Block::uninit());
+                let x = Feed::<A>::new(frame, x, out.len, &mut first);
+                let (y, z) = (
+                    Feed::<B>::new(frame, y, out.len, &mut second),
+                    Feed::<C>::new(frame, z, out.len, &mut third),
                 );
-                sink.put(from, count, |out| f(x, y, z, out));
-            });
-        }
-        Ok(())
+                let whole = x.is_plain() && y.is_plain() && z.is_plain() && !in_place;
+                each_block(frame, out, range, whole, in_place, |from, count, sink| {
+                    let (x, y, z) = (
+                        x.block(from, count),
+                        y.block(from, count),
+                        z.block(from, count),
+                    );
+                    sink.put(from, count, |out| f(x, y, z, out));
+                });
+            }
+        })
     }))
 }
 
-/// Calls `f` for all elements at once, or block by block.
+/// Calls `f` for all elements, divided between threads in whole blocks.
+#[inline(always)]
+fn divided(
+    frame: &Frame<'_>,
+    work: u64,
+    n: usize,
+    f: impl Fn(&Frame<'_>, Range<usize>),
+) -> Result<(), RunError> {
+    let blocks = n.div_ceil(BLOCK);
+    let parts = frame.team.parts(work, blocks);
+    if parts == 1 {
+        f(frame, 0..n);
+        return Ok(());
+    }
+    // SAFETY: parts write elements of their own, and in place they read the same ones.
+    let shared = unsafe { Shared::new((frame, &f)) };
+    frame.team.each(work, parts, |part, _| {
+        let (frame, f) = *shared.get();
+        let blocks = share(blocks, part, parts);
+        f(frame, blocks.start * BLOCK..n.min(blocks.end * BLOCK));
+        Ok(())
+    })
+}
+
+/// Calls `f` for a range of elements at once, or block by block.
 #[inline(always)]
 fn each_block<U: Cell>(
     frame: &Frame<'_>,
     out: Slot,
+    range: Range<usize>,
     whole: bool,
     in_place: bool,
     mut f: impl FnMut(usize, usize, &mut Sink<'_, U>),
@@ -359,9 +389,9 @@ fn each_block<U: Cell>(
     let mut block = Block::uninit();
     let mut sink = Sink::new(frame, out, in_place, &mut block);
     if whole {
-        return f(0, out.len, &mut sink);
+        return f(range.start, range.len(), &mut sink);
     }
-    for from in (0..out.len).step_by(BLOCK) {
-        f(from, BLOCK.min(out.len - from), &mut sink);
+    for from in range.clone().step_by(BLOCK) {
+        f(from, BLOCK.min(range.end - from), &mut sink);
     }
 }

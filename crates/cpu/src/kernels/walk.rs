@@ -3,7 +3,12 @@
 use smallvec::SmallVec;
 
 use super::transpose::{Sheet, transpose};
+use crate::RunError;
 use crate::memory::Cell;
+use crate::pool::{Shared, Team, share};
+
+/// Places of a long axis that one thread takes together: squares of a transposing, lines of memory.
+const GRAIN: usize = 16;
 
 /// Copies elements between two arrays, each with strides of its own.
 #[derive(Clone, Debug)]
@@ -79,8 +84,71 @@ impl Walk {
                 .is_some_and(|[source, target]| source <= from.len() && target <= to.len()),
             "a move of elements that are not inside their memory",
         );
-        let from = from.as_ptr().wrapping_add(self.from);
-        let to = to.as_mut_ptr().wrapping_add(self.to);
+        // SAFETY: all places were found inside, and the two arrays are borrowed.
+        unsafe { self.go(from.as_ptr(), to.as_mut_ptr()) };
+    }
+
+    /// [`Walk::copy`], divided between threads; `work` is about how many nanoseconds it takes.
+    ///
+    /// # Errors
+    /// A panic on another thread.
+    pub(super) fn copy_with<T: Cell>(
+        &self,
+        from: &[T],
+        to: &mut [T],
+        work: u64,
+        team: &Team,
+    ) -> Result<(), RunError> {
+        // The outermost axis that has enough places, or else the longest.
+        let enough = |d: &Dim| d.n >= 8 * team.threads();
+        let longest = || self.dims.iter().enumerate().max_by_key(|(_, d)| d.n);
+        let first = self.dims.iter().enumerate().find(|(_, d)| enough(d));
+        let Some((axis, dim)) = first.or_else(longest) else {
+            self.copy(from, to);
+            return Ok(());
+        };
+        let grains = dim.n.div_ceil(if dim.n >= GRAIN * 8 * team.threads() {
+            GRAIN
+        } else {
+            1
+        });
+        let parts = team.parts(work, grains);
+        if parts == 1 || self.empty {
+            self.copy(from, to);
+            return Ok(());
+        }
+        let grain = dim.n.div_ceil(grains);
+        assert!(
+            self.reach
+                .is_some_and(|[source, target]| source <= from.len() && target <= to.len()),
+            "a move of elements that are not inside their memory",
+        );
+        // SAFETY: no two places of a walk are the same in the result, so parts write their own.
+        let shared = unsafe { Shared::new((self, from.as_ptr(), to.as_mut_ptr())) };
+        team.each(work, parts, |part, _| {
+            let (whole, from, to) = *shared.get();
+            let grains = share(grains, part, parts);
+            let places = (grains.start * grain).min(dim.n)..(grains.end * grain).min(dim.n);
+            if places.is_empty() {
+                return Ok(());
+            }
+            let mut some = whole.clone();
+            let behind = (places.start as isize).wrapping_mul(dim.from);
+            some.from = some.from.wrapping_add_signed(behind);
+            some.to += places.start * dim.to;
+            some.dims[axis].n = places.len();
+            // SAFETY: some of the places of a walk that was found inside both arrays.
+            unsafe { some.go(from, to) };
+            Ok(())
+        })
+    }
+
+    /// # Safety
+    /// All places of the walk are inside both arrays, which are apart, and nobody else uses those of the
+    /// second; the walk is not empty.
+    unsafe fn go<T: Cell>(&self, from: *const T, to: *mut T) {
+        let from = from.wrapping_add(self.from);
+        let to = to.wrapping_add(self.to);
         let Some((inner, outer)) = self.dims.split_last() else {
             // SAFETY: both elements are inside.
             unsafe { *to = *from };

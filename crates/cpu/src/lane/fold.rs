@@ -34,6 +34,29 @@ pub(super) struct Leading {
     pub(super) count: usize,
 }
 
+/// Places of the inner run of which sums over outer loops are meant, in every row that has such sums.
+#[derive(Clone, Copy)]
+pub(super) struct Columns {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// The length of the run.
+    pub(super) run: usize,
+}
+
+impl Columns {
+    /// All places of a run.
+    pub(super) fn all(run: usize) -> Columns {
+        let (from, to) = (0, run);
+        Columns { from, to, run }
+    }
+
+    /// The numbers of these among `count` sums, row by row.
+    fn of(self, count: usize) -> impl Iterator<Item = usize> {
+        let rows = (0..count).step_by(self.run.max(1));
+        rows.flat_map(move |row| row + self.from..count.min(row + self.to))
+    }
+}
+
 /// Sums of 1, 2, 4, ... leaves that wait for a partner of their size.
 #[derive(Clone, Copy)]
 pub(super) struct State {
@@ -48,6 +71,22 @@ impl Default for State {
             waiting: [0; 56],
             filled: 0,
             leaves: 0,
+        }
+    }
+}
+
+impl State {
+    /// The tree of all leaves so far, where their number is a power of two.
+    pub(super) fn tree(&self) -> u64 {
+        self.waiting[0]
+    }
+
+    /// Adds the trees of a state whose leaves come behind and are together fewer than in any tree here.
+    pub(super) fn append(&mut self, behind: &State) {
+        let trees = &behind.waiting[..behind.filled];
+        if let Some(to) = self.waiting.get_mut(self.filled..self.filled + trees.len()) {
+            to.copy_from_slice(trees);
+            self.filled += trees.len();
         }
     }
 }
@@ -67,6 +106,18 @@ impl Folding {
             _ => Folding::of::<i64, IntSum>(slot, joined),
         };
         Folding { leading, ..folding }
+    }
+
+    /// How many sums over outer loops there are, if it is such.
+    pub(super) fn sums(&self) -> Option<usize> {
+        self.leading.map(|leading| leading.count)
+    }
+
+    /// Goes on with the open sum of this number.
+    pub(super) fn go_to(&self, sum: usize, state: &mut State) {
+        if let Some(leading) = self.leading {
+            state.filled = sum % leading.count.max(1);
+        }
     }
 
     fn float<T: Float>(fold: Fold, slot: Slot, joined: usize) -> Folding {
@@ -107,36 +158,36 @@ impl Folding {
         }
     }
 
-    /// Makes ready for the first elements of a run.
+    /// Makes ready for the first elements of a run, and the sums over outer loops of some columns.
     ///
     /// # Safety
     /// The working memory has room for the open sums, which nothing else uses.
-    pub(super) unsafe fn open(&self, state: &mut State, scratch: *mut u8) {
+    pub(super) unsafe fn open(&self, state: &mut State, scratch: *mut u8, columns: Columns) {
         self.begin(state);
         if let Some(leading) = self.leading {
             let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
-            for k in 0..leading.count {
+            columns.of(leading.count).for_each(|k| {
                 // SAFETY: the caller's promise.
                 unsafe { sums.add(k).write(self.start) };
-            }
+            });
         }
     }
 
-    /// Writes the sums over outer loops when all elements have been taken.
+    /// Writes the sums over outer loops of some columns when all elements of these have been taken.
     ///
     /// # Safety
     /// As [`Folding::open`], and the result has room for them.
-    pub(super) unsafe fn close(&self, scratch: *mut u8, out: *mut u8) {
+    pub(super) unsafe fn close(&self, scratch: *mut u8, out: *mut u8, columns: Columns) {
         if let Some(leading) = self.leading {
             let sums: *const u64 = scratch.wrapping_add(leading.offset).cast();
-            for k in 0..leading.count {
+            columns.of(leading.count).for_each(|k| {
                 // SAFETY: the caller's promise; `open` has written all of them.
                 (self.write)(unsafe { *sums.add(k) }, out, k);
-            }
+            });
         }
     }
 
-    fn begin(&self, state: &mut State) {
+    pub(super) fn begin(&self, state: &mut State) {
         state.filled = 0;
         state.leaves = 0;
     }
@@ -154,16 +205,22 @@ impl Folding {
         let mut done = 0;
         while done < count {
             let n = LEAF.min(count - done);
-            let mut sum = (self.leaf)(at.wrapping_add(done * self.size), n);
-            state.leaves += 1;
-            for _ in 0..state.leaves.trailing_zeros() {
-                state.filled -= 1;
-                sum = (self.join)(state.waiting[state.filled], sum);
-            }
-            state.waiting[state.filled] = sum;
-            state.filled += 1;
+            let sum = (self.leaf)(at.wrapping_add(done * self.size), n);
+            self.push(sum, state);
             done += n;
         }
+    }
+
+    /// Joins a leaf, or, where all that was pushed before are such, a tree of 2^k leaves.
+    #[inline(always)]
+    pub(super) fn push(&self, mut sum: u64, state: &mut State) {
+        state.leaves += 1;
+        for _ in 0..state.leaves.trailing_zeros() {
+            state.filled -= 1;
+            sum = (self.join)(state.waiting[state.filled], sum);
+        }
+        state.waiting[state.filled] = sum;
+        state.filled += 1;
     }
 
     /// Writes the result at a place and begins the next.

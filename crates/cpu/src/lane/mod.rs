@@ -3,18 +3,20 @@
 
 mod fold;
 mod pack;
+mod split;
 mod tile;
 
 use std::sync::Arc;
 
 use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
 
-use self::fold::{Folding, Leading};
+use self::fold::{Columns, Folding, Leading};
 use self::pack::{Around, Chosen, Pack};
 use self::tile::TileCode;
 use crate::RunError;
 use crate::jit;
 use crate::memory::{Frame, Run, Slot};
+use crate::pool::DIVIDE;
 
 /// How regions are executed. All ways give the same bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +58,15 @@ pub(crate) struct Places {
 }
 
 /// The step that runs a region.
-pub(crate) fn choose(program: &Arc<LaneProgram>, places: Places, way: Way) -> Option<Run> {
+///
+/// `work` is about how many nanoseconds it takes; what is divided wants as much working memory for each
+/// further thread as for the first.
+pub(crate) fn choose(
+    program: &Arc<LaneProgram>,
+    places: Places,
+    way: Way,
+    work: u64,
+) -> Option<Run> {
     let layout = program.layout();
     if places.scratch.len < layout.bytes {
         return None;
@@ -70,7 +80,17 @@ pub(crate) fn choose(program: &Arc<LaneProgram>, places: Places, way: Way) -> Op
         Way::Baseline => Inner::Tile(TileCode::new(&program.code, layout.tile, false)),
     };
     let region = Region::new(program, places, layout, inner);
-    Some(Box::new(move |frame| region.run(frame)))
+    if work < DIVIDE {
+        return Some(Box::new(move |frame| region.run(frame)));
+    }
+    let cut = split::Cut::new(&region, work);
+    Some(Box::new(move |frame| {
+        let team = frame.team.with_room(region.layout.bytes);
+        match cut.parts(&region, &team) {
+            1 => region.run(frame),
+            parts => cut.run(&region, frame, &team, parts),
+        }
+    }))
 }
 
 /// What executes the inner run.
@@ -250,7 +270,7 @@ impl Region {
         let mut states = [fold::State::default(); FOLDS];
         for (state, folding) in states.iter_mut().zip(&self.folds) {
             // SAFETY: the working memory has room for open sums, as its layout says.
-            unsafe { folding.open(state, scratch) };
+            unsafe { folding.open(state, scratch, Columns::all(self.run)) };
         }
         let mut results = [0_usize; FOLDS];
         for _ in 0..self.outer[2] {
@@ -270,8 +290,9 @@ impl Region {
         }
         self.finish(frame, 3, &mut states, &mut results);
         for folding in &self.folds {
+            let out = frame.address(folding.slot);
             // SAFETY: as above; the plan was checked, so the result has room for all sums.
-            unsafe { folding.close(scratch, frame.address(folding.slot)) };
+            unsafe { folding.close(scratch, out, Columns::all(self.run)) };
         }
         Ok(())
     }
@@ -290,11 +311,28 @@ impl Region {
             return Ok(());
         }
         current.copy_from_slice(bases);
+        self.some(scratch, current, packed, [0, self.run], states)
+    }
+
+    /// So many elements of an inner run from a place on, at which the addresses are; they go ahead if there
+    /// are reductions or something is packed.
+    fn some(
+        &self,
+        scratch: *mut u8,
+        current: &mut [*mut u8],
+        packed: &mut [*mut u8],
+        [place, run]: [usize; 2],
+        states: &mut [fold::State],
+    ) -> Result<(), RunError> {
+        if self.folds.is_empty() && !self.packs {
+            self.execute(current, run, scratch);
+            return Ok(());
+        }
         let mut done = 0;
-        while done < self.run {
-            let count = self.layout.block.min(self.run - done);
+        while done < run {
+            let count = self.layout.block.min(run - done);
             if self.packs {
-                self.pack(scratch, current, packed, done, count)?;
+                self.pack(scratch, current, packed, place + done, count)?;
                 self.execute(packed, count, scratch);
                 self.unpack(current, packed, count);
             } else {

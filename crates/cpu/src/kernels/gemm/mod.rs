@@ -11,15 +11,19 @@
 //! it stands, nor would they on a division of the result between threads.
 
 mod pack;
+mod parts;
 mod tile;
 mod vector;
 mod vectors;
 
 use cotangent_array::{Complex32, Complex64};
+use parts::Cut;
 use tile::{PANEL, Place, Target, tile, wide, width_of_few};
 use vector::{Portable, Vector};
 
+use crate::RunError;
 use crate::number::Number;
+use crate::pool::{Shared, Team, share};
 
 /// A matrix in memory: the elements from the first one on, and the steps from one row and from one
 /// column to the next.
@@ -158,24 +162,11 @@ pub(super) fn room<T>(sizes: [usize; 3], a: [usize; 2], b: [usize; 2]) -> usize 
     }
 }
 
-/// out[i, j] = sum over l of a[i, l] * b[l, j] for `m` rows and `n` columns, `k` terms each; rows
-/// of the result are `step` elements apart and contiguous in themselves. The working memory has
-/// [`room`] for the product.
-pub(super) fn multiply<T: Number>(
-    sizes: [usize; 3],
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    out: &mut [T],
-    step: usize,
-    scratch: &mut [T],
-) {
-    let once = Batch {
-        members: 1,
-        a: 0,
-        b: 0,
-        out: 0,
-    };
-    multiply_all(sizes, once, a, b, out, step, scratch);
+/// What a product works with: the caller's memory, which has [`room`] for it, and a team whose other
+/// threads have as much each.
+pub(super) struct Means<'a, T> {
+    pub(super) scratch: &'a mut [T],
+    pub(super) team: &'a Team,
 }
 
 /// Products of several pairs of matrices: how many, and the steps from one to the next.
@@ -188,21 +179,70 @@ pub(super) struct Batch {
     pub(super) out: usize,
 }
 
-/// [`multiply`] for every member of a batch; `a`, `b` and `out` begin with the first one.
+impl Batch {
+    /// One product.
+    pub(super) const ONE: Batch = Batch {
+        members: 1,
+        a: 0,
+        b: 0,
+        out: 0,
+    };
+}
+
+/// out[i, j] = sum over l of a[i, l] * b[l, j] for `m` rows and `n` columns, `k` terms each, for every
+/// member of a batch; `a`, `b` and `out` begin with the first one. Rows of the result are `step` elements
+/// apart and contiguous in themselves.
+///
+/// # Errors
+/// A panic on another thread.
 pub(super) fn multiply_all<T: Number>(
-    [m, n, k]: [usize; 3],
+    sizes: [usize; 3],
     batch: Batch,
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
     out: &mut [T],
     step: usize,
-    scratch: &mut [T],
-) {
+    means: Means<'_, T>,
+) -> Result<(), RunError> {
+    let out = Out {
+        start: out.as_mut_ptr(),
+        len: out.len(),
+        step,
+    };
+    // SAFETY: the result is borrowed.
+    unsafe { multiply_at(sizes, batch, a, b, out, means) }
+}
+
+/// Where a result stands: so many elements, of which rows that are `step` apart are written. It is no
+/// slice, since others may at the same time write elements between the rows.
+#[derive(Clone, Copy)]
+pub(super) struct Out<T> {
+    pub(super) start: *mut T,
+    pub(super) len: usize,
+    pub(super) step: usize,
+}
+
+/// [`multiply_all`] for a result that is no slice.
+///
+/// # Errors
+/// A panic on another thread.
+///
+/// # Safety
+/// The elements of the rows of the result can be read and written, and nobody else does so meanwhile.
+pub(super) unsafe fn multiply_at<T: Number>(
+    [m, n, k]: [usize; 3],
+    batch: Batch,
+    a: Matrix<'_, T>,
+    b: Matrix<'_, T>,
+    out: Out<T>,
+    means: Means<'_, T>,
+) -> Result<(), RunError> {
+    let step = out.step;
     let Some(last) = batch.members.checked_sub(1) else {
-        return;
+        return Ok(());
     };
     if m == 0 || n == 0 {
-        return;
+        return Ok(());
     }
     // Everything below reads and writes through pointers, so this is where bounds are checked.
     let inside = |len: usize, by: usize, sizes: [usize; 2], steps: [usize; 2]| {
@@ -210,7 +250,7 @@ pub(super) fn multiply_all<T: Number>(
         holds(len.checked_sub(first)?, sizes, steps).then_some(())
     };
     let apart = step >= n || m == 1;
-    let whole = inside(out.len(), batch.out, [m, n], [step, 1]).is_some()
+    let whole = inside(out.len, batch.out, [m, n], [step, 1]).is_some()
         && (k == 0
             || inside(a.elements.len(), batch.a, [m, k], [a.row, a.column]).is_some()
                 && inside(b.elements.len(), batch.b, [k, n], [b.row, b.column]).is_some());
@@ -219,6 +259,7 @@ pub(super) fn multiply_all<T: Number>(
         "a product of matrices that are not inside their memory"
     );
     let sizes = [m, n, k];
+    let Means { scratch, team } = means;
     match way::<T>(sizes, [a.row, a.column], [b.row, b.column]) {
         Way::Tiles(blocks) if k > 0 => {
             let [left, right] = blocks.room(sizes, size_of::<T>());
@@ -231,30 +272,73 @@ pub(super) fn multiply_all<T: Number>(
                 batch,
                 a: a.place(),
                 b: b.place(),
-                out: out.as_mut_ptr(),
+                out: out.start,
                 step,
                 blocks,
                 left: scratch.as_mut_ptr(),
                 right: scratch.as_mut_ptr().wrapping_add(left),
             };
-            // SAFETY: matrices and working memory were just found large enough; the borrows say that
-            // nothing overlaps what is written.
-            unsafe { (T::kernels().multiply)(&product) }
-        }
-        way => {
-            for member in 0..batch.members {
-                let out = &mut out[member * batch.out..];
-                if k == 0 {
-                    let rows = out.chunks_mut(step.max(1)).take(m);
-                    rows.for_each(|row| row[..n].fill(T::NOTHING));
-                    continue;
-                }
-                let (a, b) = (a.skip(member * batch.a), b.skip(member * batch.b));
-                match way {
-                    Way::Row => vectors::times_vector([n, k], b.transposed(), a, (out, 1), scratch),
-                    _ => vectors::times_vector([m, k], a, b.transposed(), (out, step), scratch),
+            let team = team.with_room((left + right) * size_of::<T>());
+            // SAFETY: matrices and working memory were just found large enough, that of other threads too;
+            // the borrows and the caller say that nothing overlaps what is written.
+            unsafe {
+                match parts::cut(sizes, batch.members, &team) {
+                    Cut::Whole => (T::kernels().multiply)(&product),
+                    Cut::Members(parts) => return parts::by_members(&product, &team, parts),
+                    Cut::Within => return parts::within(&product, &team),
                 }
             }
+            Ok(())
+        }
+        Way::Tiles(_) => {
+            for member in 0..batch.members {
+                for row in 0..m {
+                    let at = out.start.wrapping_add(member * batch.out + row * step);
+                    // SAFETY: the row was just found inside; nothing else uses it.
+                    unsafe { std::slice::from_raw_parts_mut(at, n).fill(T::NOTHING) };
+                }
+            }
+            Ok(())
+        }
+        way => {
+            let turned = matches!(way, Way::Row);
+            let room = room::<T>(sizes, [a.row, a.column], [b.row, b.column]);
+            assert!(
+                room <= scratch.len(),
+                "too little working memory for a product"
+            );
+            let team = &team.with_room(room * size_of::<T>());
+            // SAFETY: results of members are apart, and each thread has memory of its own.
+            let shared = unsafe { Shared::new((out.start, scratch.as_mut_ptr())) };
+            let one = |member: usize, thread: usize, inner: &Team| {
+                let (start, own) = *shared.get();
+                let (a, b) = (a.skip(member * batch.a), b.skip(member * batch.b));
+                let target = Target {
+                    start: start.wrapping_add(member * batch.out),
+                    row: if turned { 1 } else { step },
+                    add: false,
+                };
+                let scratch: *mut T = team.scratch(thread, own.cast()).cast();
+                // SAFETY: every thread has as much working memory as the caller, of its own; the
+                // matrices were just found inside their memory.
+                unsafe {
+                    let scratch = std::slice::from_raw_parts_mut(scratch, room);
+                    let team = inner;
+                    let means = Means { scratch, team };
+                    match turned {
+                        true => vectors::times_vector([n, k], b.transposed(), a, target, means),
+                        false => vectors::times_vector([m, k], a, b.transposed(), target, means),
+                    }
+                }
+            };
+            if let Cut::Members(parts) = parts::cut_vectors::<T>(sizes, batch.members, team) {
+                let work = parts::work_of_vectors::<T>(sizes, batch.members);
+                return team.each(work, parts, |part, thread| {
+                    let mut members = share(batch.members, part, parts);
+                    members.try_for_each(|member| one(member, thread, &Team::ALONE))
+                });
+            }
+            (0..batch.members).try_for_each(|member| one(member, 0, team))
         }
     }
 }
@@ -275,6 +359,11 @@ pub(crate) struct Product<T> {
 /// The kernels for elements of one type on this machine.
 pub(crate) struct Kernels<T: 'static> {
     multiply: unsafe fn(&Product<T>),
+    /// See [`pack::left`] and [`pack::right`].
+    left: unsafe fn([usize; 2], bool, Place<T>, *mut T),
+    right: unsafe fn(usize, usize, Place<T>, *mut T),
+    /// See [`block`].
+    block: unsafe fn([usize; 3], Blocks, Place<T>, Place<T>, Target<T>),
     /// See [`vectors::rows`] and [`vectors::columns`].
     rows: Vectors<T>,
     columns: Vectors<T>,
@@ -290,7 +379,7 @@ pub(crate) trait Factor: Sized + 'static {
 }
 
 /// # Safety
-/// The machine has what `V` needs, and the product's memory is as [`multiply`] checked.
+/// The machine has what `V` needs, and the product's memory is as [`multiply_at`] checked.
 #[inline(always)]
 unsafe fn drive<V: Vector>(product: &Product<V::Element>) {
     let ([m, n, k], blocks, batch) = (product.sizes, product.blocks, product.batch);
@@ -347,7 +436,7 @@ unsafe fn in_blocks<V: Vector>(
                 let mut a = left.from(i, l);
                 if blocks.left {
                     // SAFETY: as above.
-                    unsafe { pack::left::<V>(rows, terms, a, product.left) };
+                    unsafe { pack::left::<V>([rows, terms], true, a, product.left) };
                     a = Place {
                         start: product.left,
                         row: 1,
@@ -429,6 +518,9 @@ macro_rules! factors {
                 type Plain = Portable<$T, $n>;
                 static PORTABLE: Kernels<$T> = Kernels {
                     multiply: drive::<Plain>,
+                    left: pack::left::<Plain>,
+                    right: pack::right::<Plain>,
+                    block: block::<Plain>,
                     rows: vectors::rows::<Plain>,
                     columns: vectors::columns::<Plain>,
                 };
@@ -440,6 +532,27 @@ macro_rules! factors {
                         unsafe { drive::<$Tile>(product) }
                     }
                     #[target_feature(enable = "avx2,fma")]
+                    unsafe fn left(sizes: [usize; 2], last: bool, a: Place<$T>, to: *mut $T) {
+                        // SAFETY: the caller's promise.
+                        unsafe { pack::left::<$Tile>(sizes, last, a, to) }
+                    }
+                    #[target_feature(enable = "avx2,fma")]
+                    unsafe fn right(k: usize, n: usize, b: Place<$T>, to: *mut $T) {
+                        // SAFETY: the caller's promise.
+                        unsafe { pack::right::<$Tile>(k, n, b, to) }
+                    }
+                    #[target_feature(enable = "avx2,fma")]
+                    unsafe fn block(
+                        sizes: [usize; 3],
+                        blocks: Blocks,
+                        a: Place<$T>,
+                        b: Place<$T>,
+                        out: Target<$T>,
+                    ) {
+                        // SAFETY: the caller's promise.
+                        unsafe { super::gemm::block::<$Tile>(sizes, blocks, a, b, out) }
+                    }
+                    #[target_feature(enable = "avx2,fma")]
                     unsafe fn rows(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
                         // SAFETY: the caller's promise.
                         unsafe { vectors::rows::<$Row>(sizes, a, x, out) }
@@ -449,7 +562,8 @@ macro_rules! factors {
                         // SAFETY: the caller's promise.
                         unsafe { vectors::columns::<$Row>(sizes, a, x, out) }
                     }
-                    static FAST: Kernels<$T> = Kernels { multiply, rows, columns };
+                    static FAST: Kernels<$T> =
+                        Kernels { multiply, left, right, block, rows, columns };
                     if fast() {
                         return &FAST;
                     }

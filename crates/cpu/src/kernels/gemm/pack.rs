@@ -91,14 +91,16 @@ unsafe fn one_by_one<T: crate::number::Number>(
 pub(super) const BEHIND: usize = 8;
 
 /// Copies `m` rows of `k` columns to panels of [`PANEL`] rows, one after another, each column by
-/// column. Rows that are missing in the last panel hold any numbers.
+/// column. Rows that are missing in the last panel hold any numbers. Elements behind it are written only if
+/// nothing else stands there, which `last` says.
 ///
 /// # Safety
-/// The elements of `a` can be read; whole panels and [`BEHIND`] elements more can be written at `to`.
+/// The elements of `a` can be read; whole panels can be written at `to`, and [`BEHIND`] elements more if
+/// these are the `last` ones.
 #[inline(always)]
 pub(super) unsafe fn left<V: Vector>(
-    m: usize,
-    k: usize,
+    [m, k]: [usize; 2],
+    last: bool,
     a: Place<V::Element>,
     to: *mut V::Element,
 ) {
@@ -117,7 +119,10 @@ pub(super) unsafe fn left<V: Vector>(
                     std::ptr::copy_nonoverlapping(from, to.wrapping_add(l * PANEL), PANEL);
                 }
             } else if a.column == 1 {
-                let whole = k - k % lanes;
+                let mut whole = k - k % lanes;
+                if !last && from + PANEL >= m {
+                    whole = whole.saturating_sub(lanes);
+                }
                 for l in (0..whole).step_by(lanes) {
                     for group in (0..PANEL.div_ceil(lanes)).rev() {
                         let first = group * lanes;

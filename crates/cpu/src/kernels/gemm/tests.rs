@@ -6,6 +6,11 @@ fn numbers<T: Number>(n: usize) -> Vec<T> {
     (0..n as i64).map(|i| scalar((i * 7919) % 7)).collect()
 }
 
+fn alone<T>(scratch: &mut [T]) -> Means<'_, T> {
+    let team = &Team::ALONE;
+    Means { scratch, team }
+}
+
 fn defined<T: Number>(
     [m, n, k]: [usize; 3],
     a: Matrix<'_, T>,
@@ -39,7 +44,7 @@ fn check<T: Number>(sizes: [usize; 3], extra: usize) {
             let before = out.clone();
             let room = room::<T>(sizes, [a_row, a_column], [b_row, b_column]);
             let mut scratch = numbers::<T>(room);
-            multiply(sizes, a, b, &mut out, step, &mut scratch);
+            multiply_all(sizes, Batch::ONE, a, b, &mut out, step, alone(&mut scratch)).unwrap();
             for i in 0..m {
                 for j in 0..step {
                     let at = i * step + j;
@@ -206,7 +211,16 @@ fn what_is_not_finite_reaches_its_row_and_column_only() {
                 };
                 let mut scratch = vec![f32::NAN; room::<f32>([m, n, k], [k, 1], [row, column])];
                 let mut out = vec![0.0; m * n];
-                multiply([m, n, k], a, b, &mut out, n, &mut scratch);
+                multiply_all(
+                    [m, n, k],
+                    Batch::ONE,
+                    a,
+                    b,
+                    &mut out,
+                    n,
+                    alone(&mut scratch),
+                )
+                .unwrap();
                 for (i, found) in out.iter().enumerate() {
                     let meets = i / n == m - 1 || i % n == n / 2;
                     assert_eq!(found.is_finite(), !meets, "{m} {n} {k} at {i}");
@@ -235,7 +249,16 @@ fn bits_do_not_depend_on_the_place() {
         };
         let mut scratch = vec![0.0; room::<f32>([m, n, k], [0, 1], [1, 0])];
         let mut out = vec![0.0; m * n];
-        multiply([m, n, k], a, b, &mut out, n, &mut scratch);
+        multiply_all(
+            [m, n, k],
+            Batch::ONE,
+            a,
+            b,
+            &mut out,
+            n,
+            alone(&mut scratch),
+        )
+        .unwrap();
         assert!(out.iter().all(|x| x.to_bits() == out[0].to_bits()), "{m}");
     }
 }
@@ -271,7 +294,7 @@ fn batches_are_products_one_by_one() {
             };
             let mut out = vec![-1.0; members * batch.out];
             let mut scratch = vec![0.0; room::<f64>([m, n, k], [k, 1], [n, 1])];
-            multiply_all([m, n, k], batch, a, b, &mut out, n, &mut scratch);
+            multiply_all([m, n, k], batch, a, b, &mut out, n, alone(&mut scratch)).unwrap();
             for (at, found) in out.iter().enumerate() {
                 let (member, place) = (at / batch.out, at % batch.out);
                 let (a, b) = (a.skip(member * batch.a), b.skip(member * batch.b));
@@ -308,6 +331,7 @@ fn products_outside_their_memory_are_refused() {
         matrix,
         &mut out,
         3,
-        &mut [0.0; 64],
-    );
+        alone(&mut [0.0; 64]),
+    )
+    .unwrap();
 }

@@ -1,20 +1,28 @@
 //! Products of a matrix with a vector: the matrix is read once, in the order it stands in.
 
-use super::Matrix;
 use super::tile::{Place, Target};
 use super::vector::Real;
+use super::{Matrix, Means, parts};
+use crate::RunError;
 use crate::number::Number;
+use crate::pool::{Shared, share};
 
 /// Products of `m` rows of `a` with the vector that is the first row of `x`, to places of the result
-/// that are a step apart. Bounds have been checked; the working memory has room for `k` elements if
-/// the vector's do not stand side by side.
-pub(super) fn times_vector<T: Number>(
+/// that are a row apart. The working memory has room for `k` elements if the vector's do not stand side by
+/// side.
+///
+/// # Errors
+/// A panic on another thread.
+///
+/// # Safety
+/// The matrices are inside their elements; `m` elements of the result can be read and written.
+pub(super) unsafe fn times_vector<T: Number>(
     [m, k]: [usize; 2],
     a: Matrix<'_, T>,
     x: Matrix<'_, T>,
-    (out, step): (&mut [T], usize),
-    scratch: &mut [T],
-) {
+    target: Target<T>,
+    Means { scratch, team }: Means<'_, T>,
+) -> Result<(), RunError> {
     let vector = if x.column == 1 || k == 1 {
         &x.elements[..k]
     } else {
@@ -25,24 +33,49 @@ pub(super) fn times_vector<T: Number>(
         copy
     };
     let (kernels, place) = (T::kernels(), a.place());
-    let target = Target {
-        start: out.as_mut_ptr(),
-        row: step,
-        add: false,
-    };
-    if a.column == 1 || k == 1 {
-        // SAFETY: the matrix and the result were found inside their memory.
-        unsafe { (kernels.rows)([m, k], place, vector.as_ptr(), target) }
-    } else if a.row == 1 && step == 1 {
-        // SAFETY: as above.
-        unsafe { (kernels.columns)([m, k], place, vector.as_ptr(), target) }
+    let kernel = if a.column == 1 || k == 1 {
+        Some(kernels.rows)
+    } else if a.row == 1 && target.row == 1 {
+        Some(kernels.columns)
     } else {
-        for (i, out) in out.iter_mut().step_by(step.max(1)).take(m).enumerate() {
+        None
+    };
+    if let Some(kernel) = kernel {
+        // Each row of the matrix is one element of the result, whoever computes it.
+        let work = parts::work_of_vectors::<T>([m, 1, k], 1);
+        let grains = m.div_ceil(GRAIN);
+        let parts = team.parts(work, grains);
+        // SAFETY: each part writes elements of its own.
+        let shared = unsafe { Shared::new((place, vector.as_ptr(), target)) };
+        team.each(work, parts, |part, _| {
+            let (place, vector, target) = *shared.get();
+            let grains = share(grains, part, parts);
+            let first = grains.start * GRAIN;
+            let rows = (grains.end * GRAIN).min(m) - first;
+            // SAFETY: the caller's promise.
+            unsafe {
+                kernel(
+                    [rows, k],
+                    place.from(first, 0),
+                    vector,
+                    target.from(first, 0),
+                )
+            };
+            Ok(())
+        })
+    } else {
+        for i in 0..m {
             let terms = vector.iter().enumerate();
-            *out = terms.fold(T::NOTHING, |sum, (l, x)| sum.plus(a.at(i, l).times(*x)));
+            let sum = terms.fold(T::NOTHING, |sum, (l, x)| sum.plus(a.at(i, l).times(*x)));
+            // SAFETY: the caller's promise.
+            unsafe { *target.from(i, 0).start = sum };
         }
+        Ok(())
     }
 }
+
+/// Rows are divided between threads in multiples of so many: whole lines of memory, and pairs.
+const GRAIN: usize = 16;
 
 /// Sums of a row that are kept apart, so that none waits for the other.
 const CHAINS: usize = 4;

@@ -1,0 +1,305 @@
+//! Products divided between threads.
+//!
+//! Only rows, columns and members of a batch are divided, never the terms of a sum, and packing is decided
+//! from the whole product; so each element is added up in the order that one thread would take. Blocks that
+//! several threads read are packed by all of them together, once.
+
+use std::ops::Range;
+
+use super::tile::{PANEL, Place, Target};
+use super::{Blocks, Factor, Product, ROWS, TERMS};
+use crate::RunError;
+use crate::number::Number;
+use crate::pool::{Shared, Team, share};
+
+/// Additions in a nanosecond, elements that are packed in one.
+const ADDITIONS: u64 = 24;
+const PACKED: u64 = 2;
+/// Bytes of a matrix that are read in one, where that is all there is to do.
+const BYTES: u64 = 20;
+/// Rows are divided in multiples of so many: whole panels and whole lines of memory.
+const GRAIN: usize = 2 * PANEL;
+
+/// Nanoseconds that products of these sizes take.
+pub(super) fn work([m, n, k]: [usize; 3], members: usize) -> u64 {
+    let elements = (m as u64).saturating_mul(n as u64);
+    let terms = elements.saturating_mul(2 * k as u64);
+    terms.saturating_mul(members as u64) / ADDITIONS
+}
+
+/// How a product is divided.
+pub(super) enum Cut {
+    /// Not at all.
+    Whole,
+    /// Between the members of the batch.
+    Members(usize),
+    /// Each member in itself.
+    Within,
+}
+
+/// The cut for a product of these sizes.
+pub(super) fn cut(sizes: [usize; 3], members: usize, team: &Team) -> Cut {
+    let all = work(sizes, members);
+    match team.parts(all, usize::MAX) {
+        1 => Cut::Whole,
+        parts if members >= 2 * team.threads() => Cut::Members(parts.min(members)),
+        _ if team.parts(work(sizes, 1), usize::MAX) > 1 => Cut::Within,
+        parts if members > 1 => Cut::Members(parts.min(members)),
+        _ => Cut::Whole,
+    }
+}
+
+/// Nanoseconds that products with vectors take, which read a matrix once: `m` or `n` is 1.
+pub(super) fn work_of_vectors<T>([m, n, k]: [usize; 3], members: usize) -> u64 {
+    let elements = (m.max(n) as u64).saturating_mul(k as u64);
+    let bytes = elements.saturating_mul(size_of::<T>() as u64);
+    bytes.saturating_mul(members as u64) / BYTES
+}
+
+/// The cut between members for products with vectors.
+pub(super) fn cut_vectors<T>(sizes: [usize; 3], members: usize, team: &Team) -> Cut {
+    let parts = team.parts(work_of_vectors::<T>(sizes, members), members);
+    let within = team.parts(work_of_vectors::<T>(sizes, 1), sizes[0].max(sizes[1]));
+    match parts {
+        1 => Cut::Whole,
+        _ if members < 2 * team.threads() && within > 1 => Cut::Within,
+        parts => Cut::Members(parts),
+    }
+}
+
+/// The product with its members divided in `parts`.
+///
+/// # Safety
+/// The product's memory is as [`super::multiply_all`] checked; every thread of the team has working
+/// memory for a product.
+pub(super) unsafe fn by_members<T: Number>(
+    product: &Product<T>,
+    team: &Team,
+    parts: usize,
+) -> Result<(), RunError> {
+    let batch = product.batch;
+    // SAFETY: results of members are apart, and each thread packs into memory of its own.
+    let shared = unsafe { Shared::new(product) };
+    team.each(work(product.sizes, batch.members), parts, |part, thread| {
+        let whole = *shared.get();
+        let apart = whole.right.addr() - whole.left.addr();
+        let members = share(batch.members, part, parts);
+        let left = team.scratch(thread, whole.left.cast());
+        let some = Product {
+            batch: super::Batch {
+                members: members.len(),
+                ..batch
+            },
+            a: whole.a.skip(members.start * batch.a),
+            b: whole.b.skip(members.start * batch.b),
+            out: whole.out.wrapping_add(members.start * batch.out),
+            left: left.cast(),
+            right: left.wrapping_add(apart).cast(),
+            ..*whole
+        };
+        // SAFETY: the caller's promise, for some of the members.
+        unsafe { (T::kernels().multiply)(&some) };
+        Ok(())
+    })
+}
+
+/// The product, each member of it divided.
+///
+/// # Safety
+/// As for [`by_members`].
+pub(super) unsafe fn within<T: Number>(product: &Product<T>, team: &Team) -> Result<(), RunError> {
+    let ([m, n, k], blocks, batch) = (product.sizes, product.blocks, product.batch);
+    for member in 0..batch.members {
+        let a = product.a.skip(member * batch.a);
+        let b = product.b.skip(member * batch.b);
+        let out = Target {
+            start: product.out.wrapping_add(member * batch.out),
+            row: product.step,
+            add: false,
+        };
+        for j in (0..n).step_by(blocks.columns.max(1)) {
+            let columns = blocks.columns.min(n - j);
+            for l in (0..k).step_by(TERMS) {
+                let terms = TERMS.min(k - l);
+                let block = Block {
+                    sizes: [m, columns, terms],
+                    blocks,
+                    a: a.from(0, l),
+                    b: b.from(l, j),
+                    out: Target {
+                        add: l > 0,
+                        ..out.from(0, j)
+                    },
+                    left: product.left,
+                    right: product.right,
+                };
+                // SAFETY: the block is inside the matrices, the working memory has room for it.
+                unsafe { block.run(team) }?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All rows by the columns and terms of one block of the right matrix.
+struct Block<T> {
+    sizes: [usize; 3],
+    blocks: Blocks,
+    a: Place<T>,
+    b: Place<T>,
+    out: Target<T>,
+    left: *mut T,
+    right: *mut T,
+}
+
+impl<T: Number + Factor> Block<T> {
+    /// # Safety
+    /// The block is inside the matrices and the working memory has room for it, that of every thread.
+    unsafe fn run(mut self, team: &Team) -> Result<(), RunError> {
+        let ([m, columns, terms], width) = (self.sizes, 64 / size_of::<T>());
+        let panels = columns.div_ceil(width);
+        if self.blocks.right {
+            // SAFETY: the caller's promise.
+            unsafe { self.pack_right(team, panels)? };
+            self.b = Place {
+                start: self.right,
+                row: width,
+                column: terms,
+            };
+        }
+        // Panels of columns are divided if there are enough of them: then rows that are packed serve all
+        // threads.
+        let enough = 4 * team.threads();
+        if panels >= enough || panels * width >= m {
+            for i in (0..m).step_by(ROWS) {
+                // SAFETY: the rows are inside.
+                unsafe { self.by_columns(team, i..m.min(i + ROWS), panels)? };
+            }
+            return Ok(());
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.by_rows(team) }
+    }
+
+    /// # Safety
+    /// As for [`Block::run`].
+    unsafe fn pack_right(&self, team: &Team, panels: usize) -> Result<(), RunError> {
+        let ([_, columns, terms], width) = (self.sizes, 64 / size_of::<T>());
+        let work = (columns * terms) as u64 / PACKED;
+        let parts = team.parts(work, panels);
+        // SAFETY: each part writes panels of its own.
+        let shared = unsafe { Shared::new((self.b, self.right)) };
+        team.each(work, parts, |part, _| {
+            let (b, to) = *shared.get();
+            let panels = share(panels, part, parts);
+            let first = panels.start * width;
+            let count = (panels.end * width).min(columns) - first;
+            let to = to.wrapping_add(first * terms);
+            // SAFETY: these columns are inside the matrix, their panels inside the working memory.
+            unsafe { (T::kernels().right)(terms, count, b.from(0, first), to) };
+            Ok(())
+        })
+    }
+
+    /// Some rows, at most [`ROWS`], with their columns divided.
+    ///
+    /// # Safety
+    /// As for [`Block::run`]; the rows exist.
+    unsafe fn by_columns(
+        &self,
+        team: &Team,
+        rows: Range<usize>,
+        panels: usize,
+    ) -> Result<(), RunError> {
+        let ([_, columns, terms], width) = (self.sizes, 64 / size_of::<T>());
+        let (count, mut a) = (rows.len(), self.a.from(rows.start, 0));
+        if self.blocks.left {
+            let work = (count * terms) as u64 / PACKED;
+            let units = count.div_ceil(PANEL);
+            let parts = team.parts(work, units);
+            // SAFETY: each part writes panels of its own, and nothing behind them but for the last.
+            let shared = unsafe { Shared::new((a, self.left)) };
+            team.each(work, parts, |part, _| {
+                let (a, to) = *shared.get();
+                let units = share(units, part, parts);
+                let first = units.start * PANEL;
+                let some = (units.end * PANEL).min(count) - first;
+                let (to, last) = (to.wrapping_add(first * terms), part + 1 == parts);
+                // SAFETY: these rows are inside the matrix, their panels inside the working memory.
+                unsafe { (T::kernels().left)([some, terms], last, a.from(first, 0), to) };
+                Ok(())
+            })?;
+            a = Place {
+                start: self.left,
+                row: 1,
+                column: PANEL,
+            };
+        }
+        let work = work([count, columns, terms], 1);
+        let parts = team.parts(work, panels);
+        // SAFETY: each part writes columns of its own.
+        let shared = unsafe { Shared::new((self, a, self.out.from(rows.start, 0))) };
+        team.each(work, parts, |part, _| {
+            let (whole, a, out) = *shared.get();
+            let panels = share(panels, part, parts);
+            let first = panels.start * width;
+            let some = (panels.end * width).min(columns) - first;
+            // SAFETY: these columns are inside.
+            unsafe {
+                (T::kernels().block)(
+                    [count, some, terms],
+                    whole.blocks,
+                    a,
+                    whole.columns_from(first),
+                    out.from(0, first),
+                )
+            };
+            Ok(())
+        })
+    }
+
+    /// All columns, with the rows divided; each part packs its own.
+    ///
+    /// # Safety
+    /// As for [`Block::run`].
+    unsafe fn by_rows(&self, team: &Team) -> Result<(), RunError> {
+        let [m, columns, terms] = self.sizes;
+        let work = work(self.sizes, 1);
+        let grains = m.div_ceil(GRAIN);
+        // No part has more rows than a packed block.
+        let least = grains.div_ceil(ROWS / GRAIN);
+        let parts = team.parts(work, grains).max(least);
+        // SAFETY: each part writes rows of its own and packs into memory of its thread.
+        let shared = unsafe { Shared::new(self) };
+        team.each(work, parts, |part, thread| {
+            let whole = *shared.get();
+            let grains = share(grains, part, parts);
+            let first = grains.start * GRAIN;
+            let some = (grains.end * GRAIN).min(m) - first;
+            let mut a = whole.a.from(first, 0);
+            // SAFETY: these rows are inside, and a thread's working memory has room for a block.
+            unsafe {
+                if whole.blocks.left {
+                    let to: *mut T = team.scratch(thread, whole.left.cast()).cast();
+                    (T::kernels().left)([some, terms], true, a, to);
+                    a = Place {
+                        start: to,
+                        row: 1,
+                        column: PANEL,
+                    };
+                }
+                let out = whole.out.from(first, 0);
+                (T::kernels().block)([some, columns, terms], whole.blocks, a, whole.b, out);
+            }
+            Ok(())
+        })
+    }
+
+    /// The right matrix from a column on that begins a panel.
+    fn columns_from(&self, first: usize) -> Place<T> {
+        match self.blocks.right {
+            true => self.b.skip(first * self.sizes[2]),
+            false => self.b.from(0, first),
+        }
+    }
+}
