@@ -159,12 +159,12 @@ fn kept_values_say_what_they_are_for() -> Result<(), Error> {
     let graph = f.graph(&(TensorType::new(DType::F64, [3]),))?;
     let kept = explain::residuals(&graph, &[true])?;
     let names: Vec<&str> = kept.iter().map(|r| &*r.of).collect();
-    // 1 - tanh(e)^2 is kept for the derivative of tanh, tanh(e) for that of the product.
-    assert_eq!(names, ["input x", "exp", "tanh", "sub"]);
+    // tanh(e) is kept for the derivative of the product, and 1 - tanh(e)^2 is had from it.
+    assert_eq!(names, ["input x", "exp", "tanh"]);
     let needs = |i: usize| -> Vec<&str> { kept[i].needs.iter().map(|n| &*n.op).collect() };
     assert_eq!(needs(0), ["mul"]);
     assert_eq!(needs(1), ["exp"]);
-    assert_eq!((needs(2), needs(3)), (vec!["mul"], vec!["tanh"]));
+    assert!(needs(2).contains(&"mul"), "{:?}", needs(2));
     assert!(kept.iter().all(|r| r.bytes == 24));
     let place = kept[1].needs[0].to_string();
     assert!(

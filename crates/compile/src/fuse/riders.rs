@@ -72,7 +72,8 @@ fn contracted(graph: &Graph, roots: &[Var], reads: &Reads) -> Vec<bool> {
 /// reads anyway.
 fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
     for (reader, e) in graph.iter() {
-        let Some(ty) = e.ty.tensor().filter(|_| e.op.is_pointwise()) else {
+        let float = e.ty.tensor().filter(|t| t.dtype.is_float());
+        let Some(ty) = float.filter(|_| e.op.is_pointwise()) else {
             continue;
         };
         for a in &e.args {
@@ -86,6 +87,7 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
                 let cheap = is_cheap(&e.op)
                     && reads.count[v.index()] == 1
                     && e.ty.tensor() == Some(ty)
+                    && e.args.iter().all(|a| graph.ty(*a).tensor() == Some(ty))
                     && chain.len() < LONGEST;
                 if cheap {
                     chain.push(v);
