@@ -286,15 +286,22 @@ impl Replay<'_> {
                 let outputs: Vec<&TensorType> = ty.components().iter().collect();
                 same_list(&outputs, &step.outs, "results")
             }
+            StepOp::Tape(tape) => {
+                tape.check()?;
+                working_memory(step, tape.scratch())?;
+                let arrays = |operands: &[Operand], types: &[(DType, usize)]| {
+                    let found = operands.iter().map(|o| (o.ty.dtype, o.elements()));
+                    found.eq(types.iter().copied())
+                };
+                let splat = |a: &Operand| matches!(a.place, Place::Splat(_));
+                match arrays(&step.args, &tape.inputs) && arrays(&step.outs, &tape.outputs) {
+                    true if !step.args.iter().any(splat) => Ok(()),
+                    _ => Err("operands and results are not those of the tape".into()),
+                }
+            }
             StepOp::Region(region) => {
                 region.check()?;
-                if step.scratch.len() < region.scratch() || !step.scratch.start.is_multiple_of(64) {
-                    return Err(format!(
-                        "expected working memory of {} bytes, found {:?}",
-                        region.scratch(),
-                        step.scratch
-                    ));
-                }
+                working_memory(step, region.scratch())?;
                 if step.args.len() != region.inputs.len() || step.outs.len() != region.outputs.len()
                 {
                     return Err("operands and results are not those of the region".into());
@@ -367,6 +374,17 @@ impl Replay<'_> {
             }
         }
     }
+}
+
+/// Fails unless a step has so many bytes of working memory.
+fn working_memory(step: &Step, bytes: usize) -> Result<(), String> {
+    if step.scratch.len() < bytes || !step.scratch.start.is_multiple_of(64) {
+        return Err(format!(
+            "expected working memory of {bytes} bytes, found {:?}",
+            step.scratch
+        ));
+    }
+    Ok(())
 }
 
 /// As [`Op::infer`], from the types of arrays.

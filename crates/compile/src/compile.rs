@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cotangent_graph::Graph;
+use cotangent_graph::{FastMap, Graph};
 
 use crate::budget::{self, Options, Unlimited};
 use crate::lower::lower;
@@ -136,7 +136,7 @@ pub(crate) struct Module<'a> {
 }
 
 /// The plans that a plan calls, by the graphs that they are of.
-type Plans = HashMap<u128, Arc<Plan>>;
+type Plans = FastMap<u128, Arc<Plan>>;
 
 impl<'a> Module<'a> {
     pub(crate) fn of(graph: &'a Graph) -> Result<Module<'a>, CompileError> {
@@ -174,7 +174,7 @@ impl<'a> Module<'a> {
         checkpoints: Option<usize>,
         search: &crate::remat::Options,
     ) -> Result<(Plan, Plans), CompileError> {
-        let mut plans = Plans::new();
+        let mut plans = Plans::default();
         for (key, graph) in &self.callees {
             let mut plan = lower(graph, target, &plans, checkpoints)?;
             let room = rooms.get(key).copied();

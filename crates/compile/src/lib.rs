@@ -36,6 +36,7 @@ mod plan;
 mod print;
 pub mod remat;
 mod reversal;
+mod tape;
 mod target;
 
 pub use budget::{Options, Point, Unlimited, curve};

@@ -1,24 +1,23 @@
 //! Lowers an optimised graph to the steps of a plan.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Equation, Graph, Location, Op, TensorType, Type, Var};
+use cotangent_graph::{Equation, FastMap, Graph, Location, Op, TensorType, Type, Var};
 use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
 use crate::fuse::{self, Group, Pattern, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target};
+use crate::{CompileError, Flow, Target, tape};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
 pub(crate) fn lower(
     graph: &Graph,
     target: &Target,
-    plans: &HashMap<u128, Arc<Plan>>,
+    plans: &FastMap<u128, Arc<Plan>>,
     checkpoints: Option<usize>,
 ) -> Result<Plan, CompileError> {
     let mut lower = Lower {
@@ -38,14 +37,14 @@ pub(crate) fn lower(
             time: 0,
             unlimited: None,
         },
-        homes: HashMap::new(),
-        types: HashMap::new(),
+        homes: FastMap::default(),
+        types: FastMap::default(),
         last: None,
         values: vec![Value::Inside; graph.equations().len()],
         region: vec![0; graph.equations().len()],
         read_outside: vec![false; graph.equations().len()],
-        programs: HashMap::new(),
-        filled: HashMap::new(),
+        programs: FastMap::default(),
+        filled: FastMap::default(),
         next: 0,
     };
     lower.choose_homes();
@@ -62,7 +61,11 @@ pub(crate) fn lower(
     for (i, var) in graph.outputs().iter().enumerate() {
         lower.output(i, *var)?;
     }
-    Ok(lower.plan)
+    let Lower { mut plan, next, .. } = lower;
+    if target.fuse {
+        plan.steps = tape::join(plan.steps, &plan.constants, next as usize);
+    }
+    Ok(plan)
 }
 
 /// What a variable of the graph is in the plan.
@@ -91,13 +94,13 @@ type RegionKey = (
 struct Lower<'a> {
     graph: &'a Graph,
     target: &'a Target,
-    plans: &'a HashMap<u128, Arc<Plan>>,
+    plans: &'a FastMap<u128, Arc<Plan>>,
     /// How many states loops of unknown length keep, where a number is given.
     checkpoints: Option<usize>,
     plan: Plan,
     /// Which output's memory a result is written to: by the variable and its component.
-    homes: HashMap<(Var, usize), u32>,
-    types: HashMap<TensorType, Arc<TensorType>>,
+    homes: FastMap<(Var, usize), u32>,
+    types: FastMap<TensorType, Arc<TensorType>>,
     /// The type met last: most follow one of the same type.
     last: Option<Arc<TensorType>>,
     values: Vec<Value>,
@@ -106,9 +109,9 @@ struct Lower<'a> {
     /// Whether something outside its region reads the variable, or a view of it.
     read_outside: Vec<bool>,
     /// Regions by their content: a repeated one is written once.
-    programs: HashMap<RegionKey, Arc<LaneProgram>>,
+    programs: FastMap<RegionKey, Arc<LaneProgram>>,
     /// Where numbers and spread elements were stored for steps that want an array.
-    filled: HashMap<Var, Place>,
+    filled: FastMap<Var, Place>,
     next: u32,
 }
 
@@ -331,8 +334,8 @@ impl Lower<'_> {
         }
         dims.push(whole);
         let (mut args, mut inputs) = (SmallVec::new(), Vec::<LaneInput>::new());
-        let mut numbers: HashMap<Var, u32> = HashMap::new();
-        let mut choices: HashMap<Var, u32> = HashMap::new();
+        let mut numbers: FastMap<Var, u32> = FastMap::default();
+        let mut choices: FastMap<Var, u32> = FastMap::default();
         // Inputs first, since their numbers come first.
         for v in &group.members {
             if fuse::reduction(graph.equation(*v)).is_some() {
@@ -365,7 +368,7 @@ impl Lower<'_> {
         }
         let mut ops: Vec<LaneOp> = Vec::with_capacity(group.members.len());
         let (mut results, mut outs) = (Vec::new(), SmallVec::new());
-        let mut constants: HashMap<Scalar, u32> = HashMap::new();
+        let mut constants: FastMap<Scalar, u32> = FastMap::default();
         let first = inputs.len() as u32;
         for v in &group.members {
             let e = graph.equation(*v);

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 
 use crate::Flow;
 use crate::budget::Unlimited;
-use crate::lane::LaneProgram;
+use crate::lane::{LaneProgram, Tape};
 
 /// A compiled function as plain data: what is computed, in which order, and where each value
 /// stands.
@@ -73,6 +73,8 @@ pub enum StepOp {
     /// Operations fused into one loop nest; results that are no reductions have an element for each
     /// place, and operands stand as the region's strides say.
     Region(Arc<LaneProgram>),
+    /// Many operations on single numbers, one after another.
+    Tape(Arc<Tape>),
     /// Copies its operand, or repeats it where it has one element.
     Copy,
     /// Runs another plan. Equal graphs share one.
@@ -134,6 +136,7 @@ impl StepOp {
         match self {
             StepOp::Op(op) => op.name(),
             StepOp::Region(_) => "region",
+            StepOp::Tape(_) => "tape",
             StepOp::Copy => "copy",
             StepOp::Call(plan) => &plan.name,
             StepOp::Flow(flow) => flow.name(),
@@ -154,6 +157,7 @@ impl StepOp {
     pub(crate) fn may_overwrite(&self, arg: usize, out: usize) -> bool {
         match self {
             StepOp::Region(region) => region.may_overwrite(arg, out),
+            StepOp::Tape(_) => false,
             _ => out == 0 && self.is_pointwise(),
         }
     }
@@ -170,6 +174,7 @@ impl Step {
         match &self.op {
             StepOp::Copy | StepOp::Native(_) => 0,
             StepOp::Region(region) => region.cost(),
+            StepOp::Tape(tape) => tape.cost,
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
             StepOp::Op(op) => {
@@ -190,6 +195,7 @@ impl Step {
         let below = match &self.op {
             StepOp::Call(plan) => plan.time,
             StepOp::Flow(flow) => flow.total(|plan| plan.time),
+            StepOp::Tape(tape) => tape.code.insts.len() as u64 / NUMBERS,
             _ => (self.cost() / OPERATIONS).max(self.bytes() / BYTES),
         };
         below.saturating_add(STEP)
@@ -217,6 +223,7 @@ impl Step {
         match &self.op {
             StepOp::Call(plan) => plan.bytes,
             StepOp::Flow(flow) => flow.total(|plan| plan.bytes),
+            StepOp::Tape(tape) => tape.bytes(),
             _ => io,
         }
     }
@@ -224,6 +231,8 @@ impl Step {
 
 /// Operations that one core does in a nanosecond, about.
 const OPERATIONS: u64 = 24;
+/// Instructions on single numbers that one core does in a nanosecond, about.
+const NUMBERS: u64 = 4;
 /// Bytes that one core moves in a nanosecond, about.
 const BYTES: u64 = 12;
 /// The nanoseconds that a step takes however little it does.

@@ -159,6 +159,9 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         _ => {}
     }
     f.write_str(")")?;
+    if let StepOp::Tape(tape) = &step.op {
+        write!(f, " of {} instructions", tape.code.insts.len())?;
+    }
     if let StepOp::Region(region) = &step.op {
         write!(f, " over {:?}", &region.dims[..])?;
         for (arg, input) in step.args.iter().zip(&region.inputs) {

@@ -54,7 +54,8 @@ fn a_wide_call() {
     let twice = b.call(&inner, &once);
     let plan = compile(&b.finish(&twice).unwrap(), &Target::plain()).unwrap();
     assert_eq!(plan.check(), Ok(()));
-    assert_eq!(plan.arena, n * 64 + 256);
+    // Beside the values a tape with the addresses of about a thousand of them.
+    assert!(plan.arena <= n * 64 + 32 * 1024, "{}", plan.arena);
 }
 
 /// Many values that live long, and many that come and go between them.
@@ -78,8 +79,8 @@ fn many_lives() {
     }
     let plan = compile(&b.finish(&[total]).unwrap(), &Target::plain()).unwrap();
     assert_eq!(plan.check(), Ok(()));
-    // Beside the values the tiles of one sine.
-    assert!(plan.arena <= (n + 8) * 64 + 8192, "{}", plan.arena);
+    // As above, and the tiles of one sine.
+    assert!(plan.arena <= (n + 8) * 64 + 32 * 1024, "{}", plan.arena);
 }
 
 /// What no machine can hold is an error, not an overflow.

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_array::{Array, ArrayError, Scalar};
-use cotangent_compile::lane::LaneProgram;
 use cotangent_compile::{Flow, Operand, Options, Place, Plan, Step, StepOp, Target};
-use cotangent_graph::{Graph, TensorType};
+use cotangent_graph::{FastMap, Graph, TensorType};
 use smallvec::SmallVec;
 
 use crate::RunError;
@@ -112,7 +111,7 @@ impl Program {
         Ok(Program::of(Arc::new(Core::new(plan, &cores, way)?)))
     }
 
-    /// A program of kernels that are there, with workspaces and limits of its own.
+    /// A program with memory of its own and kernels that others may share.
     pub(crate) fn of(core: Arc<Core>) -> Program {
         Program {
             core,
@@ -345,7 +344,7 @@ impl Core {
             }
             core.work = core.work.saturating_add(pool::dividable(step));
         }
-        let mut known = HashMap::new();
+        let mut known = FastMap::default();
         core.steps.reserve_exact(plan.steps.len());
         for (i, step) in plan.steps.iter().enumerate() {
             let run = match &step.op {
@@ -372,7 +371,14 @@ impl Core {
                     let outs = step.outs.iter().map(|o| core.arg(o, &mut known)).collect();
                     Some(native::call(op.clone(), args, outs))
                 }
-                StepOp::Region(region) => core.region(step, region, &mut known, way),
+                StepOp::Region(region) => {
+                    let work = pool::nanoseconds(step);
+                    if work >= pool::DIVIDE {
+                        core.spare = core.spare.max(step.scratch.len());
+                    }
+                    lane::choose(region, core.places(step, &mut known), way, work)
+                }
+                StepOp::Tape(tape) => lane::choose_tape(tape, core.places(step, &mut known), way),
                 _ => core.kernel(step, &mut known),
             };
             match run {
@@ -416,7 +422,7 @@ impl Core {
         bases.extend(constants.map(|array| array.as_bytes().as_ptr().cast_mut()));
     }
 
-    fn kernel(&mut self, step: &Step, known: &mut HashMap<Scalar, usize>) -> Option<Run> {
+    fn kernel(&mut self, step: &Step, known: &mut FastMap<Scalar, usize>) -> Option<Run> {
         let out = step.outs.first()?;
         let args: SmallVec<[Arg; 3]> = step.args.iter().map(|a| self.arg(a, known)).collect();
         let outs: SmallVec<[Arg; 1]> = step.outs.iter().map(|o| self.arg(o, known)).collect();
@@ -447,20 +453,19 @@ impl Core {
                 }
                 kernels::choose(op, &site)
             }
-            StepOp::Call(_) | StepOp::Flow(_) | StepOp::Region(_) | StepOp::Native(_) => None,
+            StepOp::Call(_)
+            | StepOp::Flow(_)
+            | StepOp::Region(_)
+            | StepOp::Tape(_)
+            | StepOp::Native(_) => None,
         };
         self.spare = spare.get();
         run
     }
 
-    fn region(
-        &mut self,
-        step: &Step,
-        region: &Arc<LaneProgram>,
-        known: &mut HashMap<Scalar, usize>,
-        way: Way,
-    ) -> Option<Run> {
-        let places = lane::Places {
+    /// Where the operands, results and working memory of a region or tape stand.
+    fn places(&mut self, step: &Step, known: &mut FastMap<Scalar, usize>) -> lane::Places {
+        lane::Places {
             args: step.args.iter().map(|o| self.arg(o, known).slot).collect(),
             outs: step.outs.iter().map(|o| self.arg(o, known).slot).collect(),
             scratch: Slot {
@@ -468,15 +473,10 @@ impl Core {
                 offset: step.scratch.start,
                 len: step.scratch.len(),
             },
-        };
-        let work = pool::nanoseconds(step);
-        if work >= pool::DIVIDE {
-            self.spare = self.spare.max(step.scratch.len());
         }
-        lane::choose(region, places, way, work)
     }
 
-    fn call(&mut self, step: &Step, callee: Arc<Core>, known: &mut HashMap<Scalar, usize>) -> Run {
+    fn call(&mut self, step: &Step, callee: Arc<Core>, known: &mut FastMap<Scalar, usize>) -> Run {
         let slots = |core: &mut Core, operands: &[Operand], known: &mut _| -> Vec<Slot> {
             operands.iter().map(|o| core.arg(o, known).slot).collect()
         };
@@ -502,7 +502,7 @@ impl Core {
         step: &Step,
         flow: &Flow,
         bodies: &[Arc<Core>],
-        known: &mut HashMap<Scalar, usize>,
+        known: &mut FastMap<Scalar, usize>,
         way: Way,
     ) -> Option<Run> {
         let args = step
@@ -556,7 +556,7 @@ impl Core {
         result
     }
 
-    fn arg(&mut self, operand: &Operand, known: &mut HashMap<Scalar, usize>) -> Arg {
+    fn arg(&mut self, operand: &Operand, known: &mut FastMap<Scalar, usize>) -> Arg {
         let (inputs, constants) = (
             self.plan.inputs.len() as u32,
             self.plan.constants.len() as u32,

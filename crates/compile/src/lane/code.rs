@@ -1,6 +1,6 @@
 //! The instructions that a region runs: one list for every way of running.
 
-use std::collections::HashMap;
+use cotangent_graph::FastMap;
 
 use cotangent_graph::ops::Unary;
 
@@ -66,6 +66,10 @@ pub enum Prim {
     Splat(u32),
     /// Writes `a` to a result.
     Store(u32),
+    /// An element, by its number, of an operand; in tapes only.
+    At(u32, u32),
+    /// Writes `a` to an element, by its number, of a result; in tapes only.
+    Put(u32, u32),
     /// `a + b`
     Add,
     /// `a - b`
@@ -125,8 +129,8 @@ impl Prim {
     /// How many operands it has.
     pub fn arity(self) -> usize {
         match self {
-            Prim::Const(_) | Prim::Load(_) | Prim::Splat(_) => 0,
-            Prim::Store(_) | Prim::Sqrt | Prim::Round(_) => 1,
+            Prim::Const(_) | Prim::Load(_) | Prim::Splat(_) | Prim::At(..) => 0,
+            Prim::Store(_) | Prim::Put(..) | Prim::Sqrt | Prim::Round(_) => 1,
             Prim::Shl(_) | Prim::Shr(_) | Prim::IntToFloat => 1,
             Prim::Fma | Prim::Fms | Prim::Fnma | Prim::Blend | Prim::Call(_) => 3,
             _ => 2,
@@ -210,7 +214,7 @@ impl LaneCode {
         let mut tiles = vec![0; self.insts.len()];
         let (mut free, mut count): (Vec<u32>, u32) = (Vec::new(), 0);
         for (i, inst) in self.insts.iter().enumerate() {
-            if !matches!(inst.prim, Prim::Store(_)) {
+            if !matches!(inst.prim, Prim::Store(_) | Prim::Put(..)) {
                 tiles[i] = free.pop().unwrap_or_else(|| {
                     count += 1;
                     count - 1
@@ -256,6 +260,9 @@ impl LaneCode {
                         "instruction {i} reads input {k}, which is not there"
                     ));
                 }
+                Prim::At(..) | Prim::Put(..) => {
+                    return Err(format!("instruction {i} is for tapes"));
+                }
                 Prim::IMul | Prim::IntToFloat if self.lanes == Lanes::W64 => {
                     return Err(format!("instruction {i} is for lanes of 32 bits"));
                 }
@@ -282,7 +289,7 @@ pub(crate) struct Writer {
     pub(crate) lanes: Lanes,
     pub(crate) fma: bool,
     insts: Vec<Inst>,
-    known: HashMap<Inst, u32>,
+    known: FastMap<Inst, u32>,
 }
 
 impl Writer {
@@ -291,7 +298,7 @@ impl Writer {
             lanes,
             fma,
             insts: Vec::new(),
-            known: HashMap::new(),
+            known: FastMap::default(),
         }
     }
 
@@ -302,6 +309,17 @@ impl Writer {
             inputs,
             outputs,
         }
+    }
+
+    /// The number of instructions so far.
+    pub(crate) fn len(&self) -> usize {
+        self.insts.len()
+    }
+
+    /// The instructions so far.
+    pub(crate) fn take(&mut self) -> Vec<Inst> {
+        self.known.clear();
+        std::mem::take(&mut self.insts)
     }
 
     pub(crate) fn put(&mut self, prim: Prim, args: &[u32]) -> u32 {

@@ -15,6 +15,7 @@ macro_rules! meaning {
             let mask = |set: bool| if set { $Word::MAX } else { 0 };
             match prim {
                 Prim::Const(_) | Prim::Load(_) | Prim::Splat(_) | Prim::Store(_) => 0,
+                Prim::At(..) | Prim::Put(..) => 0,
                 Prim::Add => (x + y).to_bits(),
                 Prim::Sub => (x - y).to_bits(),
                 Prim::Mul => (x * y).to_bits(),
@@ -122,32 +123,19 @@ impl LaneProgram {
         values: &mut [u64],
         stored: &mut [Vec<u64>],
     ) -> Option<()> {
-        let all = match self.lanes {
-            Lanes::W64 => u64::MAX,
-            Lanes::W32 => 0xFFFF_FFFF,
-        };
         for (i, inst) in self.code.insts.iter().enumerate() {
             let arg = |k: usize| values.get(inst.args[k] as usize).copied().unwrap_or(0);
             values[i] = match inst.prim {
                 Prim::Const(bits) => bits,
                 Prim::Load(k) | Prim::Splat(k) => {
-                    let input = self.inputs.get(k as usize)?;
-                    let inner = self.inner().max(1);
-                    let beyond = input.pad.filter(|pad| {
-                        let i = (place % inner).wrapping_sub(pad.low);
-                        i >= pad.length
-                    });
-                    if let Some(pad) = beyond {
-                        let bits = pad.bits();
-                        let byte = *self.code.inputs.get(k as usize)? == Elem::Byte;
-                        values[i] = if byte && bits != 0 { all } else { bits };
-                        continue;
-                    }
-                    let mut at = self.position(input, place);
-                    if let Some(pad) = input.pad {
-                        at -= pad.low * input.strides.last().copied().unwrap_or(0);
-                    }
-                    if let Some(index) = input.index {
+                    let mut at = match self.read_at(k as usize, place)? {
+                        LaneRead::Element(at) => at,
+                        LaneRead::Number(bits) => {
+                            values[i] = bits;
+                            continue;
+                        }
+                    };
+                    if let Some(index) = self.inputs.get(k as usize)?.index {
                         let from = index.input as usize;
                         let place = self.position(self.inputs.get(from)?, place);
                         let bits = *inputs.get(from)?.get(place)?;
@@ -160,7 +148,7 @@ impl LaneProgram {
                     }
                     let element = *inputs.get(k as usize)?.get(at)?;
                     match self.code.inputs.get(k as usize)? {
-                        Elem::Byte if element != 0 => all,
+                        Elem::Byte if element != 0 => self.all(),
                         _ => element,
                     }
                 }
@@ -184,6 +172,34 @@ impl LaneProgram {
             };
         }
         Some(())
+    }
+
+    /// What an input reads at a place, its indices apart.
+    pub(crate) fn read_at(&self, input: usize, place: usize) -> Option<LaneRead> {
+        let byte = *self.code.inputs.get(input)? == Elem::Byte;
+        let input = self.inputs.get(input)?;
+        let mut at = self.position(input, place);
+        if let Some(pad) = input.pad {
+            let i = (place % self.inner().max(1)).wrapping_sub(pad.low);
+            if i >= pad.length {
+                let bits = match pad.bits() {
+                    0 => 0,
+                    _ if byte => self.all(),
+                    bits => bits,
+                };
+                return Some(LaneRead::Number(bits));
+            }
+            at -= pad.low * input.strides.last().copied().unwrap_or(0);
+        }
+        Some(LaneRead::Element(at))
+    }
+
+    /// All bits of a lane: a mask that is set.
+    fn all(&self) -> u64 {
+        match self.lanes {
+            Lanes::W64 => u64::MAX,
+            Lanes::W32 => 0xFFFF_FFFF,
+        }
     }
 
     /// Which element of an input, its indices apart, is read at a place.
@@ -264,6 +280,14 @@ impl LaneProgram {
             })
             .collect()
     }
+}
+
+/// What an input of a region is at one place.
+pub(crate) enum LaneRead {
+    /// An element of the array, by its number.
+    Element(usize),
+    /// A number around the elements, as bits of a lane.
+    Number(u64),
 }
 
 #[derive(Clone, Copy)]

@@ -1,10 +1,10 @@
 //! Plans that compute with single numbers alone, as one list of instructions.
 
-use std::collections::HashMap;
+use cotangent_graph::FastMap;
 
 use super::code::{Elem, LaneCode, Lanes, Prim, Writer};
 use super::expand::number_bits;
-use super::{LaneProgram, elem};
+use super::{LaneProgram, Tape, elem};
 use crate::plan::{Operand, Place, Plan, StepOp};
 
 impl LaneCode {
@@ -14,17 +14,19 @@ impl LaneCode {
     pub fn of_numbers(plan: &Plan) -> Option<LaneCode> {
         let lanes = plan.steps.iter().find_map(|step| match &step.op {
             StepOp::Region(region) => Some(region.lanes),
+            StepOp::Tape(tape) => Some(tape.code.lanes),
             _ => None,
         })?;
         let mut flat = Flat {
             plan,
             lanes,
             w: Writer::new(lanes, false),
-            known: HashMap::new(),
+            known: FastMap::default(),
         };
         for step in &plan.steps {
             match (&step.op, &step.args[..], &step.outs[..]) {
                 (StepOp::Region(region), args, outs) => flat.region(region, args, outs)?,
+                (StepOp::Tape(tape), args, outs) => flat.tape(tape, args, outs)?,
                 (StepOp::Copy, [from], [to]) => {
                     let value = flat.read(from)?;
                     flat.write(to, value)?;
@@ -44,7 +46,7 @@ struct Flat<'a> {
     lanes: Lanes,
     w: Writer,
     /// The values of the arena, by their numbers, and of outputs that are read again.
-    known: HashMap<(bool, u32), u32>,
+    known: FastMap<(bool, u32), u32>,
 }
 
 impl Flat<'_> {
@@ -54,14 +56,30 @@ impl Flat<'_> {
             .inputs
             .iter()
             .any(|i| i.index.is_some() || i.pad.is_some());
-        if region.lanes != self.lanes || region.elements() != 1 || joined || chosen {
+        match region.elements() == 1 && !joined && !chosen {
+            true => self.code(&region.code, args, outs),
+            false => None,
+        }
+    }
+
+    fn tape(&mut self, tape: &Tape, args: &[Operand], outs: &[Operand]) -> Option<()> {
+        match args.iter().chain(outs).all(|o| o.elements() == 1) {
+            true => self.code(&tape.code, args, outs),
+            false => None,
+        }
+    }
+
+    fn code(&mut self, code: &LaneCode, args: &[Operand], outs: &[Operand]) -> Option<()> {
+        if code.lanes != self.lanes {
             return None;
         }
-        let mut values: Vec<u32> = Vec::with_capacity(region.code.insts.len());
-        for inst in &region.code.insts {
+        let mut values: Vec<u32> = Vec::with_capacity(code.insts.len());
+        for inst in &code.insts {
             let value = match inst.prim {
-                Prim::Load(k) | Prim::Splat(k) => self.read(args.get(k as usize)?)?,
-                Prim::Store(k) => {
+                Prim::Load(k) | Prim::Splat(k) | Prim::At(k, _) => {
+                    self.read(args.get(k as usize)?)?
+                }
+                Prim::Store(k) | Prim::Put(k, _) => {
                     let value = *values.get(inst.args[0] as usize)?;
                     self.write(outs.get(k as usize)?, value)?;
                     value

@@ -12,6 +12,7 @@ mod eval;
 mod expand;
 mod flat;
 mod math;
+mod tape;
 mod trig;
 
 use std::fmt;
@@ -20,9 +21,12 @@ use cotangent_array::{DType, Scalar, Shape};
 use cotangent_graph::Op;
 use smallvec::SmallVec;
 
+pub(crate) use code::Writer;
 pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
+pub(crate) use eval::LaneRead;
 pub use eval::{alu_narrow, alu_wide};
-pub(crate) use expand::{cost, lanes_of, lanes_of_moves};
+pub(crate) use expand::{cost, lanes_of, lanes_of_moves, number_bits};
+pub use tape::{TAPE_VALUE, Tape};
 
 /// Elements along the inner run that are joined at a time in a reduction.
 pub const LEAF: usize = 256;

@@ -10,6 +10,7 @@ pub(super) const RAX: u8 = 0;
 pub(super) const RCX: u8 = 1;
 pub(super) const RDX: u8 = 2;
 pub(super) const RSP: u8 = 4;
+pub(super) const RSI: u8 = 6;
 
 /// A register or a place in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

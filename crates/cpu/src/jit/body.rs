@@ -94,6 +94,8 @@ pub(super) struct Body<'a> {
     pub(super) spilled: usize,
     /// Calls that are to be written behind the loops.
     pub(super) sites: Vec<Site>,
+    /// The register with the address of the slots.
+    pub(super) frame: u8,
 }
 
 impl<'a> Body<'a> {
@@ -165,6 +167,7 @@ impl<'a> Body<'a> {
             slots,
             spilled: 0,
             sites: Vec::new(),
+            frame: RSP,
         }
     }
 
@@ -203,6 +206,21 @@ impl<'a> Body<'a> {
                     }
                     self.read(&item);
                 }
+                Prim::At(k, i) => {
+                    if self.next[item.value as usize] == NONE {
+                        continue;
+                    }
+                    let place = self.element(asm, k as usize, i);
+                    let d = self.take(asm, 0);
+                    asm.vex(spread(self.code.lanes), d, 0, place);
+                    self.put(item.value, d);
+                }
+                Prim::Put(k, i) => {
+                    let x = self.need(asm, item.args[0], &mut 0);
+                    let place = self.element(asm, self.code.inputs.len() + k as usize, i);
+                    asm.vex(single(self.code.lanes), x, 0, place);
+                    self.read(&item);
+                }
                 // What is carried in a register stands there from the beginning.
                 Prim::Splat(_) => {}
                 Prim::Fma | Prim::Fms | Prim::Fnma => self.fused(asm, &item),
@@ -224,7 +242,8 @@ impl<'a> Body<'a> {
                     let d = self.take(asm, pinned);
                     self.read(&item);
                     asm.vex(LOAD, d, 0, Rm::Reg(other));
-                    let site = call::test(asm, self.code.lanes, row, mask, x, d);
+                    let one = self.access == Access::Single;
+                    let site = call::test(asm, self.code.lanes, row, mask, x, d, one);
                     self.sites.push(site);
                     self.put(item.value, d);
                 }
@@ -296,15 +315,23 @@ impl<'a> Body<'a> {
 
     /// Where a stream's elements for a vector stand.
     fn stream(&self, asm: &mut Asm, stream: usize, vector: usize) -> Rm {
-        let base = match self.addresses[stream] {
-            Some(register) => register,
-            None => {
-                asm.load_address(RAX, stream);
-                RAX
-            }
-        };
+        let base = self.address(asm, stream);
         let scale = self.code.lanes.bytes().trailing_zeros() as u8;
         Rm::Indexed(base, scale, 32 * vector as i32)
+    }
+
+    /// Where an element of a stream stands.
+    fn element(&self, asm: &mut Asm, stream: usize, i: u32) -> Rm {
+        let base = self.address(asm, stream);
+        Rm::Base(base, i as i32 * self.code.lanes.bytes() as i32)
+    }
+
+    /// The register with the address of a stream.
+    fn address(&self, asm: &mut Asm, stream: usize) -> u8 {
+        self.addresses[stream].unwrap_or_else(|| {
+            asm.load_address(RAX, stream);
+            RAX
+        })
     }
 
     fn unary(&mut self, asm: &mut Asm, item: &Item) {
@@ -486,7 +513,7 @@ impl<'a> Body<'a> {
                 });
                 self.homes[v as usize] = Home::Spill(slot);
                 self.spilled += 1;
-                asm.vex(STORE_ALIGNED, best, 0, Rm::Base(RSP, slot));
+                asm.vex(STORE_ALIGNED, best, 0, Rm::Base(self.frame, slot));
             }
             self.register[v as usize] = u8::MAX;
             self.holds[best as usize] = NONE;
@@ -532,7 +559,7 @@ impl<'a> Body<'a> {
     fn home(&self, v: u32) -> Rm {
         match self.homes[v as usize] {
             Home::Pool(offset) => Rm::Base(RDX, offset),
-            Home::Frame(offset) | Home::Spill(offset) => Rm::Base(RSP, offset),
+            Home::Frame(offset) | Home::Spill(offset) => Rm::Base(self.frame, offset),
             // Every value that has no register was spilled before.
             Home::None => Rm::Base(RDX, 0),
         }

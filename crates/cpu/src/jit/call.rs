@@ -31,11 +31,20 @@ pub(super) fn calls(code: &LaneCode) -> bool {
 }
 
 /// Writes the test of a mask: a row of the operand where it is set, to a register that has the other
-/// result already.
-pub(super) fn test(asm: &mut Asm, lanes: Lanes, row: Unary, mask: u8, x: u8, out: u8) -> Site {
+/// result already. With `one` all lanes hold the same number, and it is computed once.
+pub(super) fn test(
+    asm: &mut Asm,
+    lanes: Lanes,
+    row: Unary,
+    mask: u8,
+    x: u8,
+    out: u8,
+    one: bool,
+) -> Site {
     let wide = lanes == Lanes::W64;
     let number = Unary::ALL.iter().position(|r| *r == row).unwrap_or(0) as u32;
     let what = number << 16
+        | u32::from(one) << 13
         | u32::from(wide) << 12
         | u32::from(mask) << 8
         | u32::from(x) << 4
@@ -108,6 +117,7 @@ unsafe extern "sysv64" fn apply(what: u32, registers: *mut [u8; 32]) {
             &mut *registers.add(register(0)),
         )
     };
+    let one = what >> 13 & 1 == 1;
     if what >> 12 & 1 == 1 {
         let (out, _) = out.as_chunks_mut::<8>();
         let lanes = mask.as_chunks::<8>().0.iter().zip(x.as_chunks::<8>().0);
@@ -115,6 +125,12 @@ unsafe extern "sysv64" fn apply(what: u32, registers: *mut [u8; 32]) {
             if mask != &[0; 8] {
                 *out = row.float(f64::from_le_bytes(*x)).to_le_bytes();
             }
+            if one {
+                break;
+            }
+        }
+        if one && let [first, rest @ ..] = out {
+            rest.fill(*first);
         }
     } else {
         let (out, _) = out.as_chunks_mut::<4>();
@@ -123,6 +139,12 @@ unsafe extern "sysv64" fn apply(what: u32, registers: *mut [u8; 32]) {
             if mask != &[0; 4] {
                 *out = (row.float(f64::from(f32::from_le_bytes(*x))) as f32).to_le_bytes();
             }
+            if one {
+                break;
+            }
+        }
+        if one && let [first, rest @ ..] = out {
+            rest.fill(*first);
         }
     }
 }

@@ -3,7 +3,7 @@
 use cotangent_compile::lane::Lanes;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
+use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, form};
 use super::body::single;
 
 const fn float(prefix: u8, opcode: u8) -> Form {
@@ -92,6 +92,10 @@ const PLACES: &[Rm] = &[
     Rm::Reg(13),
     Rm::Base(RDX, 0x140),
     Rm::Base(RSP, 0x60),
+    Rm::Base(RSI, 0x40),
+    Rm::Base(RAX, 8),
+    Rm::Base(12, 0x7FF8),
+    Rm::Base(13, 0),
     Rm::Indexed(13, 3, 32),
     Rm::Indexed(RAX, 2, 0),
     Rm::Indexed(12, 3, 0),

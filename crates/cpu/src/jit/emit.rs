@@ -177,8 +177,8 @@ impl Start {
         let mut free = ADDRESSES.iter();
         for inst in &code.insts {
             let stream = match inst.prim {
-                Prim::Load(k) => k as usize,
-                Prim::Store(k) => code.inputs.len() + k as usize,
+                Prim::Load(k) | Prim::At(k, _) => k as usize,
+                Prim::Store(k) | Prim::Put(k, _) => code.inputs.len() + k as usize,
                 _ => continue,
             };
             if self.addresses[stream].is_none()

@@ -12,11 +12,12 @@ mod decoded;
 mod emit;
 mod pages;
 mod scan;
+mod tape;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use cotangent_compile::lane::LaneCode;
+use cotangent_compile::lane::{LaneCode, Tape};
+use cotangent_graph::FastMap;
 
 use self::emit::Emitted;
 use self::pages::Placed;
@@ -30,7 +31,7 @@ pub(crate) struct Kernel(Arc<Placed>);
 type Content = (LaneCode, Option<Steps>);
 
 /// Kernels that some program holds, by their content.
-static KNOWN: OnceLock<Mutex<HashMap<Content, Weak<Placed>>>> = OnceLock::new();
+static KNOWN: OnceLock<Mutex<FastMap<Content, Weak<Placed>>>> = OnceLock::new();
 
 /// When so many kernels are known, those that no program holds any more are forgotten.
 const MANY: usize = 1024;
@@ -39,6 +40,14 @@ const MANY: usize = 1024;
 /// none.
 pub(crate) fn kernel(code: &LaneCode) -> Option<Kernel> {
     known((code.clone(), None), |(code, _)| emit::emit(code))
+}
+
+/// The code of a tape, made or found; `None` as for [`kernel`].
+pub(crate) fn tape(tape: &Tape) -> Option<Kernel> {
+    let room = tape.room();
+    known((tape.code.clone(), None), |(code, _)| {
+        tape::emit(code, room)
+    })
 }
 
 /// The kernel of a loop over a step on single elements; `None` as for [`kernel`].
@@ -50,7 +59,7 @@ fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Op
     if !crate::lane::has_avx2() {
         return None;
     }
-    let known = KNOWN.get_or_init(|| Mutex::new(HashMap::new()));
+    let known = KNOWN.get_or_init(|| Mutex::new(FastMap::default()));
     let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = known.get(&content).and_then(Weak::upgrade) {
         return Some(Kernel(found));
@@ -65,12 +74,15 @@ fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Op
 }
 
 impl Kernel {
-    /// Runs over `count` elements of each stream, or steps of a loop.
+    /// Runs over `count` elements of each stream, or steps of a loop; for a tape `count` is the address
+    /// of its working memory.
     ///
     /// # Safety
     /// There is an address for each input and result of the region; inputs have `count` elements, or
     /// one where the region reads one, and results have room for as many. Results overlap inputs only
-    /// as the region allows. A loop has at least one step; what it carries are single elements.
+    /// as the region allows. A loop has at least one step; what it carries are single elements. The
+    /// operands and results of a tape have the elements that it names, and its working memory is
+    /// aligned to 32 bytes and as large as the tape says.
     #[cfg(target_arch = "x86_64")]
     pub(crate) unsafe fn call(&self, addresses: &[*mut u8], count: usize) {
         type Entry = unsafe extern "sysv64" fn(*const *mut u8, usize, *const u8);

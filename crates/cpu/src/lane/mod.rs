@@ -4,6 +4,7 @@
 mod fold;
 mod pack;
 mod split;
+mod tape;
 mod tile;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::fold::{Columns, Folding, Leading};
 use self::pack::{Around, Chosen, Pack};
+pub(crate) use self::tape::choose as choose_tape;
 use self::tile::TileCode;
 use crate::RunError;
 use crate::jit;

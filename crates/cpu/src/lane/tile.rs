@@ -27,6 +27,9 @@ struct TileInst {
 enum What {
     Load(usize, Elem),
     Store(usize, Elem),
+    /// One element: the stream, and the bytes before it.
+    At(usize, usize),
+    Put(usize, usize),
     Apply(Loop, u8),
     Call(Prim),
 }
@@ -68,6 +71,11 @@ impl TileCode {
                     continue;
                 }
                 P::Load(k) => What::Load(k as usize, code.inputs[k as usize]),
+                P::At(k, i) => What::At(k as usize, i as usize * code.lanes.bytes()),
+                P::Put(k, i) => {
+                    let stream = code.inputs.len() + k as usize;
+                    What::Put(stream, i as usize * code.lanes.bytes())
+                }
                 P::Store(k) => {
                     let stream = code.inputs.len() + k as usize;
                     What::Store(stream, code.outputs[k as usize])
@@ -126,7 +134,8 @@ impl TileCode {
     /// # Safety
     /// Inputs have `count` elements that hold what the region's dtypes say, or one where the region
     /// reads one; results have room for `count`; `tiles` has a tile for each value, and nothing else
-    /// uses them meanwhile. Results overlap inputs only as the region allows.
+    /// uses them meanwhile. Results overlap inputs only as the region allows. A tape runs over one
+    /// element, and its arrays have the elements that it names.
     pub(super) unsafe fn run(&self, streams: &[*mut u8], count: usize, tiles: *mut u8) {
         let bytes = self.lanes.bytes();
         // A tile may be shorter where every run is.
@@ -209,6 +218,15 @@ impl TileCode {
                         }
                     }
                 }
+            },
+            // SAFETY: the caller's promise: the stream has the element, and runs are of one element.
+            What::At(k, at) => unsafe {
+                std::ptr::copy_nonoverlapping(streams[k].wrapping_add(at), out, bytes);
+            },
+            // SAFETY: as above.
+            What::Put(k, at) => unsafe {
+                let source = read(inst.args[0]);
+                std::ptr::copy_nonoverlapping(source, streams[k].wrapping_add(at), bytes);
             },
             What::Apply(run, imm) => {
                 let args = inst.args.map(read);

@@ -22,6 +22,8 @@ pub(crate) fn nanoseconds(step: &Step) -> u64 {
         StepOp::Op(_) | StepOp::Copy => KERNELS,
         // What these run are steps again, each with a time of its own.
         StepOp::Call(_) | StepOp::Flow(_) | StepOp::Native(_) => return 0,
+        // One number after another: there is nothing to divide.
+        StepOp::Tape(_) => return 0,
     };
     at_least((step.cost() / rate).max(step.bytes() / BYTES))
 }
