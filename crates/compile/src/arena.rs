@@ -168,6 +168,10 @@ fn last_reads(steps: &[Step], values: usize) -> Vec<usize> {
 /// and each element is read before it is written.
 fn in_place(step: &Step, dies: &impl Fn(u32) -> bool) -> SmallVec<[Option<u32>; 2]> {
     let mut taken: SmallVec<[Option<u32>; 2]> = SmallVec::new();
+    // Tapes and calls have thousands of operands and results, pairs of which are too many to look at.
+    if !step.op.may_overwrite_any() {
+        return taken;
+    }
     for (k, out) in step.outs.iter().enumerate() {
         let fits = |(i, arg): (usize, &Operand)| match arg.place {
             Place::Arena { value, .. }

@@ -153,6 +153,14 @@ impl StepOp {
         }
     }
 
+    /// Whether any result may take over the memory of an operand.
+    pub(crate) fn may_overwrite_any(&self) -> bool {
+        match self {
+            StepOp::Region(region) => region.elements() > 1,
+            _ => self.is_pointwise(),
+        }
+    }
+
     /// Whether a result may take over the memory of an operand that the step is the last to read.
     pub(crate) fn may_overwrite(&self, arg: usize, out: usize) -> bool {
         match self {

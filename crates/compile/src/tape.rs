@@ -237,12 +237,10 @@ impl<'a> Run<'a> {
             values.clear();
             for inst in &region.code.insts {
                 let value = match inst.prim {
-                    Prim::Load(k) | Prim::Splat(k) => {
-                        match region.read_at(k as usize, place)? {
-                            LaneRead::Element(at) => self.element(args.get(k as usize)?, at)?,
-                            LaneRead::Number(bits) => self.w.put(Prim::Const(bits), &[]),
-                        }
-                    }
+                    Prim::Load(k) | Prim::Splat(k) => match region.read_at(k as usize, place)? {
+                        LaneRead::Element(at) => self.element(args.get(k as usize)?, at)?,
+                        LaneRead::Number(bits) => self.w.put(Prim::Const(bits), &[]),
+                    },
                     Prim::Store(k) => {
                         let value = *values.get(inst.args[0] as usize)?;
                         let (result, column) = *stores.get(k as usize)?;

@@ -9,6 +9,7 @@ use cotangent_array::{Array, DType, Scalar};
 use cotangent_compile::lane::{Inst, Lanes, Predicate, Prim, Rounding, Tape};
 use cotangent_compile::{Operand, Place, Plan, Step, StepOp};
 use cotangent_cpu::{Program, Way};
+use cotangent_graph::ops::{Compare, Concat, Gather, Pad, Reverse, Unary};
 use cotangent_graph::{Builder, Graph, TensorType, Var, eval};
 
 const WAYS: [Way; 3] = [Way::Baseline, Way::Tile, Way::Code];
@@ -66,7 +67,7 @@ fn draw(numbers: &mut Numbers, lanes: Lanes, n: usize) -> Tape {
         let mut any = |from: &[u32]| from[from.len() - 1 - pick(from.len().min(reach))];
         let (a, b, c) = (any(&values), any(&values), any(&values));
         let (x, y) = (any(&exact), any(&exact));
-        let (new, is_exact) = match pick(12) {
+        let (new, is_exact) = match pick(13) {
             0 | 1 => {
                 let at = Prim::At(pick(2) as u32, pick(n) as u32);
                 (put(&mut insts, at, &[]), true)
@@ -87,6 +88,12 @@ fn draw(numbers: &mut Numbers, lanes: Lanes, n: usize) -> Tape {
             5 | 6 => {
                 let prim = BITS[pick(BITS.len())];
                 (put(&mut insts, prim, &[x, y][..prim.arity()]), true)
+            }
+            7 => {
+                // What a row says where a mask is set.
+                let mask = put(&mut insts, Prim::Cmp(Predicate::Le), &[a, b]);
+                let row = [Unary::Lgamma, Unary::Erf][pick(2)];
+                (put(&mut insts, Prim::Call(row), &[mask, c, a]), false)
             }
             _ => {
                 let prim = FLOATS[pick(FLOATS.len())];
@@ -247,4 +254,217 @@ fn many_operations_on_numbers_are_one_step() {
         let same = first.get_or_insert_with(|| found.clone());
         assert_eq!(*same, found, "{way:?}");
     }
+}
+
+/// A graph of many operations on numbers and short vectors, among them those that no tape runs:
+/// elements at indices, sums, results that are bools, other widths.
+fn mixed(numbers: &mut Numbers, n: usize) -> Graph {
+    let mut b = Builder::new("mixed");
+    let f = DType::F64;
+    let long = b.input("long", TensorType::new(f, [200]));
+    let index = b.input("index", TensorType::new(DType::I64, [3]));
+    let mut pools: Vec<Vec<Var>> = vec![Vec::new(); 10];
+    pools[0].push(b.input("x", TensorType::new(f, ())));
+    pools[3].push(b.input("w", TensorType::new(f, [3])));
+    let mut outputs = Vec::new();
+    let length = |k: usize| if k == 0 { 1 } else { k };
+    for _ in 0..n {
+        let mut pick = |n: usize| numbers.next() as usize % n;
+        let filled: Vec<usize> = (0..9).filter(|k| !pools[*k].is_empty()).collect();
+        let k = filled[pick(filled.len())];
+        let mut any = |k: usize| {
+            let reach = pools[k].len().min(if pick(3) > 0 { 4 } else { usize::MAX });
+            pools[k][pools[k].len() - 1 - pick(reach)]
+        };
+        let (x, y) = (any(k), any(k));
+        let (k, new) = match pick(16) {
+            0..=2 => (k, b.mul(x, y)),
+            3 | 4 => (k, b.add(x, y)),
+            5 => (k, b.sub(x, y)),
+            6 => (k, b.unary(Unary::Tanh, x)),
+            // Without vector math: a call.
+            7 => {
+                let square = b.mul(x, x);
+                (k, b.unary(Unary::Erf, square))
+            }
+            8 => {
+                let (at, n) = (pick(190), [1, 2, 3, 8][pick(4)]);
+                let part = b.slice_axis(long, 0, at, at + n);
+                match n {
+                    1 => (0, b.reshape(part, ())),
+                    n => (n, part),
+                }
+            }
+            9 => (3, b.push(Gather { axis: 0, batch: 0 }, &[long, index])),
+            10 if k > 0 => (0, b.sum(x, &[0])),
+            11 if (1..=6).contains(&k) => {
+                let zero = b.scalar(f, pick(2) as f64);
+                let (low, high) = (vec![pick(2)], vec![1]);
+                let n = k + low[0] + high[0];
+                let interior = vec![0];
+                (
+                    n,
+                    b.push(
+                        Pad {
+                            low,
+                            high,
+                            interior,
+                        },
+                        &[x, zero],
+                    ),
+                )
+            }
+            12 if (1..=4).contains(&k) => {
+                // Two columns side by side.
+                let (x, y) = (b.reshape(x, [k, 1]), b.reshape(y, [k, 1]));
+                let both = b.push(Concat { axis: 1 }, &[x, y]);
+                (2 * k, b.reshape(both, [2 * k]))
+            }
+            13 => {
+                let less = b.compare(Compare::Lt, x, y);
+                if pick(8) == 0 {
+                    outputs.push(less);
+                }
+                (k, b.select(less, y, x))
+            }
+            14 => {
+                let narrow = b.convert(DType::F32, x);
+                let narrow = b.mul(narrow, narrow);
+                (k, b.convert(f, narrow))
+            }
+            _ => {
+                let (i, m) = (pick(length(k)), [2, 5][pick(2)]);
+                let one = match k {
+                    0 => x,
+                    _ => {
+                        let part = b.slice_axis(x, 0, i, i + 1);
+                        b.reshape(part, ())
+                    }
+                };
+                match pick(2) {
+                    0 => (0, one),
+                    _ => (m, b.broadcast(one, [m], &[])),
+                }
+            }
+        };
+        // Numbers stay near 1.
+        let new = match pick(2) {
+            0 => b.unary(Unary::Sin, new),
+            _ => new,
+        };
+        pools[k.min(9)].push(new);
+    }
+    outputs.extend(pools.iter().flat_map(|pool| pool.iter().rev().take(2)));
+    b.finish(&outputs).unwrap()
+}
+
+#[test]
+fn what_a_tape_cannot_run_stays_a_step() {
+    let count = 60;
+    let mut with_tapes = 0;
+    for seed in 0..count {
+        let mut numbers = Numbers::new(seed + 1);
+        let n = [20, 60, 150][seed as usize % 3];
+        let graph = mixed(&mut numbers, n);
+        let inputs: Vec<Array> = (graph.inputs().iter())
+            .map(|(_, v)| {
+                let ty = graph.ty(*v).tensor().unwrap();
+                match ty.dtype {
+                    DType::I64 => numbers.array(ty, |n, _| Scalar::I64((n.next() % 200) as i64)),
+                    _ => numbers.array(ty, Numbers::plain),
+                }
+            })
+            .collect();
+        let expected = eval(&graph, &inputs).unwrap();
+        let plan = cotangent_compile::compile(&graph, &cotangent_cpu::target()).unwrap();
+        assert_eq!(plan.check(), Ok(()), "seed {seed}");
+        let tape = |s: &Step| matches!(s.op, StepOp::Tape(_));
+        with_tapes += u64::from(plan.steps.iter().any(tape));
+        let plan = Arc::new(plan);
+        let mut first: Option<Vec<Vec<u64>>> = None;
+        for way in WAYS {
+            let program = Program::with_way(plan.clone(), way).unwrap();
+            let found = program.run(&inputs).unwrap();
+            for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                for (x, y) in found.scalars().zip(expected.scalars()) {
+                    let (x, y) = (x.to_f64(), y.to_f64());
+                    let near = (x - y).abs() <= 1e-6 * y.abs().max(1.0);
+                    let same = x.is_nan() && y.is_nan() || x == y;
+                    assert!(
+                        near || same,
+                        "seed {seed}, result {k}: {x} is not {y}\n{graph}"
+                    );
+                }
+            }
+            let all: Vec<Vec<u64>> = (found.iter())
+                .map(|x| x.scalars().map(bits).collect())
+                .collect();
+            let same = first.get_or_insert_with(|| all.clone());
+            assert_eq!(*same, all, "seed {seed}, {way:?}");
+        }
+        // An index out of range is an error still.
+        if plan.to_string().contains(" at index") {
+            let mut wrong = inputs.clone();
+            wrong[1] = Array::from([0_i64, 200, 1]);
+            let program = Program::new(plan).unwrap();
+            assert!(program.run(&wrong).is_err(), "seed {seed}");
+        }
+    }
+    assert!(with_tapes > count / 2, "only {with_tapes} plans had tapes");
+}
+
+#[test]
+fn a_memory_budget_leaves_the_bits_of_tapes() {
+    let n = 40;
+    // Numbers around arrays, which are what a budget can do something about.
+    let mut b = Builder::new("f");
+    let x = b.input("x", TensorType::new(DType::F64, [4000]));
+    let mut sum = b.scalar(DType::F64, 0.0);
+    let mut y = x;
+    for i in 0..n {
+        y = b.unary(Unary::Sin, y);
+        let turned = b.push(Reverse { axes: vec![0] }, &[y]);
+        let one = b.slice_axis(turned, 0, 17 + i, 18 + i);
+        let mut one = b.reshape(one, ());
+        for _ in 0..20 {
+            one = b.mul(one, one);
+            let half = b.scalar(DType::F64, 0.5);
+            one = b.add(one, half);
+            one = b.unary(Unary::Tanh, one);
+        }
+        sum = b.add(sum, one);
+        y = b.mul(turned, y);
+    }
+    let total = b.sum(y, &[0]);
+    let total = b.add(total, sum);
+    let graph = b.finish(&[total]).unwrap();
+    let gradient = cotangent_transform::value_and_grad(&graph, &[true]).unwrap();
+    let target = cotangent_cpu::target();
+    let free = cotangent_compile::compile(&gradient, &target).unwrap();
+    let tapes = |plan: &Plan| {
+        let tape = |s: &&Step| matches!(s.op, StepOp::Tape(_));
+        plan.steps
+            .iter()
+            .filter(tape)
+            .map(|s| (s.cost(), s.time(), s.bytes()))
+            .next()
+    };
+    let (cost, time, bytes) = tapes(&free).expect("a tape");
+    assert!(cost > 0 && time > 15 && bytes > 0);
+    let options = cotangent_compile::Options {
+        memory_budget: Some(free.memory() / 2),
+        ..Default::default()
+    };
+    let tight = cotangent_compile::compile_with(&gradient, &target, &options).unwrap();
+    assert_eq!(tight.check(), Ok(()));
+    assert!(tight.memory() <= free.memory() / 2);
+    assert!(tight.steps.iter().any(|s| s.again) && tapes(&tight).is_some());
+    let x = Numbers::new(5).array(&TensorType::new(DType::F64, [4000]), Numbers::plain);
+    let run = |plan: Plan| {
+        Program::new(Arc::new(plan))
+            .unwrap()
+            .run(&[x.clone()])
+            .unwrap()
+    };
+    assert_eq!(run(free), run(tight));
 }

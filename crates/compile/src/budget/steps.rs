@@ -109,6 +109,9 @@ pub(super) fn lower_bound(plan: &Plan, alignment: usize) -> usize {
 
 /// Whether some result may stand where an operand stood.
 fn takes_over(step: &Step) -> bool {
+    if !step.op.may_overwrite_any() {
+        return false;
+    }
     let outs = 0..step.outs.len();
     let mut pairs = (0..step.args.len()).flat_map(|i| outs.clone().map(move |k| (i, k)));
     pairs.any(|(i, k)| step.op.may_overwrite(i, k))
