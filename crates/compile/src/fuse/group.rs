@@ -15,7 +15,7 @@ pub(super) const MAX_SMALL: usize = 48;
 /// Elements up to which an array is small in this sense.
 pub(super) const SMALL: usize = 64;
 /// The most numbers that a region of single elements reads.
-pub(super) const MAX_NUMBERS: usize = 96;
+pub(super) const MAX_NUMBERS: usize = 24;
 /// The shortest inner run for which a region is split into runs.
 pub(super) const MIN_RUN: usize = 16;
 /// The most sums over outer loops that are open at a time: half of a second cache.
@@ -26,7 +26,7 @@ const MAX_COLUMNS: usize = 64;
 pub(super) const FEW_RUNS: usize = 4;
 
 /// The operations of one region.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Group {
     pub(super) rank: u32,
     /// The number of places.
@@ -50,22 +50,47 @@ pub(crate) struct Group {
     pub(super) folds: usize,
 }
 
+/// How large a region was.
+pub(super) struct Extent {
+    lanes: Option<Lanes>,
+    cuts: SmallVec<[usize; 4]>,
+    /// The lengths of the lists of what it reads.
+    lists: [usize; 3],
+    run: Option<usize>,
+    cost: usize,
+    folds: usize,
+}
+
 impl Group {
-    /// A copy without the members.
-    pub(super) fn clone_head(&self) -> Group {
+    /// A region of the same rank and places with nothing in it.
+    pub(super) fn empty(&self) -> Group {
         Group {
             rank: self.rank,
             elements: self.elements,
+            ..Group::default()
+        }
+    }
+
+    /// How large the region is, for [`Group::cut_back`].
+    pub(super) fn extent(&self) -> Extent {
+        Extent {
             lanes: self.lanes,
             cuts: self.cuts.clone(),
-            members: Vec::new(),
-            loads: self.loads.clone(),
-            spread: self.spread.clone(),
-            sources: self.sources.clone(),
+            lists: [self.loads.len(), self.spread.len(), self.sources.len()],
             run: self.run,
             cost: self.cost,
             folds: self.folds,
         }
+    }
+
+    /// Forgets what has been added since, members apart.
+    pub(super) fn cut_back(&mut self, to: Extent) {
+        let [loads, spread, sources] = to.lists;
+        self.loads.truncate(loads);
+        self.spread.truncate(spread);
+        self.sources.truncate(sources);
+        (self.lanes, self.cuts, self.run) = (to.lanes, to.cuts, to.run);
+        (self.cost, self.folds) = (to.cost, to.folds);
     }
 
     /// Whether the inner run has the length that padded reads ask for.

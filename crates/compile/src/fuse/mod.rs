@@ -305,10 +305,53 @@ impl Fuser<'_> {
         elements: usize,
         lanes: Option<Lanes>,
     ) -> Option<u32> {
-        let mut group = self.groups[g as usize].clone_head();
-        if group.elements != elements {
+        let own = &self.groups[g as usize];
+        let wide = one_width(own.lanes, lanes).is_none();
+        if own.elements != elements || own.cost + cost > MAX_COST || wide {
             return None;
         }
+        // The region grows where it stands and is cut back if something does not fit: copies of its
+        // lists would take more time than all the rest.
+        let (before, place) = (own.extent(), own.empty());
+        let mut group = std::mem::replace(&mut self.groups[g as usize], place);
+        let Some(merged) = self.grow(g, &mut group, operands, cost, lanes) else {
+            group.cut_back(before);
+            self.groups[g as usize] = group;
+            return None;
+        };
+        // The larger list of members takes in the others.
+        let (mut into, mut most) = (g, group.members.len());
+        for other in &merged {
+            let count = self.groups[*other as usize].members.len();
+            if count > most {
+                (into, most) = (*other, count);
+            }
+        }
+        let mut members = std::mem::take(&mut group.members);
+        if into != g {
+            std::mem::swap(&mut members, &mut self.groups[into as usize].members);
+            members.append(&mut self.groups[into as usize].members);
+        }
+        for other in merged.iter().chain([&g]).filter(|other| **other != into) {
+            members.append(&mut self.groups[*other as usize].members);
+            self.parents[*other as usize] = into;
+        }
+        group.members = members;
+        self.groups[into as usize] = group;
+        Some(into)
+    }
+
+    /// Adds to a region what an operation reads and the regions of its rank that compute that; those,
+    /// or `None` where it does not fit. The members stay apart.
+    fn grow(
+        &self,
+        g: u32,
+        group: &mut Group,
+        operands: &[Var],
+        cost: usize,
+        lanes: Option<Lanes>,
+    ) -> Option<SmallVec<[u32; 2]>> {
+        let elements = group.elements;
         group.lanes = one_width(group.lanes, lanes)?;
         group.cost += cost;
         let mut merged: SmallVec<[u32; 2]> = SmallVec::new();
@@ -330,6 +373,9 @@ impl Fuser<'_> {
                 }
                 group.cost += other_group.cost;
                 group.folds += other_group.folds;
+                if group.cost > MAX_COST {
+                    return None;
+                }
                 add_cuts(&mut group.cuts, &other_group.cuts, elements)?;
                 for load in &other_group.loads {
                     add(&mut group.loads, *load);
@@ -347,7 +393,7 @@ impl Fuser<'_> {
             let own = self
                 .group_of(*a)
                 .is_some_and(|o| o == g || merged.contains(&o));
-            match self.read(*a, own, &group) {
+            match self.read(*a, own, group) {
                 Read::Number | Read::Own => {}
                 Read::Load { key, rank } if rank < group.rank => {
                     add(&mut group.loads, key);
@@ -377,26 +423,9 @@ impl Fuser<'_> {
             n if n <= SMALL => MAX_SMALL,
             _ => MAX_LOADS,
         };
-        if !group.runs_fit()
-            || group.cost > MAX_COST
-            || group.sources.len() > most
-            || group.folds > lane::MAX_FOLDS
-        {
-            return None;
-        }
-        // The larger list of members takes in the others.
-        let all = || merged.iter().copied().chain([g]);
-        let into = all()
-            .max_by_key(|g| self.groups[*g as usize].members.len())
-            .unwrap_or(g);
-        let mut members = std::mem::take(&mut self.groups[into as usize].members);
-        for other in all().filter(|g| *g != into) {
-            members.append(&mut self.groups[other as usize].members);
-            self.parents[other as usize] = into;
-        }
-        group.members = members;
-        self.groups[into as usize] = group;
-        Some(into)
+        let fits =
+            group.runs_fit() && group.sources.len() <= most && group.folds <= lane::MAX_FOLDS;
+        fits.then_some(merged)
     }
 
     fn read(&self, v: Var, own: bool, group: &Group) -> Read {

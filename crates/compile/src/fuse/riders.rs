@@ -1,7 +1,7 @@
 //! Which operations run in the region of the one that reads them.
 
 use cotangent_graph::ops::{Binary, Unary};
-use cotangent_graph::{Graph, Op, Var};
+use cotangent_graph::{Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
 use super::pattern::is_view;
@@ -57,7 +57,7 @@ fn contracted(graph: &Graph, roots: &[Var], reads: &Reads) -> Vec<bool> {
             continue;
         }
         let product = |v: &Var| {
-            reads.count[v.index()] == 1 && graph.equation(*v).op == Op::Binary(Binary::Mul)
+            reads.count[v.index()] == 1 && matches!(graph.equation(*v).op, Op::Binary(Binary::Mul))
         };
         let mut terms = e.args.iter().rev().map(|a| roots[a.index()]);
         if let Some(v) = terms.find(product) {
@@ -72,8 +72,10 @@ fn contracted(graph: &Graph, roots: &[Var], reads: &Reads) -> Vec<bool> {
 /// reads anyway.
 fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
     for (reader, e) in graph.iter() {
-        let float = e.ty.tensor().filter(|t| t.dtype.is_float());
-        let Some(ty) = float.filter(|_| e.op.is_pointwise()) else {
+        // Numbers are not stored anyway: tapes order them as they are read.
+        let many = |t: &&TensorType| t.dtype.is_float() && t.shape.elements() > 1;
+        let floats = e.ty.tensor().filter(many);
+        let Some(ty) = floats.filter(|_| e.op.is_pointwise()) else {
             continue;
         };
         for a in &e.args {

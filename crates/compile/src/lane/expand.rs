@@ -181,7 +181,7 @@ impl Expand<'_> {
                 let product = self
                     .ops
                     .get(k)
-                    .is_some_and(|p| p.op == Op::Binary(Binary::Mul));
+                    .is_some_and(|p| matches!(p.op, Op::Binary(Binary::Mul)));
                 if product && self.reads[*a as usize] == 1 && stores[*a as usize].is_empty() {
                     self.delayed[k] = true;
                     break;

@@ -58,7 +58,7 @@ fn find(graph: &Graph) -> FastMap<Var, Sum> {
     for v in args.chain(graph.outputs()) {
         reads[v.index()] = reads[v.index()].saturating_add(1);
     }
-    let adds = |v: Var| graph.equation(v).op == Op::Binary(Binary::Add);
+    let adds = |v: Var| matches!(graph.equation(v).op, Op::Binary(Binary::Add));
     // Sums that one other sum reads are a part of it.
     let mut inner = vec![false; n];
     for (_, e) in graph.iter().filter(|(v, _)| adds(*v)) {

@@ -61,11 +61,11 @@ rules! {
 }
 
 fn unary(s: &Site, op: Unary) -> bool {
-    *s.op == Op::Unary(op)
+    matches!(s.op, Op::Unary(own) if *own == op)
 }
 
 fn binary(s: &Site, op: Binary) -> bool {
-    *s.op == Op::Binary(op)
+    matches!(s.op, Op::Binary(own) if *own == op)
 }
 
 fn real(s: &Site, op: Binary) -> bool {
