@@ -3,19 +3,20 @@
 //! A function that is written with numbers becomes thousands of regions of one element, which read
 //! slices and whose results are put together. Steps cost more than what they compute there. So steps
 //! that follow one another and each work on a few elements become one, a tape: regions of one element
-//! or few, copies, slices and concatenations. Values that only the tape reads have no memory, an
+//! or few, sums of few, copies, slices and concatenations. Values that only the tape reads have no memory, an
 //! element is read by where it stands and written where it belongs. The instructions are those of the
 //! regions, so the bits of results are, too.
 
 use std::sync::Arc;
 
-use cotangent_array::Array;
+use cotangent_array::{Array, DType};
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{FastMap, Op};
 use smallvec::SmallVec;
 
 use crate::lane::{
-    Elem, Inst, LaneOutput, LaneProgram, LaneRead, Lanes, Prim, Tape, Writer, elem, number_bits,
+    Elem, Fold, Inst, LaneOutput, LaneProgram, LaneRead, Lanes, Prim, Tape, Writer, elem,
+    number_bits,
 };
 use crate::plan::{Operand, Place, Step, StepOp};
 
@@ -42,11 +43,11 @@ pub(crate) fn join(steps: Vec<Step>, constants: &[Array], values: usize) -> Vec<
     let mut joined = Vec::with_capacity(steps.len());
     let mut run: Option<Run> = None;
     for step in steps {
-        if let Some(own) = &mut run {
-            if own.add(&step).is_some() {
-                own.steps.push(step);
-                continue;
-            }
+        if let Some(own) = &mut run
+            && own.add(&step).is_some()
+        {
+            own.steps.push(step);
+            continue;
         }
         if let Some(own) = run.take() {
             own.end(&reads, &mut joined);
@@ -140,6 +141,16 @@ impl<'a> Run<'a> {
                 let elements = (0..n).map(|i| self.element(from, if one { 0 } else { i }));
                 [elements.collect::<Option<_>>()?].into_iter().collect()
             }
+            (StepOp::Op(Op::Array(ArrayOp::Sum(_))), [x], [out])
+                if out.elements() == 1
+                    && (1..=SMALL).contains(&x.elements())
+                    && x.ty.dtype == DType::F64
+                    && !matches!(x.place, Place::Splat(_)) =>
+            {
+                let elements = (0..x.elements()).map(|i| self.element(x, i));
+                let elements: SmallVec<[u32; SMALL]> = elements.collect::<Option<_>>()?;
+                [vec![self.sum(&elements)]].into_iter().collect()
+            }
             (StepOp::Op(Op::Array(ArrayOp::Concat(op))), parts, [_]) => {
                 [self.concat(op.axis, parts)?].into_iter().collect()
             }
@@ -222,8 +233,12 @@ impl<'a> Run<'a> {
             1 => true,
             n => (2..=SMALL).contains(&n) && n * region.code.insts.len() <= UNROLLED,
         };
-        // A reduction joins elements in an order of its own, and an index is known when it is read.
-        let joins = region.outputs.iter().any(|o| o.fold.is_some());
+        // Sums of a few elements are written out; an index is known when it is read.
+        let whole = region.dims.len() == 1 && region.lanes == Lanes::W64;
+        let joins = region.outputs.iter().any(|o| match o.fold {
+            Some((Fold::Sum, 0)) => !whole || o.leading || o.dtype != DType::F64,
+            other => other.is_some(),
+        });
         let chooses = region.inputs.iter().any(|i| i.index.is_some());
         if !few || region.lanes != self.lanes || joins || chooses {
             return None;
@@ -259,7 +274,28 @@ impl<'a> Run<'a> {
                 values.push(value);
             }
         }
+        for (elements, output) in stored.iter_mut().zip(&region.outputs) {
+            if output.fold.is_some() {
+                *elements = vec![self.sum(elements)];
+            }
+        }
         Some(stored)
+    }
+
+    /// The sum of at most 8 elements, in the order in which regions and kernels add them: each to a 0,
+    /// then pairwise. So no term is -0, and what adds 0 to it can be left out.
+    fn sum(&mut self, elements: &[u32]) -> u32 {
+        let zero = self.w.put(Prim::Const(0), &[]);
+        let terms = elements.iter().map(|x| self.w.put(Prim::Add, &[zero, *x]));
+        let mut terms: SmallVec<[u32; SMALL]> = terms.collect();
+        while terms.len() > 1 {
+            let pairs = terms.chunks(2).map(|pair| match pair {
+                [x, y] => self.w.put(Prim::Add, &[*x, *y]),
+                other => other.first().copied().unwrap_or(zero),
+            });
+            terms = pairs.collect();
+        }
+        terms.first().copied().unwrap_or(zero)
     }
 
     /// Parts side by side; most elements are those of parts that are known.

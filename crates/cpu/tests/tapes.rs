@@ -463,7 +463,7 @@ fn a_memory_budget_leaves_the_bits_of_tapes() {
     let run = |plan: Plan| {
         Program::new(Arc::new(plan))
             .unwrap()
-            .run(&[x.clone()])
+            .run(std::slice::from_ref(&x))
             .unwrap()
     };
     assert_eq!(run(free), run(tight));
