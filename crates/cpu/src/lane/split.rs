@@ -378,10 +378,10 @@ impl<'a> Tables<'a> {
     fn next_row(&mut self, region: &Region, row: usize) {
         let [n0, n1, _] = region.outer;
         region.advance(self.bases, 0);
-        if row % n0 == 0 {
+        if row.is_multiple_of(n0) {
             region.rewind(self.bases, 0);
             region.advance(self.bases, 1);
-            if row / n0 % n1 == 0 {
+            if (row / n0).is_multiple_of(n1) {
                 region.rewind(self.bases, 1);
                 region.advance(self.bases, 2);
             }

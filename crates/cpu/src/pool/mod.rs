@@ -236,7 +236,7 @@ impl Pool {
             self.open.state.store(state.0, Ordering::Release);
         }
         let mut own = 0;
-        while let Some(part) = self.open.from_front(parts) {
+        while let Some(part) = self.open.take_front(parts) {
             work(part, 0);
             own += 1;
         }
@@ -376,7 +376,7 @@ impl Pool {
         let parts = self.open.parts.load(Ordering::Relaxed);
         // SAFETY: a worker that is inside may read the work, and the caller waits until it has left.
         if let Some(work) = unsafe { *self.open.work.get() } {
-            while let Some(part) = self.open.from_back(parts) {
+            while let Some(part) = self.open.take_back(parts) {
                 // SAFETY: as above.
                 unsafe { (*work)(part, thread) };
             }
@@ -444,14 +444,14 @@ impl Open {
     const FRONT: u64 = 1 << 32;
 
     /// The next part from the front.
-    fn from_front(&self, parts: usize) -> Option<usize> {
+    fn take_front(&self, parts: usize) -> Option<usize> {
         let ends = self.ends.fetch_add(Open::FRONT, Ordering::Relaxed);
         let (front, back) = (ends >> 32, ends & 0xFFFF_FFFF);
         (front + back < parts as u64).then_some(front as usize)
     }
 
     /// The next part from the back.
-    fn from_back(&self, parts: usize) -> Option<usize> {
+    fn take_back(&self, parts: usize) -> Option<usize> {
         let ends = self.ends.fetch_add(1, Ordering::Relaxed);
         let (front, back) = (ends >> 32, ends & 0xFFFF_FFFF);
         (front + back < parts as u64).then(|| parts - 1 - back as usize)

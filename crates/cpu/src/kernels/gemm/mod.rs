@@ -356,6 +356,9 @@ pub(crate) struct Product<T> {
     right: *mut T,
 }
 
+/// Multiplies one block: lengths, blocking, both operands, where the result goes.
+type Block<T> = unsafe fn([usize; 3], Blocks, Place<T>, Place<T>, Target<T>);
+
 /// The kernels for elements of one type on this machine.
 pub(crate) struct Kernels<T: 'static> {
     multiply: unsafe fn(&Product<T>),
@@ -363,7 +366,7 @@ pub(crate) struct Kernels<T: 'static> {
     left: unsafe fn([usize; 2], bool, Place<T>, *mut T),
     right: unsafe fn(usize, usize, Place<T>, *mut T),
     /// See [`block`].
-    block: unsafe fn([usize; 3], Blocks, Place<T>, Place<T>, Target<T>),
+    block: Block<T>,
     /// See [`vectors::rows`] and [`vectors::columns`].
     rows: Vectors<T>,
     columns: Vectors<T>,
