@@ -603,7 +603,7 @@ fn a_wrong_command_line_is_status_2() {
         .run(&["run", "f.ct", "--memory", "much"])
         .fails(2, "expected bytes such as 4096");
     folder
-        .run(&["run", "f.ct", "--threads", "2"])
+        .run(&["run", "f.ct", "--threads", "none"])
         .fails(2, "--threads");
     folder.run(&["check"]).fails(2, "FILE.ct");
     let help = folder.run(&["--help"]);

@@ -68,7 +68,7 @@ pub(crate) fn linearize_call(
     })
 }
 
-/// The linear map of a callee alone, which computes again what it needs: all inputs, the `named`
+/// The linear map of a callee alone, which computes again what it needs: all inputs, the `keep`
 /// variables of the callee, then a tangent for each chosen input -> the tangents of the outputs that
 /// vary; and which these are.
 pub(crate) fn linearize_again(
@@ -76,7 +76,7 @@ pub(crate) fn linearize_again(
     wrt: &[bool],
     finite: &[bool],
     finite_tangents: &[bool],
-    named: &[Var],
+    keep: &[Var],
 ) -> Result<(Graph, Vec<bool>), TransformError> {
     let (b, forward) = Forward::start_with(graph, wrt, "joint", true, finite, finite_tangents)?;
     let tangent = |o: &Var| forward.tangents[o.index()];
@@ -86,7 +86,7 @@ pub(crate) fn linearize_again(
     let live = joint.live();
     let inputs = joint.inputs().iter().map(|(_, v)| *v);
     let mut residuals: Vec<Var> = inputs.filter(|v| !linear[v.index()]).collect();
-    residuals.extend(named.iter().map(|v| forward.to[v.index()]));
+    residuals.extend(keep.iter().map(|v| forward.to[v.index()]));
     // What the linear part reads, and what that needs, up to what is there.
     let known = |v: &&Var| !linear[v.index()] && !joint.equation(**v).op.is_constant();
     let moving = joint

@@ -139,13 +139,25 @@ impl Team {
             }
         };
         let each = Duration::from_nanos((work / parts as u64).min(LONGEST_ESTIMATE));
-        if parts < u32::MAX as usize
-            && Pool::get().run(self.working, parts, each, work >= WAKE, &part)
-        {
-            let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
-            return first.map_or(Ok(()), |(_, error)| Err(error));
+        let shared = parts < u32::MAX as usize
+            && Pool::get().run(self.working, parts, each, work >= WAKE, &part);
+        if !shared {
+            // The caller works alone; what fails comes back as it does from workers.
+            let failed = || {
+                first
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .is_some()
+            };
+            for number in 0..parts {
+                part(number, 0);
+                if failed() {
+                    break;
+                }
+            }
         }
-        (0..parts).try_for_each(|part| f(part, 0))
+        let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
+        first.map_or(Ok(()), |(_, error)| Err(error))
     }
 }
 

@@ -82,11 +82,17 @@ fn again(
 ) -> Result<Vec<Moved>, TransformError> {
     let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    let named = call.iter().filter_map(|(v, e)| match &e.op {
-        Op::Region(Region::Custom(c)) if c.name().is_some() => Some(v),
-        _ => None,
-    });
-    let named: Vec<Var> = named.collect();
+    // The derivative reads the value itself, not what is the same under a name.
+    let mut named: Vec<Var> = Vec::new();
+    for e in call.equations() {
+        if let (Op::Region(Region::Custom(c)), [x]) = (&e.op, &e.args[..])
+            && c.name().is_some()
+            && !named.contains(x)
+            && !call.equation(*x).op.is_input()
+        {
+            named.push(*x);
+        }
+    }
     let moving = finite_tangents(b, tangents);
     let (linear, varying) = linearize_again(call, &active, &finite, &moving, &named)?;
     let wider = Custom::checkpoint(Callee(Arc::new(with_outputs(call, &named)?)));
