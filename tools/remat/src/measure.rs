@@ -57,7 +57,14 @@ pub fn all(names: &[String], options: &Options) -> Result<bool, Error> {
     let mut right = true;
     for name in names {
         for budget in budgets {
-            let row: Row = child(name, *budget)?;
+            let row: Row = match child(name, *budget) {
+                Ok(row) => row,
+                Err(error) => {
+                    eprintln!("remat: {error}");
+                    right = false;
+                    continue;
+                }
+            };
             let near = (row.measured / row.expected - 1.0).abs() <= TOLERANCE;
             right &= row.same && near && row.grown <= allowed(row.stated);
             match options.json {
@@ -89,7 +96,9 @@ fn child(name: &str, budget: f64) -> Result<Row, Error> {
     serde_json::from_str(text.trim()).map_err(|_| {
         Error::Measure(format!(
             "{name} at {budget}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
+            String::from_utf8_lossy(&output.stderr)
+                .trim()
+                .trim_start_matches("remat: ")
         ))
     })
 }

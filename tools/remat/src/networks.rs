@@ -75,43 +75,53 @@ fn normal(x: &Tensor) -> Tensor {
     centred * (variance + 1e-5).rsqrt()
 }
 
-/// Images of 64 x 64 down to 8 x 8 and up again, with every size joined to its opposite, f32.
+/// Images of 64 x 64 down to 8 x 8 and up again, eight convolutions at each size on each way, with every
+/// size joined to its opposite, f32.
 fn unet() -> Result<Network, ArrayError> {
     let mut draw = Draw(2);
-    let widths = [12, 24, 48, 96];
+    let widths = [8, 16, 24, 32];
     let mut weights = Vec::new();
     let mut last = 3;
-    // Two convolutions on the way down at each size, then two on the way up.
+    // First those on the way down, then those on the way up.
     for width in widths {
-        weights.push(draw.array(DType::F32, &[width, last, 3, 3])?);
-        weights.push(draw.array(DType::F32, &[width, width, 3, 3])?);
+        for from in [last, width, width, width, width, width, width, width] {
+            weights.push(draw.array(DType::F32, &[width, from, 3, 3])?);
+        }
         last = width;
     }
     for width in widths.into_iter().rev().skip(1) {
-        weights.push(draw.array(DType::F32, &[width, last + width, 3, 3])?);
-        weights.push(draw.array(DType::F32, &[width, width, 3, 3])?);
+        for from in [
+            last + width,
+            width,
+            width,
+            width,
+            width,
+            width,
+            width,
+            width,
+        ] {
+            weights.push(draw.array(DType::F32, &[width, from, 3, 3])?);
+        }
         last = width;
     }
     let cost = |weights: &Vec<Tensor>, x: &Tensor| {
         let same = ConvOptions::default().padding(1);
-        let twice = |x: &Tensor, w: &[Tensor]| {
-            let x = x.conv(&w[0], &same).relu();
-            x.conv(&w[1], &same).tanh()
-        };
-        let (down, up) = weights.split_at(8);
+        let layers =
+            |x: &Tensor, w: &[Tensor]| (w.iter()).fold(x.clone(), |x, w| x.conv(w, &same).tanh());
+        let (down, up) = weights.split_at(32);
         let (mut x, mut sizes) = (x.clone(), Vec::new());
-        for (k, w) in down.chunks_exact(2).enumerate() {
+        for (k, w) in down.chunks_exact(8).enumerate() {
             if k > 0 {
                 x = x.avg_pool([2, 2], &PoolOptions::default().stride([2, 2]));
             }
-            x = twice(&x, w);
+            x = layers(&x, w);
             sizes.push(x.clone());
         }
         sizes.pop();
-        for w in up.chunks_exact(2) {
+        for w in up.chunks_exact(8) {
             let large = x.repeat(2, 2).repeat(2, 3);
             if let Some(opposite) = sizes.pop() {
-                x = twice(&concat([&large, &opposite], 1), w);
+                x = layers(&concat([&large, &opposite], 1), w);
             }
         }
         x.square().mean(..)
