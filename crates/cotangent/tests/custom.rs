@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cotangent::custom::{self, Native, Registry};
-use cotangent::{Array, ArrayError, DType, Error, Function, Tensor, TensorType, parse_with, print};
+use cotangent::{
+    Array, ArrayError, DType, Error, Function, Tensor, TensorType, control, parse_with, print,
+};
 
 type One = (Tensor,);
 
@@ -510,4 +512,27 @@ fn native_operations_that_go_wrong_are_errors() {
         |_: &[Array]| -> Results { Ok(Vec::new()) },
     );
     assert!(call(wild).contains("the types of its results panicked"));
+}
+
+#[test]
+fn what_is_the_same_in_every_step_of_a_loop_may_have_a_rule() {
+    let square = Function::new(|x: &Tensor| x * x)
+        .with_jvp(|(x,): (Tensor,), _: Tensor, (t,): (Tensor,)| x * 2.0 * t);
+    let f = Function::new(move |x: &Tensor| {
+        let step = |y: Tensor, _: Tensor| {
+            let fixed = square.apply((x.clone(),));
+            let kept = control::checkpoint(|x: Tensor| x.sin(), x.clone());
+            (y * fixed + kept, Tensor::from(0.0))
+        };
+        control::scan(step, x.clone(), Tensor::zeros([3], DType::F64)).0
+    });
+    let x = 0.7_f64;
+    let (s, q) = (x.sin(), x * x);
+    let value = ((x * q + s) * q + s) * q + s;
+    let found = f.call((x.into(),)).unwrap().item::<f64>().unwrap();
+    assert!((found - value).abs() < 1e-14);
+    // x^7 + s (q^2 + q + 1)
+    let slope = 7.0 * x.powi(6) + x.cos() * (q * q + q + 1.0) + s * (4.0 * x.powi(3) + 2.0 * x);
+    let found = f.grad().call((x.into(),)).unwrap().item::<f64>().unwrap();
+    assert!((found - slope).abs() < 1e-13, "{found} {slope}");
 }

@@ -28,7 +28,9 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     if !graph.equations().iter().any(|e| is_region(&e.op)) {
         return Ok(None);
     }
-    improve(graph, &mut Known::new()).map(Some)
+    let improved = improve(graph, &mut Known::new())?;
+    // Functions with rules of their own that leave a body have still to be put in place.
+    Ok(Some(super::custom::run(&improved)?.unwrap_or(improved)))
 }
 
 /// Inner bodies first, so that what leaves an inner loop can leave the outer one, too.
