@@ -206,3 +206,27 @@ fn check(name: &str, what: &str, found: &Array, expected: &[f64]) {
         assert!(near, "{name}: {what}: {found:?} against {expected:?}");
     }
 }
+
+#[test]
+fn negative_powers_of_large_and_small_f32_are_not_lost() {
+    let f = Function::new(|x: &Tensor| (x.powi(-2), x.powi(-3)));
+    let x = Array::from([
+        1e20_f32,
+        -1e20,
+        3e-13,
+        2.3e-13,
+        0.0,
+        f32::INFINITY,
+        2.0,
+        f32::NAN,
+    ]);
+    let (squares, cubes) = f.call((x.clone(),)).unwrap();
+    for (k, x) in x.to_f64s().into_iter().enumerate() {
+        for (found, n) in [(&squares, -2), (&cubes, -3)] {
+            let (found, expected) = (found.to_f64s()[k] as f32, x.powi(n) as f32);
+            let close = (found - expected).abs() <= expected.abs() * 4.0 * f32::EPSILON + 2e-45;
+            let same = found == expected || (found.is_nan() && expected.is_nan());
+            assert!(close || same, "{x} to the {n}: {found} for {expected}");
+        }
+    }
+}

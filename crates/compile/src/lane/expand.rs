@@ -463,10 +463,35 @@ fn test(w: &mut Writer, op: Test, float: bool, x: u32) -> u32 {
     }
 }
 
-/// Repeated squaring, in the order of the reference.
+/// The reciprocal of the power where the exponent is negative, as the reference has it. The reference
+/// of f32 counts in f64, where a power is never too large or too small for its reciprocal; here it is
+/// then the power of the reciprocal.
 fn powi(w: &mut Writer, x: u32, n: i64) -> u32 {
+    let power = power(w, x, n.unsigned_abs());
+    if n >= 0 {
+        return power;
+    }
     let one = w.float(1.0);
-    let (mut base, mut k, mut out) = (x, n.unsigned_abs(), None);
+    let result = w.div(one, power);
+    if n == -1 || w.by(true, false) {
+        return result;
+    }
+    let (least, infinity) = (
+        w.float(f64::from(f32::MIN_POSITIVE)),
+        w.float(f64::INFINITY),
+    );
+    let size = w.abs(power);
+    let above = w.compare(Predicate::Le, least, size);
+    let below = w.compare(Predicate::Lt, size, infinity);
+    let exact = w.and(above, below);
+    let reciprocal = w.div(one, x);
+    let other = self::power(w, reciprocal, n.unsigned_abs());
+    w.blend(exact, result, other)
+}
+
+/// Repeated squaring, in the order of the reference.
+fn power(w: &mut Writer, x: u32, mut k: u64) -> u32 {
+    let (mut base, mut out) = (x, None);
     while k > 0 {
         if k & 1 == 1 {
             out = Some(match out {
@@ -479,8 +504,7 @@ fn powi(w: &mut Writer, x: u32, n: i64) -> u32 {
             base = w.mul(base, base);
         }
     }
-    let out = out.unwrap_or(one);
-    if n < 0 { w.div(one, out) } else { out }
+    out.unwrap_or_else(|| w.float(1.0))
 }
 
 fn convert(w: &mut Writer, from: DType, to: DType, x: u32) -> Option<u32> {
