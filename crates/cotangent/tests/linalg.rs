@@ -1,7 +1,7 @@
 //! Linear algebra as users call it: identities on small matrices and on those that kernels work on
 //! by blocks, compiled programs against the reference evaluator, faults with their lines.
 
-use cotangent::{Array, Error, Function, Tensor, Triangular, eval};
+use cotangent::{Array, DType, Error, Function, Tensor, Triangular, eval};
 
 /// Below and above the size from which factorisations go by blocks, and odd.
 const SIZES: [usize; 4] = [1, 5, 17, 40];
@@ -198,5 +198,17 @@ fn empty_matrices_are_ordinary() -> Result<(), Error> {
     let f =
         Function::new(|a: &Tensor| a.cholesky().sum(..) + a.svdvals().sum(..) + a.inv().sum(..));
     assert_eq!(f.call((none,))?, 0.0.into());
+    Ok(())
+}
+
+#[test]
+fn the_determinant_of_a_matrix_of_rank_1_has_a_gradient_of_0_in_either_width() -> Result<(), Error>
+{
+    let f = Function::new(|a: &Tensor| a.det()).grad();
+    for dtype in [DType::F64, DType::F32] {
+        let ones = Array::new([5, 5], vec![1.0; 25])?.convert(dtype);
+        let slope = f.call((ones,))?.to_f64s();
+        assert!(slope.iter().all(|x| x.abs() < 1e-6), "{dtype}: {slope:?}");
+    }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `det` and `slogdet`.
 
+use cotangent_array::DType;
+
 use crate::ops::rule::tangent_times;
 use crate::ops::{Binary, Compare, Operand, Unary};
 use crate::{Builder, TensorType, TypeError, Var, op_struct};
@@ -14,7 +16,7 @@ op_struct! {
 
 impl LinalgRule for Det {
     const DERIVATIVE: &'static str = "the sum of adj(a)ᵀ ta, with the adjugate from the inverse of a matrix with a border (Jacobi's identity), so that nothing is divided by the determinant";
-    const CONVENTION: &'static str = "right at singular matrices, to any order for rank n - 2 and more, and to about 1e-8 of the largest value below; an entry that is not finite makes it NaN.";
+    const CONVENTION: &'static str = "right at singular matrices, to any order for rank n - 2 and more, and to about 1e-8 of the largest value below (of f32 3e-4); an entry that is not finite makes it NaN.";
     const AXES: &'static [usize] = &[2];
     const WATCHED: usize = 1;
 
@@ -183,7 +185,8 @@ fn small_adjugate(b: &mut Builder, a: Var) -> Var {
 /// also where the last two singular values of `a` are 0, W = M⁻¹ and C its last block, Jacobi's
 /// identity says det(a) = det(M) det(C); so adj(a) = det(M) (det(C) W₁₁ - W₁₂ adj(C) W₂₁). This holds
 /// whatever the border is, so its own derivative is left out. Further singular values near 0 are
-/// lifted to 1e-8 of the largest, which moves a polynomial no further than that.
+/// lifted to about the square root of what the type resolves of the largest, which moves a polynomial
+/// no further than that; less would be lost in the sum.
 fn bordered_adjugate(b: &mut Builder, a: Var, n: usize) -> Var {
     let frozen = b.unary(Unary::StopGradient, a);
     let [u, s, vt] = b.linalg(Svd {}, &[frozen])[..] else {
@@ -202,11 +205,15 @@ fn bordered_adjugate(b: &mut Builder, a: Var, n: usize) -> Var {
         b.slice_axis(vt, r, 0, n - 2),
     );
     let small = b.slice_axis(s, r, 0, n - 2);
+    let least = match b.tensor(a).dtype.real() {
+        DType::F32 => 3e-4,
+        _ => 1e-8,
+    };
     let floor = {
         let axes: Vec<usize> = (0..batch.len()).collect();
         let shape = b.shape(small);
         let spread = b.broadcast(scale, shape, &axes);
-        scaled(b, spread, 1e-8)
+        scaled(b, spread, least)
     };
     let missing = b.sub(floor, small);
     let none = b.like(missing, 0.0);
