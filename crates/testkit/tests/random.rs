@@ -111,11 +111,16 @@ fn run(seed: u64, engine: &Engine, tally: &mut Tally) -> Option<(Case, Failure)>
                     matches!(checked, Err(Verdict::Failed(f)) if f.check == failure.check)
                 };
                 let small = shrink(&case, 2_000, fails);
-                // The message of the shrunk case, which has other numbers.
-                let failure = match check(&small, engine, &mut Tally::default()) {
+                // The message of the shrunk case, which has other numbers; and that of the case as
+                // drawn, since what is small may fail for a reason of its own.
+                let drawn = failure.message.clone();
+                let mut failure = match check(&small, engine, &mut Tally::default()) {
                     Err(Verdict::Failed(small)) => small,
                     _ => failure,
                 };
+                if failure.message != drawn {
+                    failure.message = format!("{}\nas drawn: {drawn}", failure.message);
+                }
                 return Some((small, failure));
             }
         }

@@ -1,7 +1,9 @@
 //! Derivatives of both modes and of higher order.
 
 use cotangent_array::Array;
-use cotangent_graph::{Graph, eval};
+use cotangent_graph::ops::Linalg;
+use cotangent_graph::ops::linalg::MatrixFault;
+use cotangent_graph::{EvalError, Graph, Op, eval};
 use cotangent_transform::{Mode, TransformError, hessian, hvp, jacobian};
 
 use super::vectors::{Quotients, inner};
@@ -61,6 +63,23 @@ pub(super) fn all(c: &mut Checker) -> Checked {
         narrow(c, &wide, &inputs, &wrt)?;
     }
     Ok(())
+}
+
+/// Whether the graph or a callee of it takes the logarithm of a determinant.
+fn has_slogdet(graph: &Graph) -> bool {
+    let here = |op: &Op| matches!(op, Op::Linalg(Linalg::Slogdet(_)));
+    let below = |op: &Op| op.callees().any(|callee| has_slogdet(&callee.0));
+    let mut ops = graph.equations().iter().map(|e| &e.op);
+    ops.any(|op| here(op) || below(op))
+}
+
+/// Whether an evaluation ended at a singular matrix.
+fn is_singular(error: &EvalError) -> bool {
+    match error {
+        EvalError::Op { source, .. } => is_singular(source),
+        EvalError::Matrix(e) => matches!(e.fault, MatrixFault::Singular(_)),
+        _ => false,
+    }
 }
 
 /// Jacobians of both modes are one another, and a Hessian times a vector is the derivative of the
@@ -195,6 +214,11 @@ fn as_drawn(c: &mut Checker, wrt: &[bool]) -> Checked {
     c.sound("of jvp", &forward)?;
     let tangents = c.directions(graph, wrt);
     let at = [&inputs[..], &tangents].concat();
+    if has_slogdet(graph) && eval(&forward, &at).is_err_and(|e| is_singular(&e)) {
+        return Err(Verdict::Unstable(
+            "the logarithm of a determinant of 0 has a value and no derivative".into(),
+        ));
+    }
     let pushed = c.spread("of jvp", &forward, &at)?;
     let values = eval(graph, inputs).named("evaluate")?;
     if pushed.base.get(..outputs) != Some(&values[..]) {
