@@ -1,5 +1,8 @@
 //! Memory budgets: what is held, what comes out, and what is said where it cannot be.
 
+mod common;
+
+use common::numbers;
 use cotangent::{Array, DType, Error, Function, Tensor, control};
 use cotangent_compile::{CompileError, Options, compile, compile_with, curve};
 
@@ -15,22 +18,11 @@ fn network(layers: usize) -> Function<(Vec<Tensor>, Tensor), Vec<Tensor>> {
     .grad()
 }
 
-fn numbers(shape: [usize; 2], mut seed: u64) -> Array {
-    let draw = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (seed >> 33) as f64 / f64::from(1_u32 << 30) - 1.0
-    };
-    let data: Vec<f64> = std::iter::repeat_with(draw)
-        .take(shape[0] * shape[1])
-        .collect();
-    Array::new(shape, data).unwrap()
-}
-
 fn arguments(layers: usize) -> (Vec<Array>, Array) {
     let weights = (0..layers)
-        .map(|i| numbers([16, 16], 7 + i as u64))
+        .map(|i| numbers(&[16, 16], 7 + i as u64))
         .collect();
-    (weights, numbers([64, 16], 3))
+    (weights, numbers(&[64, 16], 3))
 }
 
 #[test]

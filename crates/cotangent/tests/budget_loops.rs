@@ -1,18 +1,11 @@
 //! Loops of known length within memory budgets: steps are run again instead of kept, and no bit of a
 //! gradient changes.
 
+mod common;
+
+use common::numbers;
 use cotangent::{Array, DType, Function, Key, Tensor, bernoulli, concat, control};
 use cotangent_compile::{CompileError, Flow, Options, Plan, StepOp, compile, compile_with};
-
-fn numbers(shape: &[usize], mut seed: u64) -> Array {
-    let draw = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (seed >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
-    };
-    let count = shape.iter().product();
-    let data: Vec<f64> = std::iter::repeat_with(draw).take(count).collect();
-    Array::new(shape, data).unwrap()
-}
 
 /// One layer of a recurrent network: the states of all steps.
 fn layer(w: &Tensor, xs: &Tensor, reverse: bool) -> Tensor {

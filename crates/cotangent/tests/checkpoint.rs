@@ -1,16 +1,9 @@
 //! Checkpoints: the same values and derivatives, bit for bit, from less memory.
 
-use cotangent::{Array, Function, Key, Tensor, bernoulli, control};
+mod common;
 
-fn numbers(shape: &[usize], mut seed: u64) -> Array {
-    let draw = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (seed >> 33) as f64 / f64::from(1_u32 << 31) - 0.5
-    };
-    let count = shape.iter().product();
-    let data: Vec<f64> = std::iter::repeat_with(draw).take(count).collect();
-    Array::new(shape, data).unwrap()
-}
+use common::numbers;
+use cotangent::{Array, Function, Key, Tensor, bernoulli, control};
 
 type Network = Function<(Vec<Tensor>, Tensor, Key), Tensor>;
 

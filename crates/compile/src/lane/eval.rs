@@ -63,6 +63,14 @@ meaning! {
     alu_narrow, f32, u32, i32
 }
 
+/// What an instruction gives for one lane.
+pub(super) fn alu(lanes: Lanes, prim: Prim, [a, b, c]: [u64; 3]) -> u64 {
+    match lanes {
+        Lanes::W64 => alu_wide(prim, a, b, c),
+        Lanes::W32 => u64::from(alu_narrow(prim, a as u32, b as u32, c as u32)),
+    }
+}
+
 /// What a row says of a number.
 #[inline(never)]
 fn called(row: Unary, x: f64) -> f64 {
@@ -160,15 +168,7 @@ impl LaneProgram {
                         .push(if byte { bits & 1 } else { bits });
                     0
                 }
-                prim => match self.lanes {
-                    Lanes::W64 => alu_wide(prim, arg(0), arg(1), arg(2)),
-                    Lanes::W32 => u64::from(alu_narrow(
-                        prim,
-                        arg(0) as u32,
-                        arg(1) as u32,
-                        arg(2) as u32,
-                    )),
-                },
+                prim => alu(self.lanes, prim, [arg(0), arg(1), arg(2)]),
             };
         }
         Some(())

@@ -8,7 +8,7 @@ use cotangent_array::DType;
 
 use super::code::{Elem, Inst, LaneCode, Lanes, Prim};
 use super::elem;
-use super::eval::{alu_narrow, alu_wide};
+use super::eval::alu;
 
 /// A straight-line program on elements of arrays.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,15 +106,7 @@ impl Tape {
                     *results.get_mut(k as usize)?.get_mut(i as usize)? = arg(0);
                     0
                 }
-                prim => match self.code.lanes {
-                    Lanes::W64 => alu_wide(prim, arg(0), arg(1), arg(2)),
-                    Lanes::W32 => u64::from(alu_narrow(
-                        prim,
-                        arg(0) as u32,
-                        arg(1) as u32,
-                        arg(2) as u32,
-                    )),
-                },
+                prim => alu(self.code.lanes, prim, [arg(0), arg(1), arg(2)]),
             };
             values.push(value);
         }
