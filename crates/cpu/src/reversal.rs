@@ -170,7 +170,6 @@ pub(crate) fn back(reversal: &Arc<Reversal>, bodies: [Arc<Core>; 2], places: Pla
         let mut own_state = addresses(frame, &own.carried);
         for k in (0..length).rev() {
             let slice = |k: usize| if reverse { length - 1 - k } else { k };
-            let mut residuals = parts.at(frame, k.saturating_sub(before));
             if k < before {
                 let run = |k: usize, state: &[*mut u8], to: &[*mut u8], frame: &mut Frame<'_>| {
                     let mut inputs: Addresses = state.iter().copied().collect();
@@ -203,24 +202,16 @@ pub(crate) fn back(reversal: &Arc<Reversal>, bodies: [Arc<Core>; 2], places: Pla
                     }
                 };
                 run(k, &state, &turn(arena, &layout.walk, walked), frame)?;
-                residuals = (sources.iter().flatten()).map(|s| results[*s]).collect();
-            } else {
-                let parts = std::mem::take(&mut residuals);
-                residuals = (sources.iter().flatten())
-                    .map(|s| parts[numbers[*s]])
-                    .collect();
             }
             let i = slice(k);
+            let parts = parts.at(frame, k.saturating_sub(before));
+            let mut scanned = own.scanned.at(frame, i).into_iter();
             let mut inputs = own_state;
-            let (mut read, mut scanned) =
-                (residuals.into_iter(), own.scanned.at(frame, i).into_iter());
-            for source in &sources {
-                inputs.extend(if source.is_some() {
-                    read.next()
-                } else {
-                    scanned.next()
-                });
-            }
+            inputs.extend(sources.iter().filter_map(|source| match source {
+                Some(result) if k < before => Some(results[*result]),
+                Some(result) => Some(parts[numbers[*result]]),
+                None => scanned.next(),
+            }));
             inputs.extend(own.shared.at(frame, i));
             let mut outputs: Addresses = match k == 0 {
                 true => addresses(frame, &ends),
