@@ -6,6 +6,7 @@
 //! ```
 
 mod curve;
+pub mod model;
 mod text;
 
 pub use curve::memory_curve;
