@@ -61,13 +61,43 @@ pub(crate) fn place(steps: &mut [Step], alignment: usize) -> Option<usize> {
 
 /// As [`place`], by a search for a way to stay within `room`, or else as low as is found.
 pub(crate) fn place_tightly(steps: &mut [Step], alignment: usize, room: usize) -> Option<usize> {
-    let lives = Lives::of(steps, alignment)?;
     let options = PlaceOptions {
         capacity: Some(room as u64),
         time: None,
         ..PlaceOptions::default()
     };
-    let placed = remat::place(&lives.buffers, &options).ok()?;
+    place_with(steps, alignment, &options)
+}
+
+/// As [`place`], by a search that ends after `nodes` partial placements, where that makes the arena
+/// lower than it is.
+pub(crate) fn place_low(
+    steps: &mut Vec<Step>,
+    alignment: usize,
+    arena: usize,
+    nodes: u64,
+) -> Option<usize> {
+    let lives = Lives::of(steps, alignment)?;
+    if remat::load(&lives.buffers) >= arena as u64 {
+        return Some(arena);
+    }
+    let options = PlaceOptions {
+        capacity: None,
+        nodes,
+        time: None,
+    };
+    let mut lower = steps.clone();
+    let found = place_with(&mut lower, alignment, &options)?;
+    if found >= arena {
+        return Some(arena);
+    }
+    *steps = lower;
+    Some(found)
+}
+
+fn place_with(steps: &mut [Step], alignment: usize, options: &PlaceOptions) -> Option<usize> {
+    let lives = Lives::of(steps, alignment)?;
+    let placed = remat::place(&lives.buffers, options).ok()?;
     let at = |buffer: usize| placed.offsets.get(buffer).map_or(0, |o| *o as usize);
     for (step, scratch) in steps.iter_mut().zip(&lives.scratch) {
         for operand in step.args.iter_mut().chain(&mut step.outs) {

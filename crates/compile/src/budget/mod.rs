@@ -48,7 +48,7 @@ pub(crate) fn fit(
     room: Option<usize>,
     options: &remat::Options,
 ) -> Option<bool> {
-    plan.arena = arena::place(&mut plan.steps, alignment)?;
+    place(plan, alignment)?;
     plan.total();
     let Some(room) = room.filter(|room| plan.arena > *room) else {
         return Some(true);
@@ -81,6 +81,37 @@ pub(crate) fn fit(
     }
     Some(fits)
 }
+
+/// Gives every value its place, where steps may change their order for less memory but none runs
+/// again.
+fn place(plan: &mut Plan, alignment: usize) -> Option<()> {
+    plan.arena = arena::place(&mut plan.steps, alignment)?;
+    if plan.arena < SMALL {
+        return Some(());
+    }
+    // Only what saves something that can be noticed changes the order, which was one that caches like.
+    let less = |plan: &Plan| plan.arena - plan.arena / 64;
+    if let Some((order, _)) = remat::order(&steps::problem(plan, alignment)?) {
+        let mut other = steps::in_order(plan, order.into_iter())?;
+        other.arena = arena::place(&mut other.steps, alignment)?;
+        if other.arena < less(plan) {
+            *plan = other;
+        }
+    }
+    if plan.steps.len() <= MOST_STEPS_TO_SEARCH {
+        plan.arena = arena::place_low(&mut plan.steps, alignment, plan.arena, SEARCH_NODES)?;
+    }
+    Some(())
+}
+
+/// Arenas below this stay in the second cache whatever their order.
+const SMALL: usize = 256 << 10;
+
+/// Beyond this many steps a search for lower places would show in the time that compiling takes.
+const MOST_STEPS_TO_SEARCH: usize = 512;
+
+/// How many partial placements are looked at where no budget asks for more: about a millisecond.
+const SEARCH_NODES: u64 = 1000;
 
 /// The fastest plan found in which loops that are gone back over keep a part of what they kept.
 ///

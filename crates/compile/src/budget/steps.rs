@@ -41,17 +41,23 @@ pub(super) fn problem(plan: &Plan, alignment: usize) -> Option<Problem> {
     Problem::new(steps, bytes, outputs.collect(), 0).ok()
 }
 
-/// The plan with its steps run as scheduled: each run writes values of its own, and reads those
-/// that were written last.
+/// The plan with its steps run as scheduled.
 pub(super) fn scheduled(plan: &Plan, schedule: &Schedule) -> Option<Plan> {
+    let runs = schedule.actions.iter().filter_map(|action| match action {
+        Action::Run(number) => Some(*number),
+        _ => None,
+    });
+    in_order(plan, runs)
+}
+
+/// The plan with its steps run in this order: each run writes values of its own, and reads those
+/// that were written last.
+pub(super) fn in_order(plan: &Plan, runs: impl Iterator<Item = u32>) -> Option<Plan> {
     let mut current: Vec<u32> = vec![0; arena::values(&plan.steps)];
     let mut met = vec![false; plan.steps.len()];
     let mut next = 0;
-    let mut steps: Vec<Step> = Vec::with_capacity(schedule.actions.len());
-    for action in &schedule.actions {
-        let Action::Run(number) = *action else {
-            continue;
-        };
+    let mut steps: Vec<Step> = Vec::with_capacity(plan.steps.len());
+    for number in runs {
         let mut step = plan.steps.get(number as usize)?.clone();
         let met = std::mem::replace(met.get_mut(number as usize)?, true);
         if met && step.consumes().is_some() {

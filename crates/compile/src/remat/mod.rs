@@ -12,10 +12,12 @@
 //! - `state`, `profile`: a set of reruns with its memory over time, changed rerun by rerun.
 //! - `chain`, `sweep`, `repair`: ways to a first schedule.
 //! - `search`: improvement; `planner`: all of it together.
+//! - `order`: the order of steps that run once each.
 //! - `offsets`: where things stand.
 
 mod chain;
 mod offsets;
+mod order;
 mod planner;
 mod problem;
 mod profile;
@@ -26,7 +28,9 @@ mod search;
 mod state;
 mod sweep;
 
+pub(crate) use offsets::load;
 pub use offsets::{Buffer, PlaceError, PlaceOptions, Placement, place};
+pub use order::order;
 pub use planner::{Lifetime, Options, PlanError, Schedule, plan};
 pub use problem::{Problem, ProblemError, Step};
 pub use schedule::{Action, Replay, ScheduleError, replay};

@@ -174,7 +174,7 @@ impl Placement {
 }
 
 /// The most bytes needed at one step.
-fn load(buffers: &[Buffer]) -> u64 {
+pub(crate) fn load(buffers: &[Buffer]) -> u64 {
     let mut changes: Vec<(u64, bool, u64)> = Vec::with_capacity(2 * buffers.len());
     for b in buffers.iter().filter(|b| b.first < b.end) {
         // What ends at a step makes room for what begins there.
