@@ -8,7 +8,7 @@ use cotangent_compile::Options;
 use cotangent_graph::ops::{
     ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Row, Special, Ternary, Test, Unary,
 };
-use cotangent_graph::{Graph, Location};
+use cotangent_graph::{Graph, Location, Op};
 
 use crate::failure::{Failure, failed};
 use crate::graphs::{Source, chosen};
@@ -193,36 +193,16 @@ fn ops() -> String {
         entry(&mut text, name, doc, "", derivative, convention);
     }
     text.push_str("# Of the language itself\n\n");
-    let rest = [
-        (
-            "convert",
-            "The values in another dtype: floats to integers truncate and saturate, NaN becomes 0; what is not 0 is true.",
-            "the tangent, converted",
-            "0 to and from integers and bool.",
-        ),
-        ("full", "One number everywhere.", "0", ""),
-        ("constant", "Values that stand in the text.", "0", ""),
-        (
-            "call",
-            "Another function of the file; written by its name.",
-            "that of the function",
+    // Inputs are no operation that a text writes.
+    for op in Op::LANGUAGE.iter().filter(|op| op.name != "input") {
+        entry(
+            &mut text,
+            op.name,
+            op.about,
             "",
-        ),
-        (
-            "native",
-            "An operation in Rust code that the reader of the text supplies, by name, version and attributes.",
-            "none; the function around it may have a rule",
-            "",
-        ),
-        (
-            "get",
-            "One component of a tuple.",
-            "the component of the tangent",
-            "",
-        ),
-    ];
-    for (name, doc, derivative, convention) in rest {
-        entry(&mut text, name, doc, "", derivative, convention);
+            op.derivative,
+            op.convention,
+        );
     }
     text
 }

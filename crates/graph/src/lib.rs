@@ -32,6 +32,6 @@ pub use error::{EvalError, GraphError, Location, Origin, TypeError};
 pub use eval::{Evaluator, eval, eval_op, eval_scalars};
 pub use graph::{Equation, Graph, Var};
 pub use hash::{FastHasher, FastMap};
-pub use op::{Arity, Callee, Op};
-pub use text::{Module, ParseError, parse, parse_with, print};
+pub use op::{Arity, Callee, Documentation, Op};
+pub use text::{Line, Listing, Module, ParseError, parse, parse_with, print};
 pub use ty::{TensorType, Type};

@@ -86,6 +86,65 @@ pub enum Op {
     Get(usize),
 }
 
+/// What the row or the file of an operation says of it in words.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Documentation {
+    /// The name in texts.
+    pub name: &'static str,
+    /// What it does, in a sentence or more.
+    pub about: &'static str,
+    /// Its derivative, in words or as a formula.
+    pub derivative: &'static str,
+    /// The convention at kinks and at the border of the domain; empty when there is none.
+    pub convention: &'static str,
+}
+
+/// The operations of the language itself, which have neither a row nor a file.
+const LANGUAGE: [Documentation; 7] = [
+    Documentation {
+        name: "input",
+        about: "An input of the function.",
+        derivative: "its own tangent",
+        convention: "",
+    },
+    Documentation {
+        name: "convert",
+        about: "The values in another dtype: floats to integers truncate and saturate, NaN becomes 0; what is not 0 is true.",
+        derivative: "the tangent, converted",
+        convention: "0 to and from integers and bool.",
+    },
+    Documentation {
+        name: "full",
+        about: "One number everywhere.",
+        derivative: "0",
+        convention: "",
+    },
+    Documentation {
+        name: "constant",
+        about: "Values that stand in the text.",
+        derivative: "0",
+        convention: "",
+    },
+    Documentation {
+        name: "call",
+        about: "Another function of the file; written by its name.",
+        derivative: "that of the function",
+        convention: "",
+    },
+    Documentation {
+        name: "native",
+        about: "An operation in Rust code that the reader of the text supplies, by name, version and attributes.",
+        derivative: "none; the function around it may have a rule",
+        convention: "",
+    },
+    Documentation {
+        name: "get",
+        about: "One component of a tuple.",
+        derivative: "the component of the tangent",
+        convention: "",
+    },
+];
+
 /// A graph that is called, compared by its content.
 #[derive(Clone, Debug)]
 pub struct Callee(pub Arc<Graph>);
@@ -152,6 +211,38 @@ impl Op {
             Op::Special(op, _) => Some(op.row()),
             _ => None,
         }
+    }
+
+    /// The operations that a text has beside those of the rows and files, in words. `input` is first.
+    pub const LANGUAGE: &'static [Documentation] = &LANGUAGE;
+
+    /// What the operation does, and what its derivative is, in words.
+    pub fn documentation(&self) -> Documentation {
+        if let Some(row) = self.row() {
+            return Documentation {
+                name: row.name,
+                about: row.doc,
+                derivative: row.derivative,
+                convention: row.convention,
+            };
+        }
+        let (list, name) = match self {
+            Op::Array(op) => (ArrayOp::ALL, op.name()),
+            Op::Linalg(op) => (Linalg::ALL, op.name()),
+            Op::Region(op) => (Region::ALL, op.name()),
+            Op::Call(_) => (&[][..], "call"),
+            op => (&[][..], op.name()),
+        };
+        let entry = list.iter().find(|entry| entry.0 == name);
+        let of_list = entry.map(|(name, about, derivative, convention)| Documentation {
+            name,
+            about,
+            derivative,
+            convention,
+        });
+        let of_language = || LANGUAGE.iter().find(|d| d.name == name).copied();
+        // Every list is made of the operations themselves, so one of the two has it.
+        of_list.or_else(of_language).unwrap_or(LANGUAGE[0])
     }
 
     /// Whether each element of the result depends only on the operands' elements at its place.

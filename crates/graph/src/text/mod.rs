@@ -4,6 +4,7 @@ mod ast;
 mod broadcast;
 mod index;
 mod lex;
+mod listing;
 mod literal;
 mod lower;
 mod parse;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use crate::Graph;
 use crate::ops::Registry;
 
+pub use listing::{Line, Listing};
 pub(crate) use parse::is_reserved;
 pub(crate) use print::identifier;
 pub use print::print;

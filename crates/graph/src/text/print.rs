@@ -21,15 +21,30 @@ pub fn print(graph: &Graph) -> String {
 /// The text of several graphs and all that they call, each function once.
 pub(super) fn print_all(graphs: &[&Graph]) -> String {
     let order = callees_first(graphs);
-    let names = unique_names(&order, graphs);
+    let functions = Functions(unique_names(&order, graphs));
     let mut out = String::new();
     for graph in order {
         if !out.is_empty() {
             out.push('\n');
         }
-        Printer::new(graph, &names).function(&mut out);
+        Printer::new(graph, &functions).function(&mut out);
     }
     out
+}
+
+/// The names of the functions of a text.
+#[derive(Debug)]
+pub(super) struct Functions(HashMap<Key, String>);
+
+impl Functions {
+    /// Names for these graphs and all that they call.
+    pub(super) fn of(graphs: &[&Graph]) -> Functions {
+        Functions(unique_names(&callees_first(graphs), graphs))
+    }
+
+    pub(super) fn name(&self, graph: &Graph) -> Option<&str> {
+        self.0.get(&Key::of(graph)).map(String::as_str)
+    }
 }
 
 /// Every graph once, callees before their callers; by a work list, since calls nest.
@@ -57,7 +72,7 @@ fn callees_first<'a>(graphs: &[&'a Graph]) -> Vec<&'a Graph> {
 }
 
 /// What tells functions of a text apart: content, and the name that its author gave it.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Key(u128, String);
 
 impl Key {
@@ -107,9 +122,9 @@ pub(crate) fn identifier(name: &str) -> String {
     out
 }
 
-struct Printer<'a> {
+pub(super) struct Printer<'a> {
     graph: &'a Graph,
-    functions: &'a HashMap<Key, String>,
+    functions: &'a Functions,
     /// The name of each variable; empty for constants, which stand inline or get a line.
     names: Vec<String>,
     taken: HashSet<&'a str>,
@@ -117,7 +132,7 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(graph: &'a Graph, functions: &'a HashMap<Key, String>) -> Printer<'a> {
+    pub(super) fn new(graph: &'a Graph, functions: &'a Functions) -> Printer<'a> {
         let mut names = vec![String::new(); graph.equations().len()];
         for (name, v) in graph.inputs() {
             names[v.index()] = name.to_string();
@@ -133,7 +148,7 @@ impl<'a> Printer<'a> {
     }
 
     fn function(mut self, out: &mut String) {
-        let name = self.functions.get(&Key::of(self.graph)).map_or("f", |n| n);
+        let name = self.functions.name(self.graph).unwrap_or("f");
         // Writing to a String cannot fail.
         let _ = write!(out, "fn {name}(");
         for (i, ((name, _), ty)) in self
@@ -155,13 +170,7 @@ impl<'a> Printer<'a> {
                 self.line(out, v, e);
             }
         }
-        let results: Vec<String> = self
-            .graph
-            .outputs()
-            .iter()
-            .zip(&outputs)
-            .map(|(o, ty)| self.operand(out, *o, Some(ty)))
-            .collect();
+        let results = self.results(out);
         let _ = match &results[..] {
             [one] => writeln!(out, "    {one}"),
             several => writeln!(out, "    ({})", several.join(", ")),
@@ -169,12 +178,32 @@ impl<'a> Printer<'a> {
         out.push_str("}\n");
     }
 
-    fn line(&mut self, out: &mut String, v: Var, e: &Equation) {
-        let types: Vec<Option<TensorType>> = e
-            .args
-            .iter()
+    /// The results as operands; constants among them that need a name get a line first.
+    pub(super) fn results(&mut self, out: &mut String) -> Vec<String> {
+        let types = self.graph.output_types();
+        (self.graph.outputs().iter().zip(&types))
+            .map(|(o, ty)| self.operand(out, *o, Some(ty)))
+            .collect()
+    }
+
+    /// The name of a variable whose line has been written.
+    pub(super) fn name(&self, v: Var) -> &str {
+        &self.names[v.index()]
+    }
+
+    /// The attributes of an operation, as its line has them.
+    pub(super) fn attributes_of(&self, e: &Equation) -> Vec<(&'static str, Value)> {
+        self.attributes(e, &self.operand_types(e))
+    }
+
+    fn operand_types(&self, e: &Equation) -> Vec<Option<TensorType>> {
+        (e.args.iter())
             .map(|a| self.graph.ty(*a).tensor().cloned())
-            .collect();
+            .collect()
+    }
+
+    pub(super) fn line(&mut self, out: &mut String, v: Var, e: &Equation) {
+        let types = self.operand_types(e);
         let written: Vec<Option<TensorType>> = e
             .args
             .iter()
@@ -200,7 +229,7 @@ impl<'a> Printer<'a> {
             parts.extend(named.iter().map(|(name, value)| format!("{name}={value}")));
         }
         let op = match &e.op {
-            Op::Call(callee) => self.functions.get(&Key::of(&callee.0)).map_or("f", |n| n),
+            Op::Call(callee) => self.functions.name(&callee.0).unwrap_or("f"),
             op => op.name(),
         };
         let text = format!("{op}({})", parts.join(", "));
@@ -230,12 +259,7 @@ impl<'a> Printer<'a> {
 
     /// The functions of a branch or loop by name, then its numbers.
     fn region_attributes(&self, region: &Region) -> Vec<(&'static str, Value)> {
-        let name = |graph: &Graph| {
-            self.functions
-                .get(&Key::of(graph))
-                .map_or("f", |n| n)
-                .to_owned()
-        };
+        let name = |graph: &Graph| self.functions.name(graph).unwrap_or("f").to_owned();
         let mut out: Vec<(&'static str, Value)> = region
             .callees()
             .into_iter()
