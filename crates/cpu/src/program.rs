@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use cotangent_array::{Array, ArrayError, Scalar};
 use cotangent_compile::{Flow, Operand, Options, Place, Plan, Step, StepOp, Target};
@@ -179,12 +180,8 @@ impl Program {
     /// # Errors
     /// Arrays of other numbers, dtypes or shapes than the inputs; an index out of range; no memory.
     pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
-        self.check_inputs(inputs.len(), inputs.iter())?;
-        let outputs = self.core.plan.outputs.iter();
-        let mut outputs: Vec<Array> = outputs
-            .map(|ty| Array::zeros(ty.dtype, ty.shape.clone()))
-            .collect::<Result<_, ArrayError>>()?;
-        self.execute(inputs.iter(), &mut outputs)?;
+        let mut outputs = self.outputs(inputs)?;
+        self.execute(inputs.iter(), &mut outputs, Core::run)?;
         Ok(outputs)
     }
 
@@ -209,7 +206,34 @@ impl Program {
                 *output = Array::zeros(ty.dtype, ty.shape.clone())?;
             }
         }
-        self.execute(inputs.iter().copied(), outputs)
+        self.execute(inputs.iter().copied(), outputs, Core::run)
+    }
+
+    /// As [`Program::run`], with the time that each step of the plan took. A step that calls another
+    /// plan counts with all that it calls.
+    ///
+    /// # Errors
+    /// Those of [`Program::run`].
+    pub fn profile(&self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Duration>), RunError> {
+        let mut times = Vec::with_capacity(self.core.steps.len());
+        let mut outputs = self.outputs(inputs)?;
+        self.execute(inputs.iter(), &mut outputs, |core, frame| {
+            core.steps.iter().enumerate().try_for_each(|(i, step)| {
+                let begin = Instant::now();
+                let done = step(frame).map_err(|source| core.failed(i, source));
+                times.push(begin.elapsed());
+                done
+            })
+        })?;
+        Ok((outputs, times))
+    }
+
+    /// Memory for the results, where the inputs are as they should be.
+    fn outputs(&self, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
+        self.check_inputs(inputs.len(), inputs.iter())?;
+        let outputs = self.core.plan.outputs.iter();
+        let zeros = outputs.map(|ty| Array::zeros(ty.dtype, ty.shape.clone()));
+        Ok(zeros.collect::<Result<_, ArrayError>>()?)
     }
 
     fn check_inputs<'a>(
@@ -242,6 +266,7 @@ impl Program {
         &self,
         inputs: impl Iterator<Item = &'a Array>,
         outputs: &mut [Array],
+        run: impl FnOnce(&Core, &mut Frame<'_>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let taken = self
             .pool
@@ -279,12 +304,13 @@ impl Program {
         let directory = self.loop_directory.lock();
         let directory = directory.unwrap_or_else(PoisonError::into_inner).clone();
         let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), directory);
-        let result = self.core.run(&mut Frame {
+        let mut frame = Frame {
             bases,
             start: 0,
             kept: &mut kept,
             team,
-        });
+        };
+        let result = run(&self.core, &mut frame);
         self.pool
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -402,15 +428,20 @@ impl Core {
     fn run(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
         for (i, step) in self.steps.iter().enumerate() {
             if let Err(source) = step(frame) {
-                let step = self.plan.steps.get(i);
-                return Err(RunError::Op {
-                    op: step.map_or_else(String::new, |s| s.op.name().to_owned()),
-                    location: step.and_then(|s| s.location),
-                    source: Box::new(source),
-                });
+                return Err(self.failed(i, source));
             }
         }
         Ok(())
+    }
+
+    /// The error of a step, with its name and place.
+    fn failed(&self, step: usize, source: RunError) -> RunError {
+        let step = self.plan.steps.get(step);
+        RunError::Op {
+            op: step.map_or_else(String::new, |s| s.op.name().to_owned()),
+            location: step.and_then(|s| s.location),
+            source: Box::new(source),
+        }
     }
 
     fn push_own(&self, bases: &mut Vec<*mut u8>) {
