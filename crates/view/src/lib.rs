@@ -7,6 +7,8 @@
 
 mod curve;
 pub mod model;
+mod page;
 mod text;
 
 pub use curve::memory_curve;
+pub use page::page;
