@@ -26,6 +26,9 @@ pub struct Page {
     pub training: Option<Training>,
     /// The path of a value that is not finite.
     pub trouble: Option<Trouble>,
+    /// Where the page comes from a server that answers questions: what it can be asked.
+    #[serde(default)]
+    pub live: Option<Live>,
 }
 
 /// A graph with places for everything. `groups[0]` is the whole graph; the others are scopes,
@@ -447,4 +450,95 @@ pub struct Hop {
     pub operands: Vec<Named>,
     /// The result.
     pub value: Value,
+}
+
+/// What a live page can ask of its server, and what it asked last.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Live {
+    /// Goes back with every question, in the header `x-token`.
+    pub token: String,
+    /// The text of the function that is shown.
+    pub text: String,
+    /// The inputs that the text has, with the values that were used.
+    pub inputs: Vec<LiveInput>,
+    /// The names of the inputs that are differentiated with respect to.
+    pub wrt: Vec<String>,
+    /// The mode that is shown: the name of one of [`Live::modes`].
+    pub mode: String,
+    /// What can be asked for.
+    pub modes: Vec<LiveMode>,
+    /// The derivative as canonical text; empty where there is none.
+    pub derivative: String,
+    /// Functions to begin with, one click away.
+    pub examples: Vec<LiveExample>,
+    /// The longest that an answer may take, in seconds; 0 if that is not limited.
+    pub seconds: f64,
+    /// The most memory that an answer may take, in bytes; 0 if that is not limited.
+    pub bytes: u64,
+    /// The longest text, in characters; 0 if that is not limited.
+    pub characters: usize,
+}
+
+/// An input of a live page.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveInput {
+    /// Its name.
+    pub name: String,
+    /// Its type: `f64[2, 3]`. Empty in a [`Question`].
+    #[serde(rename = "type", default)]
+    pub ty: String,
+    /// Its value, as it is typed.
+    pub text: String,
+}
+
+/// Something that a live page can ask for: the gradient, the function alone, ...
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveMode {
+    /// Its name, as it goes into [`Question::mode`].
+    pub name: String,
+    /// What it gives, in a few words.
+    pub about: String,
+}
+
+/// A function to begin with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LiveExample {
+    /// What is written on its button.
+    pub name: String,
+    /// The text of the function.
+    pub text: String,
+}
+
+/// What a live page asks of its server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The text of the function, as it is typed.
+    pub text: String,
+    /// The inputs that the page knows of, as they are typed. A function that was just changed may
+    /// have others; a value that is missing is the server's to choose.
+    pub inputs: Vec<LiveInput>,
+    /// The names of the inputs to differentiate with respect to; none means all that can be.
+    pub wrt: Vec<String>,
+    /// The name of one of [`Live::modes`].
+    pub mode: String,
+}
+
+/// The answer to a question that cannot be answered with a [`Page`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why.
+    pub error: Fault,
+}
+
+/// What is wrong with a question, and where.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What was expected and what was found.
+    pub message: String,
+    /// The line of the text, from 1.
+    pub line: Option<usize>,
+    /// The character within the line, from 1.
+    pub column: Option<usize>,
+    /// The name of the input whose value is wrong.
+    pub input: Option<String>,
 }

@@ -1,0 +1,34 @@
+// The view of trouble: the way of the first value that is not finite to the result.
+
+views.push({
+  id: "trouble",
+  label: "Trouble",
+  offered: (page) => Boolean(page.trouble),
+  create(page) {
+    const { trouble } = page;
+    const last = trouble.path.length - 1;
+    return {
+      root: el(
+        "div",
+        { class: "view scrolling narrow" },
+        el("p", { class: "alarm", role: "note" }, trouble.message),
+        el("ol", { class: "hops" }, trouble.path.map((hop, i) =>
+          el("li", { class: "hop" },
+            el("p", { class: "phase trouble" }, i === 0 ? "It begins here" : i === last ? "The result" : "It goes on"),
+            el("pre", { class: "code", tabindex: "0", "aria-label": "equation" }, hop.text),
+            hop.place || hop.source
+              ? el("div", { class: "source" },
+                  hop.place ? el("div", { class: "source-place" }, hop.place) : null,
+                  hop.source ? el("pre", { tabindex: "0", "aria-label": "source line" }, hop.source) : null)
+              : null,
+            hop.operands.length > 0 ? el("h3", {}, "Reads") : null,
+            named(hop.operands),
+            el("h3", {}, "Gives"),
+            el("div", { class: "outcome" }, el("div", { class: "faint caption" }, hop.value.type), showValue(hop.value))))),
+      ),
+      enter() {},
+      state: () => [],
+      key: () => false,
+    };
+  },
+});
