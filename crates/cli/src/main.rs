@@ -4,6 +4,7 @@
 //! is half-written), 2 when the command line is wrong.
 
 mod check;
+mod costs;
 mod curve;
 mod derive;
 mod failure;

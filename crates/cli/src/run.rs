@@ -13,7 +13,7 @@ use cotangent_graph::Graph;
 
 use crate::failure::{Failure, failed, usage};
 use crate::graphs::{self, Source, type_of};
-use crate::{files, values};
+use crate::{costs, files, values};
 
 /// Runs a function and prints its results, or writes them to an npz file.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub struct Args {
     /// Names the first operation whose operands are finite and whose result is not, if a result comes of it.
     #[arg(long)]
     checked: bool,
-    /// Prints how long compiling and running took, on standard error.
+    /// Prints how long compiling and running took, and what each step of the plan took, on standard error.
     #[arg(long)]
     time: bool,
 }
@@ -100,6 +100,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let outputs = program.run(&inputs)?;
         if args.time {
             eprintln!("compile: {compiled}\nrun: {}", seconds(start));
+            eprint!("{}", costs::table(&program, &inputs)?);
         }
         outputs
     };
@@ -195,12 +196,7 @@ fn gather(
 }
 
 fn seconds(start: Instant) -> String {
-    let seconds = start.elapsed().as_secs_f64();
-    if seconds < 1e-3 {
-        format!("{:.1} us", seconds * 1e6)
-    } else {
-        format!("{:.3} ms", seconds * 1e3)
-    }
+    costs::duration(start.elapsed().as_secs_f64())
 }
 
 /// Runs by the reference evaluator; fails at the first operation that makes a value that is not finite out of

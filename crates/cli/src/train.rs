@@ -5,6 +5,7 @@ mod config;
 mod model;
 mod prepare;
 mod progress;
+mod story;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use config::{Config, Keep};
 use model::{Model, Score};
 use prepare::Prepared;
 use progress::Progress;
+use story::{Last, Story};
 
 /// Trains a network on a table, or without arguments on the digits that come with the crate.
 ///
@@ -70,6 +72,9 @@ pub struct Args {
     /// The numbers do not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Writes a page about the training here: curves, gradients, errors. It opens in any browser, without a network.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
     /// Makes the last line of standard output one JSON object: test_accuracy or test_rmse, epochs, steps, seconds,
     /// seed.
     #[arg(long)]
@@ -103,13 +108,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if job.save.is_some() && job.save == job.checkpoint {
         return usage("--save and --checkpoint take different files");
     }
-    for path in [&job.save, &job.checkpoint].into_iter().flatten() {
+    for path in [&job.save, &job.checkpoint, &args.report]
+        .into_iter()
+        .flatten()
+    {
         files::check_writable(path)?;
     }
     if let Some(checkpoint) = found {
         job.take_over(checkpoint)?;
     }
-    let score = job.train()?;
+    let mut story = args.report.is_some().then(|| Story::new(&job.state.params));
+    let score = job.train(story.as_mut())?;
+    if let (Some(path), Some(story)) = (&args.report, story) {
+        let page = story.page(&job, score.as_ref(), start.elapsed().as_secs_f64())?;
+        files::write(path, cotangent_view::page(&page)?.as_bytes())?;
+    }
     report(&job, score, start, args.json)
 }
 
@@ -280,7 +293,7 @@ impl Job {
     }
 
     /// Trains to the end; the score on the test rows, if there are any.
-    fn train(&mut self) -> Result<Option<Score>, Failure> {
+    fn train(&mut self, mut story: Option<&mut Story>) -> Result<Option<Score>, Failure> {
         let (x, y) = (&self.prepared.x.clone(), &self.prepared.y.clone());
         let split = self.prepared.split.clone();
         let size = self.config.batch_size;
@@ -292,10 +305,19 @@ impl Job {
         while self.epoch < self.config.epochs {
             let mut score = Score::default();
             let seed = self.config.seed;
+            let mut last = None;
             for (i, rows) in data::batches(&split.train, size, seed, self.epoch).enumerate() {
                 let step = self.epoch * steps + i as u64;
                 let rate = schedule.at(step);
                 let batch = (x.select_rows(&rows)?, y.select_rows(&rows)?);
+                if story.is_some() {
+                    let (before, batch) = (self.state.params.clone(), batch.clone());
+                    last = Some(Last {
+                        before,
+                        batch,
+                        rate,
+                    });
+                }
                 score += self.model.step(&mut self.state, batch, rate, seed, step)?;
                 progress.rows(rows.len(), &score, &self.prepared);
             }
@@ -313,6 +335,11 @@ impl Job {
                 .score(&self.state.params, x, y, &split.validation)?;
             self.epoch += 1;
             self.keep(validation.as_ref());
+            if let (Some(story), Some(last)) = (&mut story, &last) {
+                let scores = (&score, validation.as_ref());
+                let parameters = (last, &self.state.params);
+                story.epoch(self.epoch, scores, &self.prepared, &self.model, parameters)?;
+            }
             progress.epoch(self.epoch, &score, validation.as_ref(), &self.prepared);
             self.write_checkpoint()?;
         }

@@ -263,6 +263,17 @@ fn run_times() {
         "{}",
         ran.err
     );
+    // One line for the one step, and its share is the whole.
+    let lines: Vec<&str> = ran.err.lines().collect();
+    let head = lines
+        .iter()
+        .position(|l| l.contains("GFLOP/s") && l.ends_with("step"));
+    let step = head.and_then(|head| lines.get(head + 1)).unwrap_or(&"");
+    assert!(
+        step.contains("100.0%") && step.contains("f64[3]"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]

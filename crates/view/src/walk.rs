@@ -505,14 +505,12 @@ mod tests {
 
     /// Texts of the last cotangents of the inputs, as the steps show them.
     fn arrived(walk: &Walk, name: &str) -> Vec<String> {
-        let back = walk
+        let mut back = walk
             .steps
             .iter()
             .filter(|s| s.backward)
             .flat_map(|s| &s.operands);
-        let last = back
-            .filter(|o| o.variable == name && o.product.is_some())
-            .last();
+        let last = back.rfind(|o| o.variable == name && o.product.is_some());
         let last = last.unwrap_or_else(|| panic!("no cotangent of {name}"));
         last.sum
             .as_ref()
@@ -565,7 +563,7 @@ mod tests {
                 .map(|n| n.value.texts.clone())
                 .collect();
             assert_eq!(shown, expected, "{text}");
-            let forward = walk.steps.iter().filter(|s| !s.backward).last().unwrap();
+            let forward = walk.steps.iter().rfind(|s| !s.backward).unwrap();
             assert_eq!(forward.value.texts, expected[0], "{text}");
             for ((name, _), gradient) in inlined.inputs().iter().zip(&expected[1..]) {
                 assert_eq!(&arrived(&walk, name), gradient, "{text}: {name}");

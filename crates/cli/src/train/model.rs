@@ -36,6 +36,10 @@ pub struct Model {
     step: Function<Inputs, Outputs>,
     /// Parameters and batch to loss and hits.
     score: Function<(Mlp<Tensor>, Tensor, Tensor), (Tensor, Tensor)>,
+    /// Parameters and batch to the gradient of the mean cost without dropout, for reports.
+    slopes: Function<(Mlp<Tensor>, Tensor, Tensor), Mlp<Tensor>>,
+    /// Parameters and features to what the network gives.
+    answers: Function<(Mlp<Tensor>, Tensor), Tensor>,
     rule: Rule,
     rate: cotangent::DType,
 }
@@ -96,6 +100,10 @@ impl Model {
         let score = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| {
             cost.of(&model.apply(x), y)
         });
+        let slopes = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| {
+            cost.of(&model.apply(x), y).0
+        });
+        let answers = Function::new(|model: &Mlp<Tensor>, x: &Tensor| model.apply(x));
         let (step, score) = match memory {
             None => (step, score),
             Some(bytes) => (
@@ -107,6 +115,8 @@ impl Model {
             init,
             step,
             score,
+            slopes: slopes.grad(),
+            answers,
             rule,
             rate: dtype,
         }
@@ -118,6 +128,8 @@ impl Model {
             init: self.init.with_threads(threads),
             step: self.step.with_threads(threads),
             score: self.score.with_threads(threads),
+            slopes: self.slopes.with_threads(threads),
+            answers: self.answers.with_threads(threads),
             ..self
         }
     }
@@ -154,6 +166,20 @@ impl Model {
                 .call((params, optimizer, x, y, rate, key(seed, step)))?;
         *state = State { params, optimizer };
         Score::of(rows, &loss, &hits)
+    }
+
+    /// The gradient of the mean cost on a batch, without dropout.
+    pub fn slopes(
+        &self,
+        params: &Mlp<Array>,
+        (x, y): (Array, Array),
+    ) -> Result<Mlp<Array>, Failure> {
+        Ok(self.slopes.call((params.clone(), x, y))?)
+    }
+
+    /// What the network gives for some rows: a number for each class, or one.
+    pub fn answers(&self, params: &Mlp<Array>, x: Array) -> Result<Array, Failure> {
+        Ok(self.answers.call((params.clone(), x))?)
     }
 
     /// The score on rows; `None` if there are none.
