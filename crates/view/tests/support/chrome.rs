@@ -183,7 +183,10 @@ impl Browser {
     pub fn visit(&mut self, address: &str) {
         let gone = self.call("Page.navigate", json!({ "url": address }));
         assert!(gone["errorText"].is_null(), "{address}: {gone}");
-        self.wait("document.readyState === 'complete' && document.querySelector('.panel, .empty') !== null");
+        self.wait(
+            "document.readyState === 'complete' && (location.href.startsWith('about:')
+               || document.querySelector('.panel, .empty') !== null)",
+        );
         // Two frames later, what was asked to be drawn is drawn.
         self.eval(
             "new Promise(r => requestAnimationFrame(() => requestAnimationFrame(() => r(0))))",
@@ -254,13 +257,10 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text }));
     }
 
-    /// A picture of the window, or of the whole page, as PNG.
-    pub fn shot(&mut self, whole: bool) -> Vec<u8> {
-        let answer = self.call(
-            "Page.captureScreenshot",
-            json!({ "format": "png", "captureBeyondViewport": whole }),
-        );
+    /// A picture of the window as PNG.
+    pub fn shot(&mut self) -> Vec<u8> {
         use base64::Engine as _;
+        let answer = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         let data = answer["data"].as_str().unwrap();
         base64::engine::general_purpose::STANDARD
             .decode(data)

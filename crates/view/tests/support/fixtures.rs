@@ -135,7 +135,7 @@ fn node(id: u32, kind: &str, label: &str, ty: &str, at: (f64, f64)) -> Node {
         x: at.0,
         y: at.1,
         width: 120.0,
-        height: 40.0,
+        height: 28.0,
         ..Node::default()
     }
 }
@@ -144,6 +144,7 @@ fn boxed(id: u32, group: usize, label: &str, at: (f64, f64)) -> Node {
     Node {
         kind: "group".into(),
         group: Some(group),
+        height: 42.0,
         op: String::new(),
         ..node(id, "group", label, "f64[4, 3]", at)
     }
@@ -153,11 +154,7 @@ fn boxed(id: u32, group: usize, label: &str, at: (f64, f64)) -> Node {
 fn arrow(nodes: &[Node], from: usize, to: usize) -> Edge {
     let (a, b) = (&nodes[from], &nodes[to]);
     let (start, end) = ([a.x, a.y + a.height / 2.0], [b.x, b.y - b.height / 2.0]);
-    let mut points = vec![start, end];
-    if (a.x - b.x).abs() > 1.0 {
-        let turn = f64::midpoint(start[1], end[1]);
-        points = vec![start, [a.x, turn], [b.x, turn], end];
-    }
+    let points = vec![start, end];
     Edge {
         from,
         to,
@@ -173,6 +170,10 @@ fn group(
     nodes: Vec<Node>,
     arrows: &[(usize, usize)],
 ) -> Group {
+    let mut nodes = nodes;
+    // Room for the label of a group above what is inside.
+    let band = if parent.is_some() { 26.0 } else { 0.0 };
+    nodes.iter_mut().for_each(|n| n.y += band);
     let right = nodes
         .iter()
         .map(|n| n.x + n.width / 2.0)
@@ -620,7 +621,7 @@ fn passes() -> Vec<Pass> {
         .iter()
         .enumerate()
         .map(|(k, (name, about, equations, operations, changed))| {
-            let mut lines: Vec<Line> = (0..60)
+            let mut lines: Vec<Line> = (0..160)
                 .map(|i| {
                     line(
                         "same",
@@ -629,7 +630,7 @@ fn passes() -> Vec<Pass> {
                 })
                 .collect();
             for i in 0..*changed {
-                let at = 5 + (i * 7) % 50;
+                let at = 5 + (i * 37) % 150;
                 lines.insert(
                     at,
                     line(
@@ -970,6 +971,52 @@ pub fn many(count: usize) -> Page {
         memory: Some(memory(count / 3)),
         cost: Some(cost(count)),
         ..Page::default()
+    }
+}
+
+/// Groups inside of groups, two beside each other in every rank, `depth` of them deep.
+pub fn nested(depth: usize) -> Picture {
+    let mut groups = Vec::new();
+    let mut work = std::collections::VecDeque::from([(None, 0)]);
+    let mut next = 0;
+    while let Some((parent, level)) = work.pop_front() {
+        let here = groups.len();
+        let mut id = || {
+            next += 1;
+            next
+        };
+        let mut nodes = vec![
+            node(id(), "op", "add", "f64", (110.0, 40.0)),
+            node(id(), "op", "mul", "f64", (270.0, 40.0)),
+        ];
+        if level + 1 < depth {
+            // Breadth first: the children of this group follow those that already wait.
+            let first = here + work.len() + 1;
+            for k in 0..2 {
+                nodes.push(boxed(
+                    id(),
+                    first + k,
+                    "inner",
+                    (90.0 + 190.0 * k as f64, 120.0),
+                ));
+                work.push_back((Some(here), level + 1));
+            }
+        } else {
+            nodes.push(node(id(), "op", "sin", "f64", (90.0, 120.0)));
+            nodes.push(node(id(), "op", "cos", "f64", (280.0, 120.0)));
+        }
+        nodes.push(node(id(), "op", "tanh", "f64", (190.0, 200.0)));
+        groups.push(group(
+            "group",
+            "scope",
+            parent,
+            nodes,
+            &[(0, 2), (1, 2), (1, 3), (2, 4), (3, 4)],
+        ));
+    }
+    Picture {
+        name: "nested".into(),
+        groups,
     }
 }
 

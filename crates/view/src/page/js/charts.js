@@ -32,8 +32,8 @@ function axis(low, high, from, to, log = false) {
 /** Lines across the plot with numbers beside them. */
 function gridLines(frame, x, y, options) {
   const { left, top, right, bottom } = frame;
-  const across = Math.max(2, Math.floor((right - left) / 90));
-  const up = Math.max(2, Math.floor((bottom - top) / 44));
+  const across = Math.max(3, Math.floor((right - left) / 64));
+  const up = Math.max(3, Math.floor((bottom - top) / 30));
   const at = (v) => v.toFixed(1);
   return [
     y.ticks(up).map((t) => [

@@ -126,13 +126,13 @@ function roofline(cost, steps, choose) {
 const COST_COLUMNS = [
   ["at", "Step", (s) => whole(s.at), "figure"],
   ["label", "What", (s) => s.label, "label"],
-  ["kind", "Kind", (s) => s.kind, ""],
   ["seconds", "Time", (s) => seconds(s.seconds), "figure"],
   ["share", "Share", null, "share"],
+  ["limit", "Of limit", (s) => (s.limit === null ? "–" : percent(s.limit)), "figure"],
+  ["kind", "Kind", (s) => s.kind, ""],
   ["operations", "Operations", (s) => si(s.operations, ""), "figure"],
   ["bytes", "Bytes", (s) => bytes(s.bytes), "figure"],
   ["rate", "Rate", (s) => (s.rate ? si(s.rate, "op/s") : "–"), "figure"],
-  ["limit", "Of limit", (s) => (s.limit === null ? "–" : percent(s.limit)), "figure"],
   ["place", "Place", (s) => s.place ?? "", "place"],
 ];
 

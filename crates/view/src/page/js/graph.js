@@ -92,12 +92,15 @@ class GraphCanvas {
     const room = Math.min((w - 32) / (width || 1), (h - 32) / (height || 1));
     let scale = clamp(room, ZOOM.least, 1.25);
     let y = (h - height * scale) / 2;
-    // A tall graph whose text could not be read begins at its top, as wide as the screen.
-    if (scale < 0.35 && !smooth && this.flat.boxes.length < 400) {
-      scale = clamp((w - 32) / (width || 1), 0.35, 1);
+    let x = (w - width * scale) / 2;
+    // A large graph whose text could not be read begins at its top, with the first box in sight.
+    if (scale < 0.62 && !smooth && this.flat.boxes.length < 400) {
+      scale = clamp((w - 32) / (width || 1), 0.62, 1);
       y = 16;
+      const first = this.flat.boxes.reduce((a, b) => (b.y < a.y - 1 ? b : a));
+      x = width * scale <= w ? (w - width * scale) / 2 : w / 2 - first.x * scale;
     }
-    this.go({ x: (w - width * scale) / 2, y, scale }, smooth);
+    this.go({ x, y, scale }, smooth);
   }
 
   zoom(factor, at) {

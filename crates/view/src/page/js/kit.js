@@ -53,6 +53,17 @@ function button(text, title, click, props) {
   );
 }
 
+/** A sign of the player, drawn here because fonts do not agree on them. */
+function icon(name) {
+  const shapes = {
+    first: "M3 3h2v10H3zM13 3v10L5.5 8z", last: "M11 3h2v10h-2zM3 3v10l7.5-5z",
+    back: "M12 3v10L4 8z", on: "M4 3v10l8-5z", play: "M4 2.5v11l9-5.5z", pause: "M4 3h3v10H4zM9 3h3v10H9z",
+    theme: "M8 1.5a6.5 6.5 0 1 0 0 13zM8 1.5a6.5 6.5 0 0 1 0 13v-1.2a5.3 5.3 0 0 0 0-10.6z",
+  };
+  return svg("svg", { class: "icon", viewBox: "0 0 16 16", width: 14, height: 14, "aria-hidden": "true" },
+    svg("path", { d: shapes[name] }));
+}
+
 /** A list of choices with a label that is read aloud. */
 function chooser(label, names, chosen, change) {
   const select = el(
@@ -118,8 +129,9 @@ function plural(n, one, many = `${one}s`) {
   return `${whole(n)} ${n === 1 ? one : many}`;
 }
 
+/** A share with one digit behind the point, so that shares below each other line up. */
 function percent(share) {
-  return Number.isFinite(share) ? `${num(100 * share, 3)} %` : "–";
+  return Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–";
 }
 
 const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
@@ -139,7 +151,10 @@ const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 // once for each theme.
 const COLOURS = [
   "page", "panel", "text", "faint", "grid", "accent", "accent-soft", "back", "back-soft", "good",
-  "good-soft", "bad", "bad-soft", "plum", "plum-soft", "quiet", "heat-low", "heat-zero", "heat-high",
+  "good-soft", "bad", "bad-soft", "plum", "plum-soft", "quiet", "heat-low", "heat-zero", "heat-high", "frame",
+  // Of each family of boxes the inside and the border.
+  ...["input", "constant", "output", "pointwise", "product", "reduction", "move", "linalg", "random", "control", "group"]
+    .flatMap((family) => [`${family}-fill`, `${family}-line`]),
 ];
 const colour = {};
 

@@ -30,7 +30,7 @@ class App {
       { class: "top" },
       el("div", { class: "heading" }, this.title, this.about),
       el("div", { class: "top-tools" },
-        button("◐", "Light or dark (t)", () => theme.toggle(), { class: "round-button" }),
+        button(icon("theme"), "Light or dark (t)", () => theme.toggle(), { class: "round-button" }),
         button("?", "Keys (?)", () => this.sheet.toggle(), { class: "round-button" })),
       this.tabs,
     );

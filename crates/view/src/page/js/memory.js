@@ -42,7 +42,7 @@ function memorySummary(memory) {
     tile("Arena", bytes(memory.arena), "values between steps"),
     tile("Whole run", bytes(memory.total), "with inputs, constants, results"),
     memory.budget !== null ? tile("Allowed", bytes(memory.budget),
-      memory.total <= memory.budget ? "kept" : "exceeded") : null,
+      memory.total <= memory.budget ? "not exceeded" : "exceeded") : null,
     tile("Steps", whole(memory.steps.length), again > 0 ? `${whole(again)} run again` : "none runs again"),
     tile("Values", whole(memory.blocks.length), ""),
   );
@@ -152,7 +152,7 @@ class MemoryMap {
       c.moveTo(f.left, y(t));
       c.lineTo(f.right, y(t));
       c.stroke();
-      c.fillText(bytes(t), f.left - 8, y(t));
+      c.fillText(roundBytes(t), f.left - 8, y(t));
     }
     c.textAlign = "center";
     for (const t of x.ticks(Math.max(2, Math.floor((f.right - f.left) / 80)))) {
@@ -229,9 +229,11 @@ class MemoryMap {
     c.strokeStyle = colour.accent;
     c.lineWidth = 1.5;
     c.stroke();
-    this.level(c, f, y, this.memory.arena, `arena ${bytes(this.memory.arena)}`, colour.faint, 0.35, 12);
+    const crowded = f.w < 560 && allowed !== null && Math.abs(y(allowed) - y(this.memory.arena)) < 28;
+    const arena = crowded ? "" : `arena ${bytes(this.memory.arena)}`;
+    this.level(c, f, y, this.memory.arena, arena, colour.faint, 0.35, 12);
     if (allowed !== null && allowed > 0 && allowed <= most) {
-      const words = fixed > 0 ? `allowed ${bytes(this.memory.budget)}, less ${bytes(fixed)} outside of the arena`
+      const words = fixed > 0 && f.w > 560 ? `allowed ${bytes(this.memory.budget)}, less ${bytes(fixed)} outside of the arena`
         : `allowed ${bytes(this.memory.budget)}`;
       const below = y(allowed) - f.loadTop < 12 || Math.abs(y(allowed) - y(this.memory.arena)) < 14;
       this.level(c, f, y, allowed, words, colour.bad, 1, below ? 12 : -8);
@@ -361,6 +363,16 @@ function byteTicks(most, count) {
   return out;
 }
 
+/** Bytes that are a round number, with all its digits. */
+function roundBytes(n) {
+  let unit = 0;
+  while (n >= 1024 && unit < 5) {
+    n /= 1024;
+    unit += 1;
+  }
+  return `${num(n)} ${["B", "KiB", "MiB", "GiB", "TiB", "PiB"][unit]}`;
+}
+
 /** Time against memory, with the budget that was chosen as a dot. */
 function memoryCurve(memory) {
   const host = el("div", { class: "plot" });
@@ -381,7 +393,7 @@ function memoryCurve(memory) {
       { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
         "aria-label": `Memory against time: ${points.map(words).join("; ")}` },
       gridLines(frame, x, y, {
-        xText: bytes, yText: (t) => `+${num(100 * (t - 1), 3)} %`, xLabel: "memory of a whole run", yLabel: "more time",
+        xText: roundBytes, yText: (t) => `+${num(100 * (t - 1), 3)} %`, xLabel: "memory of a whole run", yLabel: "more time",
       }),
       allowed !== null && allowed !== undefined
         ? svg("line", { class: "limit", x1: x(allowed), x2: x(allowed), y1: frame.top, y2: frame.bottom })

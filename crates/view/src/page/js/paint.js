@@ -1,21 +1,16 @@
 // How a graph looks: boxes, lines and text on a canvas.
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
+const CODE = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace';
 
-/** The colours of a box: border, inside, text. */
-function boxColours(node) {
-  const kinds = {
-    input: ["accent", "accent-soft"],
-    constant: ["grid", "quiet"],
-    output: ["good", "good-soft"],
-    group: ["plum", "plum-soft"],
-  };
-  const [border, inside] = kinds[node.kind] ?? ["faint", "page"];
-  return [colour[border], colour[inside]];
+/** What a box is for its colours: its family if it has one, else its kind. */
+function familyOf(node) {
+  const family = node.family || (node.kind === "op" ? "pointwise" : node.kind);
+  return colour[`${family}-fill`] ? family : "pointwise";
 }
 
 function paintGraph(graph) {
-  const { canvas, view, flat, size, path } = graph;
+  const { canvas, view, flat, size } = graph;
   const context = sharp(canvas, ...size);
   context.clearRect(0, 0, ...size);
   context.save();
@@ -36,11 +31,11 @@ function paintGraph(graph) {
   // Far away, boxes are plain rectangles: one path for each colour.
   if (view.scale < 0.22) paintFar(context, boxes, graph);
   else for (const box of boxes) if (!box.open) paintBox(context, box, graph);
-  if (view.scale >= 0.22) for (const box of boxes) paintBadge(context, box, graph);
   const chosen = graph.boxes.get(graph.selected);
-  if (chosen) ring(context, chosen, colour.accent, view.scale, path);
+  if (chosen) ring(context, chosen, colour.accent, view.scale);
   const current = graph.current === null ? null : graph.visible(graph.current.id);
   if (current) ring(context, current, graph.current.backward ? colour.back : colour.accent, view.scale);
+  if (view.scale >= 0.3) for (const box of boxes) paintBadge(context, box, graph);
   context.restore();
 }
 
@@ -54,20 +49,21 @@ function pale(graph, id) {
 function paintOpen(context, box, graph) {
   const [left, top] = [box.x - box.w / 2, box.y - box.h / 2];
   context.globalAlpha = 1;
-  context.fillStyle = colour["plum-soft"];
-  context.strokeStyle = colour.plum;
+  const ink = box.node.in_derivative ? colour.back : colour.frame;
+  context.fillStyle = ink;
+  context.strokeStyle = ink;
   context.lineWidth = 1 / Math.max(graph.view.scale, 0.5);
   round(context, left, top, box.w, box.h, 10);
-  context.globalAlpha = 0.45;
+  context.globalAlpha = 0.06;
   context.fill();
-  context.globalAlpha = 0.7;
+  context.globalAlpha = 0.4;
   context.stroke();
   context.globalAlpha = 1;
   if (graph.view.scale * 12 < 4) return;
   context.textBaseline = "middle";
   context.textAlign = "left";
-  context.font = `600 12px ${FONT}`;
-  context.fillStyle = colour.plum;
+  context.font = `600 12.5px ${FONT}`;
+  context.fillStyle = ink;
   context.fillText("−", left + 10, top + HEADER / 2 + 1);
   context.fillText(cut(context, box.node.label, box.w - 36), left + 24, top + HEADER / 2 + 1);
 }
@@ -101,68 +97,56 @@ function paintEdges(context, edges, graph) {
     head(context, points, ink);
   }
   context.globalAlpha = 1;
-  if (view.scale >= 0.75) for (const edge of edges) edgeLabel(context, edge, graph);
-}
-
-/** A line with round corners. */
-function trace(path, points, scale) {
-  path.moveTo(...points[0]);
-  if (scale >= 0.22) {
-    for (let i = 1; i + 1 < points.length; i++) {
-      const [a, b, c] = [points[i - 1], points[i], points[i + 1]];
-      const reach = (p) => Math.min(14, Math.hypot(p[0] - b[0], p[1] - b[1]) / 2);
-      path.lineTo(...toward(b, a, reach(a)));
-      path.quadraticCurveTo(...b, ...toward(b, c, reach(c)));
-    }
-    path.lineTo(...points.at(-1));
-  } else {
-    for (let i = 1; i < points.length; i++) path.lineTo(...points[i]);
+  if (view.scale < 0.75 || graph.badges.size > 0) return;
+  // One label for all arrows that leave a box with the same type.
+  const said = new Set();
+  for (const edge of edges) {
+    const key = `${edge.from.node.id} ${edge.points[0][0].toFixed(0)} ${edge.edge.label}`;
+    if (!said.has(key)) edgeLabel(context, edge, graph);
+    said.add(key);
   }
 }
 
-function toward(from, to, distance) {
-  const far = Math.hypot(to[0] - from[0], to[1] - from[1]) || 1;
-  const t = distance / far;
-  return [from[0] + (to[0] - from[0]) * t, from[1] + (to[1] - from[1]) * t];
+/** A line through corners that is vertical at each, as the SVG pictures draw it. */
+function trace(path, points, scale) {
+  path.moveTo(...points[0]);
+  for (let i = 1; i < points.length; i++) {
+    const [a, b] = [points[i - 1], points[i]];
+    if (scale < 0.22 || Math.abs(a[0] - b[0]) < 0.5) path.lineTo(...b);
+    else {
+      const half = (a[1] + b[1]) / 2;
+      path.bezierCurveTo(a[0], half, b[0], half, ...b);
+    }
+  }
 }
 
 function head(context, points, ink) {
-  const tip = points.at(-1);
-  const back = points.at(-2);
-  const angle = Math.atan2(tip[1] - back[1], tip[0] - back[0]);
-  const corner = (turn) => [tip[0] - 7 * Math.cos(angle + turn), tip[1] - 7 * Math.sin(angle + turn)];
+  const [x, y] = points.at(-1);
+  const way = y >= points.at(-2)[1] ? 1 : -1;
   context.fillStyle = ink;
   context.beginPath();
-  context.moveTo(...tip);
-  context.lineTo(...corner(0.42));
-  context.lineTo(...corner(-0.42));
+  context.moveTo(x, y);
+  context.lineTo(x - 3.4, y - 7 * way);
+  context.lineTo(x + 3.4, y - 7 * way);
   context.fill();
 }
 
-/** The type of what goes along an edge, where the line is long enough for it. */
-function edgeLabel(context, { edge, points, from }, graph) {
-  if (!edge.label || edge.label === from.node.type) {
-    // The box itself already says its type if there is a line for it.
-    if (!edge.label || twoLines(from.node)) return;
-  }
-  let [best, long] = [null, 26];
-  for (let i = 1; i < points.length; i++) {
-    const far = Math.hypot(points[i][0] - points[i - 1][0], points[i][1] - points[i - 1][1]);
-    if (far > long) [best, long] = [i, far];
-  }
-  if (best === null) return;
-  const [a, b] = [points[best - 1], points[best]];
-  context.globalAlpha = graph.path ? 0.5 : 1;
-  context.font = `10px ${FONT}`;
-  context.textAlign = "center";
+/** The type of what goes along an edge, beside the line where it leaves its box. */
+function edgeLabel(context, { edge, points }, graph) {
+  if (!edge.label) return;
+  const [[x, y], [, below]] = points;
+  if (Math.abs(below - y) < 18) return;
+  context.globalAlpha = graph.path ? 0.45 : 1;
+  context.font = `10px ${CODE}`;
+  context.textAlign = "left";
   context.textBaseline = "middle";
-  context.lineWidth = 4;
+  context.lineWidth = 3;
   context.lineJoin = "round";
   context.strokeStyle = colour.page;
-  const [x, y] = [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-  context.strokeText(edge.label, x, y);
+  const at = y + 10 * Math.sign(below - y);
+  context.strokeText(edge.label, x + 5, at);
   context.fillStyle = colour.faint;
-  context.fillText(edge.label, x, y);
+  context.fillText(edge.label, x + 5, at);
   context.globalAlpha = 1;
 }
 
@@ -170,8 +154,7 @@ function paintFar(context, boxes, graph) {
   const paths = new Map();
   for (const box of boxes) {
     if (box.open) continue;
-    const [border, inside] = boxColours(box.node);
-    const ink = inside === colour.page ? colour.faint : border;
+    const ink = colour[`${familyOf(box.node)}-line`];
     const key = `${ink}|${pale(graph, box.node.id)}`;
     if (!paths.has(key)) paths.set(key, new Path2D());
     paths.get(key).rect(box.x - box.w / 2, box.y - box.h / 2, box.w, box.h);
@@ -185,70 +168,68 @@ function paintFar(context, boxes, graph) {
   context.globalAlpha = 1;
 }
 
-const twoLines = (node) => node.height >= 34 && Boolean(node.type);
-
 function paintBox(context, box, graph) {
   const { node } = box;
   const [left, top] = [box.x - box.w / 2, box.y - box.h / 2];
-  const [border, inside] = boxColours(node);
-  context.globalAlpha = pale(graph, node.id) ? 0.4 : 1;
-  context.fillStyle = inside;
-  context.strokeStyle = border;
-  context.lineWidth = node.kind === "op" ? 1 : 1.2;
-  if (node.kind === "group") {
+  const family = familyOf(node);
+  context.globalAlpha = pale(graph, node.id) ? 0.45 : 1;
+  context.fillStyle = colour[`${family}-fill`];
+  context.strokeStyle = colour[`${family}-line`];
+  context.lineWidth = 1.1;
+  if (box.child !== null) {
     // A second sheet behind: there is more inside.
-    round(context, left + 3, top + 3, box.w, box.h, 7);
+    round(context, left + 3, top + 3, box.w, box.h, 6);
     context.fill();
     context.stroke();
   }
-  const curve = node.kind === "input" || node.kind === "output" ? box.h / 2 : 7;
+  const curve = node.kind === "input" || node.kind === "output" ? box.h / 2 : 6;
   round(context, left, top, box.w, box.h, curve);
   context.fill();
   context.stroke();
-  if (graph.view.scale * 12 < 4.5) {
-    context.globalAlpha = 1;
-    return;
-  }
-  context.textBaseline = "middle";
-  context.textAlign = "center";
-  const two = twoLines(node);
-  const sign = node.group === null || node.group === undefined ? 0 : 14;
-  context.fillStyle = colour.text;
-  context.font = `600 12px ${FONT}`;
-  const room = box.w - 14 - sign * 2;
-  context.fillText(cut(context, node.label || node.op, room), box.x, box.y - (two ? 7.5 : -0.5));
-  if (sign > 0) {
-    context.fillStyle = colour.plum;
-    context.fillText("+", left + 12, box.y + 0.5);
-  }
-  if (two) {
-    context.font = `10.5px ${FONT}`;
-    context.fillStyle = colour.faint;
-    context.fillText(cut(context, node.type, box.w - 12), box.x, box.y + 8.5);
-  }
+  if (graph.view.scale * 13 >= 4.5) paintLabel(context, box);
   context.globalAlpha = 1;
 }
 
-/** The value on a box (below, blue) and its cotangent (above it, orange). */
+function paintLabel(context, box) {
+  const { node } = box;
+  context.textBaseline = "middle";
+  context.textAlign = "center";
+  const folded = box.child !== null;
+  const note = folded ? plural(box.count, "box", "boxes") : node.type;
+  const two = box.h >= 36 && Boolean(note);
+  context.fillStyle = node.in_derivative ? colour.back : colour.text;
+  context.font = `13px ${CODE}`;
+  context.fillText(cut(context, node.label || node.op, box.w - (folded ? 26 : 8)), box.x, box.y - (two ? 7 : -0.5));
+  context.fillStyle = colour.faint;
+  if (folded) context.fillText("+", left(box) + 10, box.y - (two ? 7 : -0.5));
+  if (!two) return;
+  context.font = `10.5px ${FONT}`;
+  context.fillText(cut(context, note, box.w - 10), box.x, box.y + 9);
+}
+
+const left = (box) => box.x - box.w / 2;
+
+/** The value on a box (below it, blue) and its cotangent (above it, orange). */
 function paintBadge(context, box, graph) {
   const badge = graph.badges.get(box.node.id);
   if (!badge) return;
-  const top = box.y - box.h / 2;
-  if (badge.value) pill(context, box.x, top + box.h, badge.value, colour.accent, colour["accent-soft"], graph);
-  if (badge.cotangent) pill(context, box.x, top, badge.cotangent, colour.back, colour["back-soft"], graph);
+  if (badge.value) pill(context, box, 1, badge.value, "accent", graph);
+  if (badge.cotangent) pill(context, box, -1, badge.cotangent, "back", graph);
 }
 
-function pill(context, x, y, { text, numbers }, ink, inside, graph) {
+function pill(context, box, way, { text, numbers }, ink, graph) {
   // Text keeps a size at which it can be read when the graph is far away.
-  const k = clamp(0.8 / graph.view.scale, 1, 1.8);
+  const k = clamp(0.75 / graph.view.scale, 1, 1.3);
   context.save();
-  context.translate(x, y);
+  context.translate(box.x, box.y + way * (box.h / 2 + 5));
   context.scale(k, k);
   context.font = `11px ${FONT}`;
-  const strip = numbers && numbers.length > 1 ? Math.min(numbers.length, 8) : 0;
-  const wide = context.measureText(text).width + 14 + (strip > 0 ? strip * 6 + 5 : 0);
-  context.fillStyle = inside;
-  context.strokeStyle = ink;
+  const strip = numbers && numbers.length > 1 ? Math.min(numbers.length, 8) * 6 : 0;
+  // Beside its neighbours a pill may be somewhat wider than its box, not more.
+  const words = strip === 0 || (context.measureText(text).width + strip + 20) * k <= box.w + 20 ? text : "";
+  const wide = (words ? context.measureText(words).width + (strip ? 6 : 0) : 0) + strip + 14;
+  context.fillStyle = colour[`${ink}-soft`];
+  context.strokeStyle = colour[ink];
   context.lineWidth = 1;
   round(context, -wide / 2, -8.5, wide, 17, 8.5);
   context.fill();
@@ -256,13 +237,12 @@ function pill(context, x, y, { text, numbers }, ink, inside, graph) {
   context.textBaseline = "middle";
   context.textAlign = "left";
   context.fillStyle = colour.text;
-  context.fillText(text, -wide / 2 + 7, 0.5);
+  context.fillText(words, -wide / 2 + 7, 0.5);
   if (strip > 0) {
     const most = largest(numbers);
-    const start = wide / 2 - 7 - strip * 6;
-    for (let i = 0; i < strip; i++) {
+    for (let i = 0; i * 6 < strip; i++) {
       context.fillStyle = heat(numbers[i], most);
-      context.fillRect(start + i * 6, -4, 5, 8);
+      context.fillRect(wide / 2 - 7 - strip + i * 6, -4, 5.4, 8);
     }
   }
   context.restore();

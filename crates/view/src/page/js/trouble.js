@@ -19,7 +19,7 @@ views.push({
             hop.place || hop.source
               ? el("div", { class: "source" },
                   hop.place ? el("div", { class: "source-place" }, hop.place) : null,
-                  hop.source ? el("pre", { tabindex: "0", "aria-label": "source line" }, hop.source) : null)
+                  hop.source ? el("pre", { tabindex: "0", "aria-label": "source line" }, sourceLine(hop)) : null)
               : null,
             hop.operands.length > 0 ? el("h3", {}, "Reads") : null,
             named(hop.operands),
@@ -32,3 +32,12 @@ views.push({
     };
   },
 });
+
+/** The line without its indentation, and a caret under the column that its place names. */
+function sourceLine(hop) {
+  const line = hop.source.replace(/\t/g, " ");
+  const indent = line.length - line.trimStart().length;
+  const column = Number(/:\d+:(\d+)$/.exec(hop.place ?? "")?.[1]) - 1 - indent;
+  const text = line.trim();
+  return column >= 0 && column < text.length ? `${text}\n${" ".repeat(column)}^` : text;
+}

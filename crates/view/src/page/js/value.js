@@ -110,7 +110,7 @@ function grid(texts, numbers, start, rows, columns, most) {
       cells.push(
         el(
           "td",
-          { class: bad ? "bad" : null, css: { "background-color": heatMix(numbers[i] ?? 0, most) } },
+          { class: bad ? "bad" : null, css: { "background-color": heatMix(i in numbers ? numbers[i] : 0, most) } },
           texts[i] ?? "",
         ),
       );
@@ -221,6 +221,11 @@ function histogram(counts, min, max, options = {}) {
   );
 }
 
+/** Rounded, because a matrix of all digits cannot be taken in; the exact digits stand elsewhere. */
+function shortened(value) {
+  return elements(value).map((text, i) => (Number.isFinite(value.numbers[i]) ? num(value.numbers[i]) : text));
+}
+
 /** A matrix or a column with brackets around it. */
 function bracketed(texts, numbers, rows, columns) {
   return el(
@@ -241,7 +246,7 @@ function chainProduct(jacobian, arriving, product) {
     return el("div", { class: "product" }, scalarChip(texts[0]), " × ", scalarChip(texts[1], "arrives"), " = ",
       scalarChip(texts[2], "result"));
   }
-  const [from, numbers] = [elements(jacobian), jacobian.numbers];
+  const [from, numbers] = [shortened(jacobian), jacobian.numbers];
   const turned = [];
   const turnedNumbers = [];
   for (let c = 0; c < columns; c++) {
@@ -257,9 +262,9 @@ function chainProduct(jacobian, arriving, product) {
     { class: "product scroll-x" },
     bracketed(turned, turnedNumbers, columns, rows),
     times,
-    bracketed(elements(arriving), arriving.numbers, rows, 1),
+    bracketed(shortened(arriving), arriving.numbers, rows, 1),
     equals,
-    product ? bracketed(elements(product), product.numbers, columns, 1) : "?",
+    product ? bracketed(shortened(product), product.numbers, columns, 1) : "?",
   );
 }
 

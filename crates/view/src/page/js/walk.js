@@ -14,7 +14,7 @@ views.push({
     const side = el("div", { class: "side walk-side", tabindex: "0", role: "region", "aria-label": "This step" });
     const slider = el("input", { type: "range", min: 0, step: 1, class: "timeline", "aria-label": "Step" });
     const counter = el("span", { class: "count figure" });
-    const play = button("▶", "Play (space)", () => toggle(), { class: "play" });
+    const play = button(icon("play"), "Play (space)", () => toggle(), { class: "play" });
     const names = page.walks.map((w) => w.name);
     const pick = names.length > 3 ? chooser("Which computation", names, 0, (i) => open(i)) : null;
     const picks = names.length > 1 && !pick
@@ -32,11 +32,11 @@ views.push({
       el(
         "div",
         { class: "transport" },
-        button("⏮", "To the beginning (Home)", () => go(0)),
-        button("◀", "One step back (←)", () => go(at - 1)),
+        button(icon("first"), "To the beginning (Home)", () => go(0)),
+        button(icon("back"), "One step back (←)", () => go(at - 1)),
         play,
-        button("▶▏", "One step on (→)", () => go(at + 1)),
-        button("⏭", "To the end (End)", () => go(last())),
+        button(icon("on"), "One step on (→)", () => go(at + 1)),
+        button(icon("last"), "To the end (End)", () => go(last())),
         pace,
       ),
     );
@@ -109,14 +109,14 @@ views.push({
     function start() {
       clearInterval(timer);
       timer = setInterval(() => go(at + 1), 1100 / speed);
-      play.textContent = "⏸";
+      refill(play, icon("pause"));
       play.setAttribute("aria-label", "Pause (space)");
     }
 
     function stop() {
       clearInterval(timer);
       timer = null;
-      play.textContent = "▶";
+      refill(play, icon("play"));
       play.setAttribute("aria-label", "Play (space)");
     }
 
