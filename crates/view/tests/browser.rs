@@ -135,7 +135,7 @@ fn stepping_to_the_end_shows_exactly_the_given_texts() {
 
 /// The elements that an element of the page shows, in order.
 fn texts_of(at: &str) -> String {
-    format!("[...{at}.querySelectorAll('td, .scalar')].map(e => e.textContent)")
+    format!("[...{at}.querySelectorAll('td, .scalar, .cell')].map(e => e.textContent)")
 }
 
 #[test]
@@ -233,6 +233,51 @@ fn the_graph_is_searched_folded_and_followed_by_keys() {
     browser.type_text("sin");
     browser.press("Enter");
     assert_eq!(browser.text("location.hash"), "#graph/1/1");
+    assert_eq!(browser.troubles(), [""; 0]);
+}
+
+/// The only box of a graph is found with the mouse where it was moved to, and where it no longer is,
+/// nothing is.
+#[test]
+fn mouse_and_fingers_move_and_zoom_the_graph() {
+    let mut browser = browser!();
+    let mut one = fixtures::whole();
+    one.pictures = vec![fixtures::alone()];
+    one.walks.clear();
+    let html = page(&one).unwrap();
+    let title = "document.querySelector('.details h2')?.textContent ?? ''";
+    for (width, height) in [(1280, 800), (390, 844)] {
+        browser.size(width, height);
+        browser.call("Emulation.setTouchEmulationEnabled", json!({ "enabled": width < 600 }));
+        browser.open(&html, "#graph");
+        let frame = browser.eval("(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('.graph').getBoundingClientRect())");
+        let (x, y) = (frame[0].as_f64().unwrap(), frame[1].as_f64().unwrap());
+        let mut at = |browser: &mut Browser, x: f64, y: f64| {
+            browser.drag((x, y), (x, y));
+            browser.eval(DRAWN);
+            browser.text(title)
+        };
+        assert_eq!(at(&mut browser, x, y), "alone");
+        assert_eq!(at(&mut browser, x + 110.0, y), "");
+        if width < 600 {
+            browser.touch(&[[(x, y), (x + 90.0, y + 20.0)]]);
+        } else {
+            browser.drag((x, y), (x + 90.0, y + 20.0));
+        }
+        assert_eq!(at(&mut browser, x + 90.0, y + 20.0), "alone");
+        assert_eq!(at(&mut browser, x - 60.0, y), "");
+        // Zoomed at its own centre, the box reaches to where nothing was.
+        let (x, y) = (x + 90.0, y + 20.0);
+        assert_eq!(at(&mut browser, x - 110.0, y), "");
+        if width < 600 {
+            browser.touch(&[[(x - 10.0, y), (x - 25.0, y)], [(x + 10.0, y), (x + 25.0, y)]]);
+        } else {
+            browser.wheel((x, y), -220.0);
+            browser.wheel((x, y), -220.0);
+        }
+        browser.eval(DRAWN);
+        assert_eq!(at(&mut browser, x - 110.0, y), "alone");
+    }
     assert_eq!(browser.troubles(), [""; 0]);
 }
 
@@ -562,6 +607,7 @@ fn screenshots() {
         ("walk-back", &whole, "#walk/1/9"),
         ("walk-seed", &whole, "#walk/0/8"),
         ("walk-end", &whole, "#walk/1/99"),
+        ("walk-large", &whole, "#walk/2/1"),
         ("passes", &whole, "#passes/1"),
         ("memory", &whole, "#memory"),
         ("memory-many", &many, "#memory"),

@@ -252,6 +252,45 @@ impl Browser {
         }
     }
 
+    /// Presses the mouse at one place, moves it to another, and lets go.
+    pub fn drag(&mut self, from: (f64, f64), to: (f64, f64)) {
+        let mut mouse = |kind: &str, (x, y): (f64, f64), held: u8| {
+            let event = json!({
+                "type": kind, "x": x, "y": y, "button": "left", "buttons": held, "clickCount": 1,
+            });
+            self.call("Input.dispatchMouseEvent", event);
+        };
+        mouse("mouseMoved", from, 0);
+        mouse("mousePressed", from, 1);
+        if to != from {
+            mouse("mouseMoved", (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1)), 1);
+            mouse("mouseMoved", to, 1);
+        }
+        mouse("mouseReleased", to, 0);
+    }
+
+    /// Turns the wheel at a place.
+    pub fn wheel(&mut self, (x, y): (f64, f64), by: f64) {
+        self.call(
+            "Input.dispatchMouseEvent",
+            json!({ "type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": by }),
+        );
+    }
+
+    /// Moves fingers along lines, each from its first to its second place.
+    pub fn touch(&mut self, fingers: &[[(f64, f64); 2]]) {
+        for (kind, share) in [("touchStart", 0.0), ("touchMove", 0.5), ("touchMove", 1.0)] {
+            let points: Vec<Value> = (fingers.iter().enumerate())
+                .map(|(id, [a, b])| {
+                    let at = |a: f64, b: f64| a + (b - a) * share;
+                    json!({ "id": id, "x": at(a.0, b.0), "y": at(a.1, b.1) })
+                })
+                .collect();
+            self.call("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+        }
+        self.call("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] }));
+    }
+
     /// Types text into what has the focus.
     pub fn type_text(&mut self, text: &str) {
         self.call("Input.insertText", json!({ "text": text }));

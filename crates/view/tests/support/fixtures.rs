@@ -10,7 +10,7 @@ pub fn whole() -> Page {
         title: "two-layer network".into(),
         about: "loss of a small network, examples/network.rs:12, f64".into(),
         pictures: vec![network, seed],
-        walks: vec![seed_walk, network_walk],
+        walks: vec![seed_walk, network_walk, large()],
         passes: passes(),
         memory: Some(memory(60)),
         cost: Some(cost(40)),
@@ -587,6 +587,40 @@ fn seed() -> (Picture, Walk) {
     (picture, walk)
 }
 
+/// One step with arrays that are too large for their elements to be read.
+fn large() -> Walk {
+    let mut noise = Noise::new(5);
+    let mut draw = |shape: &[usize]| {
+        let count = shape.iter().product();
+        let numbers: Vec<f64> = (0..count).map(|i| noise.bell() + (i as f64 / 40.0).sin()).collect();
+        value(shape, &numbers)
+    };
+    let (x, w, b) = (draw(&[24, 40]), draw(&[3, 8, 8]), draw(&[12]));
+    let out = draw(&[80, 80]);
+    let operand = |node: u32, name: &str, value: &Value| Operand {
+        node,
+        variable: name.into(),
+        value: Some(value.clone()),
+        ..Operand::default()
+    };
+    let named = |name: &str, value: &Value| Named { name: name.into(), value: value.clone() };
+    Walk {
+        name: "large arrays".into(),
+        picture: 0,
+        inputs: vec![named("x", &x), named("w1", &w), named("w2", &b)],
+        steps: vec![Step {
+            node: 3,
+            variable: "v3".into(),
+            formula: "v3 = conv(x, w1, w2)".into(),
+            value: out.clone(),
+            operands: vec![operand(0, "x", &x), operand(1, "w1", &w), operand(2, "w2", &b)],
+            ..Step::default()
+        }],
+        results: vec![named("out", &out)],
+        gradients: Vec::new(),
+    }
+}
+
 fn passes() -> Vec<Pass> {
     let line = |kind: &str, text: String| Line {
         kind: kind.into(),
@@ -972,6 +1006,12 @@ pub fn many(count: usize) -> Page {
         cost: Some(cost(count)),
         ..Page::default()
     }
+}
+
+/// A graph of one box.
+pub fn alone() -> Picture {
+    let nodes = vec![node(0, "input", "alone", "f64", (84.0, 44.0))];
+    Picture { name: "alone".into(), groups: vec![group("alone", "graph", None, nodes, &[])] }
 }
 
 /// Groups inside of groups, two beside each other in every rank, `depth` of them deep.

@@ -8,6 +8,7 @@ function nodeDetails(index, node, go, more) {
       { class: "empty" },
       el("p", {}, "Choose a box to see what it does."),
       el("p", { class: "faint" }, "Click it, or walk with the arrow keys once the graph has the focus."),
+      families(index.picture),
     );
   }
   const { picture } = index;
@@ -38,6 +39,28 @@ function nodeDetails(index, node, go, more) {
     links("Reads", index.operands(node.id), index, go),
     links("Is read by", index.readers(node.id), index, go),
   );
+}
+
+const FAMILIES = {
+  input: "inputs", constant: "constants", pointwise: "element by element", product: "dot and conv",
+  reduction: "reductions", move: "move elements", linalg: "linear algebra", random: "random",
+  control: "calls, loops, branches", group: "groups", output: "results",
+};
+
+/** What the colours mean, and how many boxes there are of each. */
+function families(picture) {
+  const counts = {};
+  for (const group of picture.groups) {
+    for (const node of group.nodes) counts[familyOf(node)] = (counts[familyOf(node)] ?? 0) + 1;
+  }
+  return [
+    el("h3", {}, "Colours"),
+    el("div", { class: "families" }, Object.entries(FAMILIES).filter(([name]) => counts[name]).map(([name, words]) => [
+      el("span", { class: "swatch", css: { "background-color": `var(--${name}-fill)`, "border-color": `var(--${name}-line)` } }),
+      el("span", {}, words),
+      el("span", { class: "figure" }, whole(counts[name])),
+    ])),
+  ];
 }
 
 function kindInWords(node, group) {

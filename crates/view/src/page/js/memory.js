@@ -378,7 +378,8 @@ function memoryCurve(memory) {
   const host = el("div", { class: "plot" });
   const points = memory.curve.filter((p) => Number.isFinite(p.time)).sort((a, b) => a.bytes - b.bytes);
   const chosen = chosenPoint(points, memory.budget ?? memory.total);
-  const words = (p) => `${bytes(p.bytes)}: ${p.time <= 1 ? "no" : `${num(100 * (p.time - 1), 3)} %`} more time`;
+  const more = (p) => (p.time <= 1 ? "no more time" : `${num(100 * (p.time - 1), 3)} % more time`);
+  const words = (p) => `${bytes(p.bytes)}, ${more(p)}`;
   const draw = (width) => {
     const height = 280;
     const frame = { left: 68, top: 24, right: width - 16, bottom: height - 46 };
@@ -409,7 +410,7 @@ function memoryCurve(memory) {
     "figure",
     { class: "card" },
     el("figcaption", { class: "card-head" }, el("h2", {}, "Time for memory")),
-    chosen ? el("p", { class: "faint" }, "The large dot is this plan: ", words(chosen), ".") : null,
+    chosen ? el("p", { class: "faint" }, `The large dot is what this plan was chosen as: ${bytes(chosen.bytes)}, ${more(chosen)}.`) : null,
     host,
   );
 }

@@ -59,7 +59,7 @@ function showValue(value, options = {}) {
   if (value.statistics.count === 0 && texts.length === 0) {
     return el("span", { class: "faint" }, "no elements");
   }
-  if (texts.length > 0) return grids(value);
+  if (texts.length > 0) return value.shape.length === 1 && texts.length > 3 ? cells(value) : grids(value);
   return el(
     "div",
     { class: "large-value" },
@@ -81,6 +81,15 @@ function grids(value) {
     out.push(grid(texts, value.numbers, start, rows, columns, most));
   }
   return el("div", { class: "grids" }, out);
+}
+
+/** A vector, which goes on in the next line as text does. */
+function cells(value) {
+  const most = largest(value.numbers);
+  return el("div", { class: "cells" }, value.texts.map((text, i) => {
+    const x = i in value.numbers ? value.numbers[i] : 0;
+    return el("span", { class: x === null ? "cell bad" : "cell", css: { "background-color": heatMix(x, most) } }, text);
+  }));
 }
 
 /** Rows and columns of the last two axes, and how many such matrices there are. */
@@ -243,8 +252,9 @@ function chainProduct(jacobian, arriving, product) {
   const [rows, columns] = jacobian.shape.length === 2 ? jacobian.shape : [1, jacobian.texts.length || 1];
   if (rows === 1 && columns === 1) {
     const texts = [jacobian, arriving, product].map((v) => (v ? elements(v)[0] : "?"));
-    return el("div", { class: "product" }, scalarChip(texts[0]), " × ", scalarChip(texts[1], "arrives"), " = ",
-      scalarChip(texts[2], "result"));
+    return el("div", { class: "product" }, scalarChip(texts[0]), el("span", { class: "operator" }, "×"),
+      scalarChip(texts[1], "arrives"),
+      el("span", { class: "together" }, el("span", { class: "operator" }, "="), scalarChip(texts[2], "result")));
   }
   const [from, numbers] = [shortened(jacobian), jacobian.numbers];
   const turned = [];
