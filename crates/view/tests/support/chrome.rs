@@ -263,7 +263,11 @@ impl Browser {
         mouse("mouseMoved", from, 0);
         mouse("mousePressed", from, 1);
         if to != from {
-            mouse("mouseMoved", (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1)), 1);
+            mouse(
+                "mouseMoved",
+                (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1)),
+                1,
+            );
             mouse("mouseMoved", to, 1);
         }
         mouse("mouseReleased", to, 0);
@@ -286,9 +290,15 @@ impl Browser {
                     json!({ "id": id, "x": at(a.0, b.0), "y": at(a.1, b.1) })
                 })
                 .collect();
-            self.call("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points }));
+            self.call(
+                "Input.dispatchTouchEvent",
+                json!({ "type": kind, "touchPoints": points }),
+            );
         }
-        self.call("Input.dispatchTouchEvent", json!({ "type": "touchEnd", "touchPoints": [] }));
+        self.call(
+            "Input.dispatchTouchEvent",
+            json!({ "type": "touchEnd", "touchPoints": [] }),
+        );
     }
 
     /// Types text into what has the focus.

@@ -592,7 +592,9 @@ fn large() -> Walk {
     let mut noise = Noise::new(5);
     let mut draw = |shape: &[usize]| {
         let count = shape.iter().product();
-        let numbers: Vec<f64> = (0..count).map(|i| noise.bell() + (i as f64 / 40.0).sin()).collect();
+        let numbers: Vec<f64> = (0..count)
+            .map(|i| noise.bell() + (i as f64 / 40.0).sin())
+            .collect();
         value(shape, &numbers)
     };
     let (x, w, b) = (draw(&[24, 40]), draw(&[3, 8, 8]), draw(&[12]));
@@ -603,7 +605,10 @@ fn large() -> Walk {
         value: Some(value.clone()),
         ..Operand::default()
     };
-    let named = |name: &str, value: &Value| Named { name: name.into(), value: value.clone() };
+    let named = |name: &str, value: &Value| Named {
+        name: name.into(),
+        value: value.clone(),
+    };
     Walk {
         name: "large arrays".into(),
         picture: 0,
@@ -613,7 +618,11 @@ fn large() -> Walk {
             variable: "v3".into(),
             formula: "v3 = conv(x, w1, w2)".into(),
             value: out.clone(),
-            operands: vec![operand(0, "x", &x), operand(1, "w1", &w), operand(2, "w2", &b)],
+            operands: vec![
+                operand(0, "x", &x),
+                operand(1, "w1", &w),
+                operand(2, "w2", &b),
+            ],
             ..Step::default()
         }],
         results: vec![named("out", &out)],
@@ -1011,7 +1020,10 @@ pub fn many(count: usize) -> Page {
 /// A graph of one box.
 pub fn alone() -> Picture {
     let nodes = vec![node(0, "input", "alone", "f64", (84.0, 44.0))];
-    Picture { name: "alone".into(), groups: vec![group("alone", "graph", None, nodes, &[])] }
+    Picture {
+        name: "alone".into(),
+        groups: vec![group("alone", "graph", None, nodes, &[])],
+    }
 }
 
 /// Groups inside of groups, two beside each other in every rank, `depth` of them deep.

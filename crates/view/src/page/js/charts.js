@@ -53,9 +53,10 @@ function gridLines(frame, x, y, options) {
  * Lines over whole numbers (epochs, steps). The legend is the readout too: it shows the values
  * under the cursor, which the mouse moves, or the arrow keys once the chart has the focus.
  *
+ * `text` writes values, `tick` those beside the axis; `from` is a number that the axis contains.
  * `series` is a list of `{ name, values, dashed }`, `xs` the numbers that they stand over.
  */
-function lineChart({ title, xs, series, xLabel, yLabel, log = false, height = 230, text = num, from }) {
+function lineChart({ title, xs, series, xLabel, yLabel, log = false, height = 230, text = num, tick = text, from }) {
   const shown = series.map(() => true);
   const host = el("div", { class: "plot" });
   const readout = el("div", { class: "legend" });
@@ -143,7 +144,7 @@ function lineChart({ title, xs, series, xLabel, yLabel, log = false, height = 23
           },
         },
       },
-      gridLines(frame, x, y, { yText: text, xText: (t) => whole(t), xLabel, yLabel }),
+      gridLines(frame, x, y, { yText: tick, xText: (t) => whole(t), xLabel, yLabel }),
       lines,
       mark,
     );

@@ -61,6 +61,7 @@ function roofline(cost, steps, choose) {
         step.limit === null ? "" : ` · ${percent(step.limit)} of the limit`]
     : el("span", { class: "faint" }, "A dot is a step; the larger, the longer. The lines are the most that this machine does."));
   say(null);
+  const stepAt = (event) => steps[event.target.dataset?.at ?? -1] ?? null;
   const draw = (width) => {
     const height = width < 500 ? 300 : 380;
     const frame = { left: 76, top: 26, right: width - 16, bottom: height - 48 };
@@ -78,7 +79,12 @@ function roofline(cost, steps, choose) {
     const low = x(start);
     refill(host, svg(
       "svg",
-      { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Roofline of the steps" },
+      { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Roofline of the steps; the table below has the same figures",
+        on: {
+          pointermove: (event) => say(stepAt(event)),
+          pointerleave: () => say(null),
+          click: (event) => stepAt(event) && choose(stepAt(event)),
+        } },
       gridLines(frame, x, y, {
         xText: (t) => num(t, 2), yText: (t) => si(t, ""), xLabel: "operations per byte", yLabel: "operations per second",
       }),
@@ -93,19 +99,12 @@ function roofline(cost, steps, choose) {
             transform: `translate(${(low + (x(ridge) - low) * 0.12).toFixed(1)} ${(y(roof(start)) - (y(roof(start)) - y(roof(ridge))) * 0.12 - 9).toFixed(1)}) rotate(${((Math.atan2(y(roof(ridge)) - y(roof(start)), x(ridge) - low) * 180) / Math.PI).toFixed(2)})`,
           }, `memory ${si(cost.peak_bytes, "B/s")}`)
         : null,
-      order.map((step) => {
-        const dot = svg("circle", {
-          class: `step-dot ${step.kind === "dot" ? "k1" : step.kind === "loop" ? "k2" : "k0"}`,
-          cx: x(step.intensity).toFixed(1), cy: y(step.rate).toFixed(1),
-          r: (3.5 + 14 * Math.sqrt((step.seconds || 0) / total)).toFixed(1),
-          on: {
-            pointerenter: () => say(step),
-            pointerleave: () => say(null),
-            click: () => choose(step),
-          },
-        }, svg("title", {}, step.label));
-        return dot;
-      }),
+      order.map((step) => svg("circle", {
+        class: `step-dot ${step.kind === "dot" ? "k1" : step.kind === "loop" ? "k2" : "k0"}`,
+        "data-at": step.at,
+        cx: x(step.intensity).toFixed(1), cy: y(step.rate).toFixed(1),
+        r: (3.5 + 14 * Math.sqrt((step.seconds || 0) / total)).toFixed(1),
+      })),
     ));
   };
   fitted(host, draw);

@@ -29,7 +29,7 @@ views.push({
               { class: "charts" },
               curves("Loss", [["loss", "trained on"], ["validation_loss", "validation"]]),
               t.metric ? curves(capital(t.metric), [["metric", "trained on"], ["validation_metric", "validation"]],
-                isShare ? { text: share } : {}) : null,
+                isShare ? { text: share, tick: (v) => `${num(100 * v, 3)} %` } : {}) : null,
               layerChart("Norm of the gradient", xs, t.layers, "gradient_norm"),
               layerChart("Update over parameter", xs, t.layers, "update_ratio"),
               // A rate that never changes says nothing.
@@ -126,9 +126,9 @@ function worst(examples) {
         e.inputs.length > 0 ? el("dl", { class: "facts" }, e.inputs.map(([name, value]) => fact(name, value || "–"))) : null,
         el("figcaption", {},
           el("div", {}, el("strong", {}, e.truth), " answered as ", el("strong", { class: e.truth === e.answer ? null : "bad" }, e.answer)),
-          el("div", { class: "faint figure" },
-            [e.probability === null ? "" : `sure ${percent(e.probability)}`, e.loss === null ? "" : `loss ${num(e.loss, 3)}`, `row ${whole(e.row)}`]
-              .filter(Boolean).join(" · ")))))),
+          el("div", { class: "faint figure" }, [e.probability === null ? "" : `sure ${percent(e.probability)}`,
+            e.loss === null ? "" : `loss ${num(e.loss, 3)}`].filter(Boolean).join(" · ")),
+          el("div", { class: "faint figure" }, `row ${whole(e.row)}`))))),
   );
 }
 

@@ -57,7 +57,8 @@ views.push({
       slider.max = String(last());
       // The place on the slider where the way back begins.
       const forward = walk.steps.filter((s) => !s.backward).length;
-      slider.style.setProperty("--turn", `${((100 * (forward + 0.5)) / last()).toFixed(2)}%`);
+      const turn = forward === walk.steps.length ? 100 : (100 * (forward + 0.5)) / last();
+      slider.style.setProperty("--turn", `${turn.toFixed(2)}%`);
       at = 0;
       draw(true);
     }
