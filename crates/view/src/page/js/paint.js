@@ -9,6 +9,9 @@ function familyOf(node) {
   return colour[`${family}-fill`] ? family : "pointwise";
 }
 
+/** Below this scale boxes are plain rectangles without text. */
+const FAR = 0.22;
+
 function paintGraph(graph) {
   const { canvas, view, flat, size } = graph;
   const context = sharp(canvas, ...size);
@@ -23,14 +26,15 @@ function paintGraph(graph) {
     (size[1] - view.y) / view.scale,
   ];
   const near = (b) => b[2] >= sight[0] && b[0] <= sight[2] && b[3] >= sight[1] && b[1] <= sight[3];
-  const boxes = flat.boxes.filter((b) =>
+  const boxes = view.scale < FAR ? flat.boxes : flat.boxes.filter((b) =>
     near([b.x - b.w / 2 - 40, b.y - b.h / 2 - 20, b.x + b.w / 2 + 40, b.y + b.h / 2 + 20]),
   );
   for (const box of boxes) if (box.open) paintOpen(context, box, graph);
-  paintEdges(context, flat.edges.filter((e) => near(e.bounds)), graph);
-  // Far away, boxes are plain rectangles: one path for each colour.
-  if (view.scale < 0.22) paintFar(context, boxes, graph);
-  else for (const box of boxes) if (!box.open) paintBox(context, box, graph);
+  if (view.scale < FAR) paintFar(context, graph);
+  else {
+    paintEdges(context, flat.edges.filter((e) => near(e.bounds)), graph);
+    for (const box of boxes) if (!box.open) paintBox(context, box, graph);
+  }
   const chosen = graph.boxes.get(graph.selected);
   if (chosen) ring(context, chosen, colour.accent, view.scale);
   const current = graph.current === null ? null : graph.visible(graph.current.id);
@@ -68,33 +72,45 @@ function paintOpen(context, box, graph) {
   context.fillText(cut(context, box.node.label, box.w - 36), left + 24, top + HEADER / 2 + 1);
 }
 
-function paintEdges(context, edges, graph) {
-  const { view, path } = graph;
-  const wide = 1.2 / clamp(view.scale, 0.35, 1);
-  const plain = new Path2D();
-  const up = new Path2D();
-  const down = new Path2D();
-  const heads = [];
-  for (const { from, to, points } of edges) {
-    let [where, ink] = [plain, colour.faint];
-    if (path && path.up.has(from.node.id) && path.up.has(to.node.id)) [where, ink] = [up, colour.accent];
-    else if (path && path.down.has(from.node.id) && path.down.has(to.node.id)) [where, ink] = [down, colour.good];
-    trace(where, points, view.scale);
-    if (view.scale >= 0.3) heads.push([points, ink, where === plain]);
-  }
+/** Whether an edge is on the way to the chosen node (`up`), from it (`down`), or neither. */
+function wayOf({ from, to }, path) {
+  if (!path) return "plain";
+  if (path.up.has(from.node.id) && path.up.has(to.node.id)) return "up";
+  return path.down.has(from.node.id) && path.down.has(to.node.id) ? "down" : "plain";
+}
+
+/** The lines of some edges, by their way. */
+function traceAll(edges, graph, scale) {
+  const lines = { plain: new Path2D(), up: new Path2D(), down: new Path2D() };
+  for (const edge of edges) trace(lines[wayOf(edge, graph.path)], edge.points, scale);
+  return lines;
+}
+
+function strokeAll(context, lines, graph) {
+  const wide = 1.2 / clamp(graph.view.scale, 0.35, 1);
   context.lineWidth = wide;
   context.strokeStyle = colour.faint;
-  context.globalAlpha = path ? 0.22 : 0.6;
-  context.stroke(plain);
+  context.globalAlpha = graph.path ? 0.22 : 0.6;
+  context.stroke(lines.plain);
   context.globalAlpha = 1;
+  if (!graph.path) return;
   context.lineWidth = wide * 1.6;
   context.strokeStyle = colour.accent;
-  context.stroke(up);
+  context.stroke(lines.up);
   context.strokeStyle = colour.good;
-  context.stroke(down);
-  for (const [points, ink, dull] of heads) {
-    context.globalAlpha = dull ? (path ? 0.25 : 0.8) : 1;
-    head(context, points, ink);
+  context.stroke(lines.down);
+}
+
+function paintEdges(context, edges, graph) {
+  const { view, path } = graph;
+  strokeAll(context, traceAll(edges, graph, view.scale), graph);
+  const inks = { plain: colour.faint, up: colour.accent, down: colour.good };
+  if (view.scale >= 0.3) {
+    for (const edge of edges) {
+      const way = wayOf(edge, path);
+      context.globalAlpha = way === "plain" ? (path ? 0.25 : 0.8) : 1;
+      head(context, edge.points, inks[way]);
+    }
   }
   context.globalAlpha = 1;
   if (view.scale < 0.75 || graph.badges.size > 0) return;
@@ -112,7 +128,7 @@ function trace(path, points, scale) {
   path.moveTo(...points[0]);
   for (let i = 1; i < points.length; i++) {
     const [a, b] = [points[i - 1], points[i]];
-    if (scale < 0.22 || Math.abs(a[0] - b[0]) < 0.5) path.lineTo(...b);
+    if (scale < FAR || Math.abs(a[0] - b[0]) < 0.5) path.lineTo(...b);
     else {
       const half = (a[1] + b[1]) / 2;
       path.bezierCurveTo(a[0], half, b[0], half, ...b);
@@ -150,20 +166,28 @@ function edgeLabel(context, { edge, points }, graph) {
   context.globalAlpha = 1;
 }
 
-function paintFar(context, boxes, graph) {
-  const paths = new Map();
-  for (const box of boxes) {
-    if (box.open) continue;
-    const ink = colour[`${familyOf(box.node)}-line`];
-    const key = `${ink}|${pale(graph, box.node.id)}`;
-    if (!paths.has(key)) paths.set(key, new Path2D());
-    paths.get(key).rect(box.x - box.w / 2, box.y - box.h / 2, box.w, box.h);
+/**
+ * The whole graph from far away: a few paths that are kept until something folds or is chosen, so
+ * that moving costs no more than drawing them.
+ */
+function paintFar(context, graph) {
+  const { flat, path } = graph;
+  if (graph.far?.flat !== flat || graph.far.path !== path) {
+    const boxes = new Map();
+    for (const box of flat.boxes) {
+      if (box.open) continue;
+      const key = `${familyOf(box.node)} ${pale(graph, box.node.id) ? 0.2 : 0.75}`;
+      if (!boxes.has(key)) boxes.set(key, new Path2D());
+      boxes.get(key).rect(box.x - box.w / 2, box.y - box.h / 2, box.w, box.h);
+    }
+    graph.far = { flat, path, boxes, lines: traceAll(flat.edges, graph, 0) };
   }
-  for (const [key, path] of paths) {
-    const [ink, dull] = key.split("|");
-    context.globalAlpha = dull === "true" ? 0.2 : 0.75;
-    context.fillStyle = ink;
-    context.fill(path);
+  strokeAll(context, graph.far.lines, graph);
+  for (const [key, shape] of graph.far.boxes) {
+    const [family, alpha] = key.split(" ");
+    context.globalAlpha = Number(alpha);
+    context.fillStyle = colour[`${family}-line`];
+    context.fill(shape);
   }
   context.globalAlpha = 1;
 }
