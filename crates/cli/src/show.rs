@@ -1,7 +1,9 @@
-//! `cotangent show`: the canonical text of a file, what passes and plans make of it, and the list of operations.
+//! `cotangent show`: the canonical text of a file or its picture, what passes and plans make of it, and the list of
+//! operations.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use cotangent::explain;
 use cotangent_compile::Options;
@@ -39,8 +41,8 @@ pub struct Args {
     /// Memory against time, for budgets from one that keeps everything down to the smallest found.
     #[arg(long, conflicts_with_all = ["after", "plan", "residuals"])]
     memory_curve: bool,
-    /// Draws the curve into this file; `-` is standard output, instead of the text.
-    #[arg(long, value_name = "FILE.svg", requires = "memory_curve")]
+    /// Draws the graph (with --memory-curve the curve, beside its text) into this file; `-` is standard output.
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["plan", "residuals"])]
     svg: Option<PathBuf>,
     /// What reverse mode keeps between forward and backward.
     #[arg(long)]
@@ -54,7 +56,7 @@ pub struct Args {
     )]
     wrt: Vec<String>,
     /// Every operation with its derivative and its convention at kinks.
-    #[arg(long, conflicts_with_all = ["function", "after", "plan", "residuals"])]
+    #[arg(long, conflicts_with_all = ["function", "after", "plan", "residuals", "svg"])]
     ops: bool,
 }
 
@@ -65,8 +67,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let source = Source::read(file)?;
     let function = args.function.as_deref();
+    if let Some(svg) = args.svg.as_ref().filter(|_| !args.memory_curve) {
+        let graph = source.function(function)?;
+        let graph = match &args.after {
+            Some(pass) => Arc::new(after(&graph, pass)?),
+            None => graph,
+        };
+        return draw(&source, &graph, svg);
+    }
     let text = if let Some(pass) = &args.after {
-        after(&*source.function(function)?, pass)?
+        cotangent_graph::print(&after(&*source.function(function)?, pass)?)
     } else if args.plan {
         let graph = source.function(function)?;
         let options = Options {
@@ -92,7 +102,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn after(graph: &Graph, pass: &str) -> Result<String, Failure> {
+/// Draws a graph into a file.
+fn draw(source: &Source, graph: &Graph, file: &Path) -> Result<(), Failure> {
+    let options = cotangent_view::Options {
+        source: Some(&source.name),
+    };
+    let picture = cotangent_view::picture_with(graph, &options);
+    files::write(file, cotangent_view::graph_svg(&picture).as_bytes())
+}
+
+fn after(graph: &Graph, pass: &str) -> Result<Graph, Failure> {
     let names: Vec<&str> = cotangent_compile::PASSES
         .iter()
         .map(|pass| pass.name)
@@ -103,8 +122,7 @@ fn after(graph: &Graph, pass: &str) -> Result<String, Failure> {
             names.join(", ")
         ));
     }
-    let graph = cotangent_compile::optimize(graph, Some(pass))?;
-    Ok(cotangent_graph::print(&graph))
+    Ok(cotangent_compile::optimize(graph, Some(pass))?)
 }
 
 fn residuals(source: &Source, graph: &Graph, wrt: &[String]) -> Result<String, Failure> {

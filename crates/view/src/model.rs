@@ -34,9 +34,13 @@ pub struct Page {
 /// A graph with places for everything. `groups[0]` is the whole graph; the others are scopes,
 /// callees, bodies of loops and arms, each laid out by itself.
 ///
-/// Every group is laid out with its child groups folded to small boxes. To unfold a child, space is
-/// inserted around its box: what lies right of its centre moves right by half of what it grows, and
-/// so on for the other sides. The order of things does not change, and nothing overlaps.
+/// Every group is laid out with its child groups folded to small boxes. Boxes stand in ranks: those
+/// of a rank have the same centre vertically. Corners of arrows other than the two ends stand at the
+/// upper or lower border of a rank. To unfold a child, space is inserted around its box: what stands
+/// in its rank moves right or left by half of what it grows in width, and what is below or above the
+/// rank moves down or up by half of what the rank grows in height. Ends of arrows move with their
+/// boxes. The order of things does not change, and nothing overlaps. (To insert the space across the
+/// whole group instead of one rank is right too, and takes more of it.)
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Picture {
     /// The name of the function.
@@ -54,6 +58,9 @@ pub struct Group {
     pub kind: String,
     /// The group that this one is inside of.
     pub parent: Option<usize>,
+    /// Whether all that is inside belongs to a derivative.
+    #[serde(default)]
+    pub in_derivative: bool,
     /// Whether it is unfolded at first.
     pub open: bool,
     /// The size of what is inside, margins included.
@@ -81,6 +88,13 @@ pub struct Node {
     pub variable: String,
     /// The name of the operation.
     pub op: String,
+    /// What colours it: `input`, `constant`, `output`, `pointwise`, `product`, `reduction`, `move`,
+    /// `linalg`, `random`, `control` or `group`.
+    #[serde(default)]
+    pub family: String,
+    /// Whether it belongs to a derivative.
+    #[serde(default)]
+    pub in_derivative: bool,
     /// The type of the result: `f64[2, 3]`.
     #[serde(rename = "type")]
     pub ty: String,

@@ -31,6 +31,19 @@ pub(crate) fn bytes(n: u64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
+/// A number with its digits in groups of three.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +55,13 @@ mod tests {
             "&lt;a b=&quot;c&quot;&gt;&amp;&#39;"
         );
         assert_eq!(escape("a\u{0}b\nc"), "a\u{fffd}b c");
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!(count(7), "7");
+        assert_eq!(count(1_234), "1,234");
+        assert_eq!(count(1_234_567), "1,234,567");
     }
 
     #[test]
