@@ -35,8 +35,9 @@ pub struct Args {
     out: Option<PathBuf>,
 }
 
+/// A way to differentiate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Mode {
+pub enum Mode {
     /// Values and directional derivatives; the direction is in new inputs t_NAME.
     Jvp,
     /// Cotangents of the inputs from those of the outputs, in new inputs ct_outN.
@@ -88,15 +89,24 @@ fn derive(graph: &Graph, args: &Args) -> Result<Graph, Failure> {
         let axes: Vec<Option<usize>> = batched.iter().map(|batched| batched.then_some(0)).collect();
         return Ok(transform::vmap(graph, &axes, args.size.unwrap_or(1))?);
     }
-    let wrt = &chosen(graph, &args.wrt)?[..];
-    Ok(match args.mode {
+    Ok(transformed(graph, args.mode, &chosen(graph, &args.wrt)?)?)
+}
+
+/// The derivative with respect to the chosen inputs; [`Mode::Vmap`] is none and gives the function itself.
+pub fn transformed(
+    graph: &Graph,
+    mode: Mode,
+    wrt: &[bool],
+) -> Result<Graph, transform::TransformError> {
+    Ok(match mode {
         Mode::Jvp => transform::jvp(graph, wrt)?,
         Mode::Vjp => transform::vjp(graph, wrt)?,
         Mode::Grad => transform::grad(graph, wrt)?,
         Mode::ValueAndGrad => transform::value_and_grad(graph, wrt)?,
         Mode::Jacobian => transform::jacobian(graph, wrt, transform::Mode::Auto)?,
         Mode::Hessian => transform::hessian(graph, wrt)?,
-        Mode::Hvp | Mode::Vmap => transform::hvp(graph, wrt)?,
+        Mode::Hvp => transform::hvp(graph, wrt)?,
+        Mode::Vmap => graph.clone(),
     })
 }
 

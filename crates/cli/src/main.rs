@@ -7,6 +7,7 @@ mod check;
 mod costs;
 mod curve;
 mod derive;
+mod explore;
 mod failure;
 mod files;
 mod graphs;
@@ -35,6 +36,7 @@ enum Command {
     Derive(derive::Args),
     Show(show::Args),
     Check(check::Args),
+    Explore(explore::Args),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Derive(args) => derive::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Explore(args) => explore::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

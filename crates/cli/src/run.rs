@@ -9,7 +9,7 @@ use std::time::Instant;
 use cotangent::checked::{self, CheckedError};
 use cotangent_array::{Array, npy, npz};
 use cotangent_compile::Options;
-use cotangent_graph::Graph;
+use cotangent_graph::{Graph, TensorType};
 
 use crate::failure::{Failure, failed, usage};
 use crate::graphs::{self, Source, type_of};
@@ -72,7 +72,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(path) => read_npz(path)?,
         None => HashMap::new(),
     };
-    let inputs = gather(&graph, &given, &archive, args.npz.as_deref())?;
+    let inputs = gather(&graph, &given, &archive, args.npz.as_deref(), None)?;
     if let Some(out) = &args.out {
         files::check_writable(out)?;
     }
@@ -149,12 +149,27 @@ fn split_inputs(inputs: &[String]) -> Result<Vec<(&str, &str)>, Failure> {
     Ok(given)
 }
 
-/// An array for each input of the graph.
+/// An array for each input of the graph, from `--in` and `--npz`; those that neither names are made up.
+pub fn some_inputs(
+    graph: &Graph,
+    given: &[String],
+    npz: Option<&Path>,
+) -> Result<Vec<Array>, Failure> {
+    let given = split_inputs(given)?;
+    for (name, _) in &given {
+        graphs::named(graph, &[(*name).to_owned()])?;
+    }
+    let archive = npz.map(read_npz).transpose()?.unwrap_or_default();
+    gather(graph, &given, &archive, npz, Some(cotangent_view::sample))
+}
+
+/// An array for each input of the graph; those without a value are `others`, or an error.
 fn gather(
     graph: &Graph,
     given: &[(&str, &str)],
     archive: &HashMap<String, Array>,
     archive_name: Option<&Path>,
+    others: Option<fn(&TensorType) -> Array>,
 ) -> Result<Vec<Array>, Failure> {
     let mut inputs = Vec::new();
     for ((name, _), ty) in graph.inputs().iter().zip(graph.input_types()) {
@@ -176,6 +191,10 @@ fn gather(
                 array.clone(),
                 archive_name.map(files::name).unwrap_or_default(),
             ),
+            (None, None) if others.is_some() => {
+                inputs.extend(others.map(|other| other(&ty)));
+                continue;
+            }
             (None, None) => {
                 let inputs = graphs::inputs(graph);
                 return failed(format!(

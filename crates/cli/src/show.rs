@@ -5,19 +5,26 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::ArgGroup;
+use cotangent::checked::{self, CheckedError};
 use cotangent::explain;
 use cotangent_compile::Options;
 use cotangent_graph::ops::{
     ArrayOp, Binary, Compare, Indexed, Linalg, Part, Region, Row, Special, Ternary, Test, Unary,
 };
 use cotangent_graph::{Graph, Location, Op};
+use cotangent_view::Study;
 
 use crate::failure::{Failure, failed};
 use crate::graphs::{Source, chosen};
-use crate::{curve, files};
+use crate::{curve, files, run};
 
 /// Prints the functions of a file in canonical form, or what becomes of one of them.
 #[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("drawn_or_listed").args(["plan", "html"]).multiple(true),
+    group = ArgGroup::new("seen_from_inputs").args(["residuals", "html"]).multiple(true)
+)]
 pub struct Args {
     /// The file of functions; `-` is standard input.
     #[arg(
@@ -36,7 +43,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "residuals")]
     plan: bool,
     /// The most that a run may hold, inputs and results included: the plan computes some values again instead of keeping them.
-    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, requires = "plan")]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, requires = "drawn_or_listed")]
     memory: Option<usize>,
     /// Memory against time, for budgets from one that keeps everything down to the smallest found.
     #[arg(long, conflicts_with_all = ["after", "plan", "residuals"])]
@@ -44,15 +51,30 @@ pub struct Args {
     /// Draws the graph (with --memory-curve the curve, beside its text) into this file; `-` is standard output.
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["plan", "residuals"])]
     svg: Option<PathBuf>,
+    /// Writes a page about the function here: its graph, a walk forward and backward, passes, memory and cost. It opens
+    /// in any browser, without a network.
+    #[arg(long, value_name = "FILE.html", conflicts_with_all = ["after", "plan", "residuals", "memory_curve", "svg"])]
+    html: Option<PathBuf>,
+    /// An input of the walk: a number, nested brackets or a .npy file; inputs without a value are made up.
+    #[arg(
+        long = "in",
+        value_name = "NAME=VALUE|FILE.npy",
+        allow_hyphen_values = true,
+        requires = "html"
+    )]
+    inputs: Vec<String>,
+    /// Inputs of the walk by name.
+    #[arg(long, value_name = "IN.npz", requires = "html")]
+    npz: Option<PathBuf>,
     /// What reverse mode keeps between forward and backward.
     #[arg(long)]
     residuals: bool,
-    /// The inputs that residuals are kept for; all floats if not given.
+    /// The inputs that residuals are kept for, or that the walk goes back to; all floats if not given.
     #[arg(
         long,
         value_name = "A,B",
         value_delimiter = ',',
-        requires = "residuals"
+        requires = "seen_from_inputs"
     )]
     wrt: Vec<String>,
     /// Every operation with its derivative and its convention at kinks.
@@ -67,6 +89,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     };
     let source = Source::read(file)?;
     let function = args.function.as_deref();
+    if let Some(path) = &args.html {
+        return html(&source, args, path);
+    }
     if let Some(svg) = args.svg.as_ref().filter(|_| !args.memory_curve) {
         let graph = source.function(function)?;
         let graph = match &args.after {
@@ -109,6 +134,40 @@ fn draw(source: &Source, graph: &Graph, file: &Path) -> Result<(), Failure> {
     };
     let picture = cotangent_view::picture_with(graph, &options);
     files::write(file, cotangent_view::graph_svg(&picture).as_bytes())
+}
+
+/// How many budgets the curve of a page has.
+const CURVE: usize = 10;
+
+fn html(source: &Source, args: &Args, path: &Path) -> Result<(), Failure> {
+    files::check_writable(path)?;
+    let graph = source.function(args.function.as_deref())?;
+    let inputs = run::some_inputs(&graph, &args.inputs, args.npz.as_deref())?;
+    let wrt = chosen(&graph, &args.wrt)?;
+    let trouble = match checked::eval(&graph, &inputs) {
+        Err(CheckedError::Fault(fault)) => {
+            let place = source.place(fault.location).0;
+            Some(format!("{place}: {}", fault.message()))
+        }
+        Err(error) => return Err(error.into()),
+        Ok(_) => None,
+    };
+    let study = Study {
+        source: Some(&source.name),
+        about: format!("{} of {}", graph.name(), source.name),
+        inputs: Some(&inputs),
+        wrt: Some(&wrt),
+        options: Options {
+            memory_budget: args.memory,
+            ..Options::default()
+        },
+        curve_points: CURVE,
+        measure: true,
+        trouble,
+        ..Study::default()
+    };
+    let page = study.page(&graph, &|location| source.line(location))?;
+    files::write(path, cotangent_view::page(&page)?.as_bytes())
 }
 
 fn after(graph: &Graph, pass: &str) -> Result<Graph, Failure> {

@@ -67,13 +67,15 @@ fn a_live_page_may_speak_to_its_own_server_only() {
 
 #[test]
 fn numbers_that_are_not_finite_do_no_harm() {
-    let mut with = Page::default();
-    with.memory = Some(crate::model::Memory {
-        curve: vec![crate::model::CurvePoint {
-            bytes: 1,
-            time: f64::NAN,
-        }],
-        ..Default::default()
-    });
+    let with = Page {
+        memory: Some(crate::model::Memory {
+            curve: vec![crate::model::CurvePoint {
+                bytes: 1,
+                time: f64::NAN,
+            }],
+            ..Default::default()
+        }),
+        ..Page::default()
+    };
     assert!(page(&with).unwrap().contains("\"time\":null"));
 }

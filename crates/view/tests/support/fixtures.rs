@@ -191,6 +191,7 @@ fn group(
         height: bottom + 24.0,
         edges: arrows.iter().map(|(a, b)| arrow(&nodes, *a, *b)).collect(),
         nodes,
+        in_derivative: false,
     }
 }
 
