@@ -1,5 +1,6 @@
 //! `cotangent train`: fits a classifier or a regressor to a table, or to the digits that come with the crate.
 
+mod chart;
 mod checkpoint;
 mod config;
 mod model;

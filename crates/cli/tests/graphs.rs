@@ -608,7 +608,7 @@ fn check_finds_wrong_derivatives() {
 fn a_wrong_command_line_is_status_2() {
     let folder = Folder::new("usage");
     folder.run(&[]).fails(2, "Usage");
-    folder.run(&["explore"]).fails(2, "explore");
+    folder.run(&["wander"]).fails(2, "wander");
     folder.run(&["run"]).fails(2, "FILE.ct");
     folder
         .run(&["run", "f.ct", "--memory", "much"])
@@ -618,7 +618,7 @@ fn a_wrong_command_line_is_status_2() {
         .fails(2, "--threads");
     folder.run(&["check"]).fails(2, "FILE.ct");
     let help = folder.run(&["--help"]);
-    for command in ["train", "run", "derive", "show", "check"] {
+    for command in ["train", "run", "derive", "show", "check", "explore"] {
         assert!(
             help.ok().contains(&format!("\n  {command} ")),
             "{}",

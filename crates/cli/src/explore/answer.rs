@@ -155,7 +155,6 @@ pub fn page(question: &Question, limits: &Limits) -> Result<Page, Fault> {
         inputs: Some(&inputs),
         wrt: Some(&wrt),
         derivative: derivative.as_ref().map(|(_, graph)| graph),
-        measure: true,
         trouble,
         ..Study::default()
     };
