@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running browser with one page. What went wrong in the page is collected.
 pub struct Browser {
+    /// One browser at a time: two would take each other's time, which some tests measure.
+    _turn: MutexGuard<'static, ()>,
     child: Child,
     home: PathBuf,
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
@@ -31,6 +34,8 @@ impl Browser {
             println!("skipped: no browser (install chromium or set COTANGENT_BROWSER)");
             return None;
         };
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let home = std::env::temp_dir().join(format!("cotangent-browser-{}", unique()));
         std::fs::create_dir_all(&home).unwrap();
         let mut child = Command::new(program)
@@ -74,6 +79,7 @@ impl Browser {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
         }
         let mut browser = Browser {
+            _turn: turn,
             child,
             home,
             socket,
