@@ -372,9 +372,10 @@ fn five_thousand_boxes_open_at_once_and_stay_fluid() {
             browser.press("+");
         }
         browser.eval(DRAWN);
-        // Moves the graph in every frame and takes the time between frames.
-        let mut frame = || {
-            let median = browser.eval(
+        // Moves the graph in 40 frames. What counts is the processor time of the page, painting
+        // included: the time between frames is also that of whatever else the machine does.
+        let before = browser.busy();
+        let median = browser.eval(
             "new Promise(done => {
                const canvas = document.querySelector('.graph-canvas');
                const times = []; let last = performance.now();
@@ -388,16 +389,12 @@ fn five_thousand_boxes_open_at_once_and_stay_fluid() {
                requestAnimationFrame(frame);
              })",
         );
-            median.as_f64().unwrap()
-        };
-        let mut best = frame();
-        for _ in 0..6 {
-            if best > 50.0 {
-                best = best.min(frame());
-            }
-        }
-        println!("zoom {zoomed}: {best:.1} ms a frame");
-        assert!(best < 50.0, "a frame takes {best} ms");
+        let work = (browser.busy() - before) * 1000.0 / 40.0;
+        println!("zoom {zoomed}: {work:.1} ms of work a frame, {median} ms between frames");
+        assert!(
+            work > 0.01 && work < 33.0,
+            "a frame takes {work} ms of work"
+        );
     }
     assert_eq!(browser.troubles(), [""; 0]);
 }

@@ -93,7 +93,7 @@ impl Browser {
             json!({ "targetId": target["targetId"], "flatten": true }),
         );
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page", "Runtime", "Log"] {
+        for domain in ["Page", "Runtime", "Log", "Performance"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         browser.size(1280, 800);
@@ -163,6 +163,15 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile }),
         );
+    }
+
+    /// The processor time that the page has taken so far, in seconds.
+    pub fn busy(&mut self) -> f64 {
+        let answer = self.call("Performance.getMetrics", json!({}));
+        let metrics = answer["metrics"].as_array().unwrap();
+        let time = metrics.iter().find(|m| m["name"] == json!("ProcessTime"));
+        time.and_then(|m| m["value"].as_f64())
+            .expect("the browser measures itself")
     }
 
     /// What the system asks for: `light` or `dark`, and less motion.
