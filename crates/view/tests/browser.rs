@@ -372,7 +372,9 @@ fn five_thousand_boxes_open_at_once_and_stay_fluid() {
             browser.press("+");
         }
         browser.eval(DRAWN);
-        // Moves the graph in every frame and takes the time between frames.
+        // Moves the graph in 40 frames. What counts is the processor time of the page, painting
+        // included: the time between frames is also that of whatever else the machine does.
+        let before = browser.busy();
         let median = browser.eval(
             "new Promise(done => {
                const canvas = document.querySelector('.graph-canvas');
@@ -387,8 +389,12 @@ fn five_thousand_boxes_open_at_once_and_stay_fluid() {
                requestAnimationFrame(frame);
              })",
         );
-        println!("zoom {zoomed}: {median} ms a frame");
-        assert!(median.as_f64().unwrap() < 50.0, "a frame takes {median} ms");
+        let work = (browser.busy() - before) * 1000.0 / 40.0;
+        println!("zoom {zoomed}: {work:.1} ms of work a frame, {median} ms between frames");
+        assert!(
+            work > 0.01 && work < 33.0,
+            "a frame takes {work} ms of work"
+        );
     }
     assert_eq!(browser.troubles(), [""; 0]);
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -15,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running browser with one page. What went wrong in the page is collected.
 pub struct Browser {
+    /// One browser at a time: two would take each other's time, which some tests measure.
+    _turn: MutexGuard<'static, ()>,
     child: Child,
     home: PathBuf,
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
@@ -31,6 +34,8 @@ impl Browser {
             println!("skipped: no browser (install chromium or set COTANGENT_BROWSER)");
             return None;
         };
+        static TURN: Mutex<()> = Mutex::new(());
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let home = std::env::temp_dir().join(format!("cotangent-browser-{}", unique()));
         std::fs::create_dir_all(&home).unwrap();
         let mut child = Command::new(program)
@@ -74,6 +79,7 @@ impl Browser {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
         }
         let mut browser = Browser {
+            _turn: turn,
             child,
             home,
             socket,
@@ -87,7 +93,7 @@ impl Browser {
             json!({ "targetId": target["targetId"], "flatten": true }),
         );
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
-        for domain in ["Page", "Runtime", "Log"] {
+        for domain in ["Page", "Runtime", "Log", "Performance"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
         browser.size(1280, 800);
@@ -157,6 +163,15 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile }),
         );
+    }
+
+    /// The processor time that the page has taken so far, in seconds.
+    pub fn busy(&mut self) -> f64 {
+        let answer = self.call("Performance.getMetrics", json!({}));
+        let metrics = answer["metrics"].as_array().unwrap();
+        let time = metrics.iter().find(|m| m["name"] == json!("ProcessTime"));
+        time.and_then(|m| m["value"].as_f64())
+            .expect("the browser measures itself")
     }
 
     /// What the system asks for: `light` or `dark`, and less motion.

@@ -111,6 +111,13 @@ fn node(id: u32, kind: &str, label: &str, ty: &str, at: (f64, f64)) -> Node {
         } else {
             format!("v{id}")
         },
+        family: match label {
+            _ if kind != "op" => kind,
+            "dot" => "product",
+            "sum" => "reduction",
+            _ => "pointwise",
+        }
+        .into(),
         op: if kind == "op" {
             label.into()
         } else {
@@ -191,7 +198,7 @@ fn group(
         height: bottom + 24.0,
         edges: arrows.iter().map(|(a, b)| arrow(&nodes, *a, *b)).collect(),
         nodes,
-        in_derivative: false,
+        ..Group::default()
     }
 }
 

@@ -57,9 +57,13 @@ views.push({
             if (words.every((word) => text.includes(word))) matches.push(node);
           }
         }
-        // An exact name comes before a part of one.
-        const exact = (n) => (n.variable.toLowerCase() === words[0] || n.op === words[0] ? 0 : 1);
-        matches.sort((a, b) => exact(a) - exact(b));
+        // An exact name comes before a part of one, and that before a type or a place.
+        const rank = ({ variable, op, label }) => {
+          const names = [variable, op, label].map((name) => name.toLowerCase());
+          return names.includes(words[0]) ? 0 : names.some((name) => name.includes(words[0])) ? 1 : 2;
+        };
+        const ranked = matches.map((node) => [rank(node), node]);
+        matches = ranked.sort((a, b) => a[0] - b[0]).map(([, node]) => node);
       }
       at = 0;
       offer();
