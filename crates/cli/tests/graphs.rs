@@ -438,9 +438,42 @@ fn show_what_becomes_of_a_function() {
         .run(&["show", "f.ct", "--plan", "--residuals"])
         .fails(2, "cannot be used with");
     folder.run(&["show"]).fails(2, "FILE.ct");
+}
+
+#[test]
+fn show_draws_graphs() {
+    let folder = Folder::new("svg");
+    folder.write("f.ct", FILE);
+    assert_eq!(folder.run(&["show", "f.ct", "--svg", "f.svg"]).ok(), "");
+    let file = String::from_utf8(folder.read("f.svg")).unwrap();
+    // The function that is called is drawn where it is called; boxes tell their places.
+    for text in [
+        ">loss<",
+        ">squares<",
+        ">tanh<",
+        ">sum axes 0<",
+        ">f64[2, 3]<",
+        "f.ct:3:47",
+    ] {
+        assert!(file.contains(text), "{text}: {file}");
+    }
+    assert_eq!(folder.run(&["show", "f.ct", "--svg", "-"]).ok(), file);
+    let one = folder.run(&["show", "f.ct", "--fn", "squares", "--svg", "-"]);
+    assert!(
+        one.ok().contains(">squares<") && !one.out.contains(">tanh<"),
+        "{}",
+        one.out
+    );
+    // Passes put what is called in place.
+    let last = cotangent_compile::PASSES.last().unwrap().name;
+    let after = folder.run(&["show", "f.ct", "--after", last, "--svg", "-"]);
+    assert!(after.ok().contains(">tanh<"), "{}", after.out);
     folder
-        .run(&["show", "f.ct", "--svg", "x.svg"])
-        .fails(2, "--svg");
+        .run(&["show", "f.ct", "--svg", "no/such/folder.svg"])
+        .fails(1, "no/such/folder.svg");
+    folder
+        .run(&["show", "f.ct", "--plan", "--svg", "x.svg"])
+        .fails(2, "cannot be used with");
 }
 
 #[test]

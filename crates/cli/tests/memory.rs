@@ -66,9 +66,6 @@ fn plans_and_curves_within_budgets_are_shown() {
     folder
         .run(&["show", "g.ct", "--memory", "1MiB"])
         .fails(2, "--plan");
-    folder
-        .run(&["show", "g.ct", "--svg", "curve.svg"])
-        .fails(2, "--memory-curve");
 }
 
 #[test]

@@ -271,7 +271,7 @@ fn with_names(graph: &Graph, names: &[String]) -> Result<Graph, GraphError> {
     let mut inputs = graph.inputs().iter().zip(graph.input_types());
     for (_, e) in graph.iter() {
         let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
-        b.set_location(e.location);
+        b.follow(e);
         let named = match &e.op {
             Op::Region(Region::Custom(c)) => c.name(),
             _ => None,

@@ -97,6 +97,8 @@
 //! # Ok::<(), cotangent::Error>(())
 //! ```
 //!
+//! Pictures group operations by [`scope`]s, which layers open by themselves.
+//!
 //! **Training** has three modules: [`nn`] for layers, [`optim`] for optimisers and [`data`] for
 //! tables and batches.
 //!
@@ -104,6 +106,7 @@
 //!
 //! - `npz`, `safetensors`, `csv` (on): the file formats; [`npy`] is always there.
 //! - `ndarray` (off): conversion between [`Array`] and `ndarray::ArrayD`.
+//! - `view` (off): pictures of functions, `Function::to_svg` and `Function::to_picture`.
 
 // `#[derive(Tree)]` names this crate, also inside of it.
 extern crate self as cotangent;
@@ -123,6 +126,7 @@ mod lessons;
 pub mod nn;
 pub mod optim;
 mod run;
+mod scopes;
 pub mod sparse;
 mod tensor;
 mod trace;
@@ -143,11 +147,14 @@ pub use cotangent_graph::{
     parse_with, print,
 };
 pub use cotangent_transform::{self as transform, Mode, TransformError};
+#[cfg(feature = "view")]
+pub use cotangent_view as view;
 pub use error::Error;
 pub use function::{
     Argument, ByReference, ByValue, Function, IntoFunction, Linear, Memory, Traced, Typed, grad,
     jvp, value_and_grad, vjp,
 };
+pub use scopes::scope;
 pub use tensor::*;
 pub use tree::{Leaf, Static, Tree, zip_map};
 

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cotangent_graph::ops::Linalg;
-use cotangent_graph::{Builder, Graph, GraphError, Location, Op, TensorType, Var, eval_op};
+use cotangent_graph::{Builder, Graph, GraphError, Location, Op, Scope, TensorType, Var, eval_op};
 
+use crate::scopes::{self, Inside};
 use crate::tensor::{Constant, Tensor, Value};
 use crate::{Array, DType, run};
 
@@ -36,6 +37,8 @@ struct State {
     /// The variables of constants by address, so that a large one is hashed only once. The tensor
     /// is kept so that its address stays taken.
     constants: HashMap<usize, (Tensor, Var)>,
+    /// For inputs that are fields of a struct: what holds them.
+    paths: HashMap<Var, Scope>,
 }
 
 thread_local! {
@@ -61,10 +64,27 @@ pub(crate) fn trace<R>(
     body: impl FnOnce(Vec<Tensor>) -> R,
     outputs: impl FnOnce(&R) -> Vec<Tensor>,
 ) -> Outcome<R> {
+    trace_parts(name, inputs, &[], body, outputs)
+}
+
+/// As [`trace`]; `parts` says for each input what holds it: `layers.0` for `layers.0.weight`.
+pub(crate) fn trace_parts<R>(
+    name: &str,
+    inputs: &[(String, TensorType)],
+    parts: &[Scope],
+    body: impl FnOnce(Vec<Tensor>) -> R,
+    outputs: impl FnOnce(&R) -> Vec<Tensor>,
+) -> Outcome<R> {
+    // The graph is one of its own, wherever it is traced; who puts it elsewhere adds the scope there.
+    let _inside = Inside::of(Scope::ROOT);
     let mut builder = Builder::new(name);
     let vars: Vec<Var> = inputs
         .iter()
         .map(|(n, ty)| builder.input(n, ty.clone()))
+        .collect();
+    let paths = (vars.iter().zip(parts))
+        .filter(|(_, part)| **part != Scope::ROOT)
+        .map(|(v, part)| (*v, *part))
         .collect();
     let trace = ACTIVE.with_borrow_mut(|active| {
         let trace = Arc::new(Trace {
@@ -75,6 +95,7 @@ pub(crate) fn trace<R>(
                 captures: Vec::new(),
                 captured: HashMap::new(),
                 constants: HashMap::new(),
+                paths,
             })),
         });
         active.push(trace.clone());
@@ -131,8 +152,8 @@ pub(crate) fn push(op: impl Into<Op>, args: &[&Tensor], at: Place) -> Tensor {
     let op = op.into();
     match target(args.iter().copied()) {
         Some(trace) => trace.with(|state| {
-            state.builder.set_location(Some(Location::Code(at)));
             let vars: Vec<Var> = args.iter().map(|a| state.var(&trace, a)).collect();
+            state.place(at, &vars);
             let var = state.builder.push(op, &vars);
             state.tensor(&trace, var, args.first().copied())
         }),
@@ -144,8 +165,8 @@ pub(crate) fn push(op: impl Into<Op>, args: &[&Tensor], at: Place) -> Tensor {
 pub(crate) fn push_several(op: Linalg, args: &[&Tensor], count: usize, at: Place) -> Vec<Tensor> {
     match target(args.iter().copied()) {
         Some(trace) => trace.with_many(count, |state| {
-            state.builder.set_location(Some(Location::Code(at)));
             let vars: Vec<Var> = args.iter().map(|a| state.var(&trace, a)).collect();
+            state.place(at, &vars);
             let vars = state.builder.linalg(op, &vars);
             (0..count)
                 .map(|i| {
@@ -175,8 +196,8 @@ pub(crate) fn apply(
 ) -> Vec<Tensor> {
     match target(args) {
         Some(trace) => trace.with_many(graph.outputs().len(), |state| {
-            state.builder.set_location(Some(Location::Code(at)));
             let vars: Vec<Var> = args.iter().map(|a| state.var(&trace, a)).collect();
+            state.place(at, &vars);
             let vars = if call {
                 state.builder.call(graph, &vars)
             } else {
@@ -261,7 +282,30 @@ impl Trace {
     }
 }
 
+/// What holds the parameter that a tensor is, where it is a field of a struct among the inputs of a
+/// function that is being traced.
+pub(crate) fn path(tensor: &Tensor) -> Option<Scope> {
+    match tensor.value() {
+        Value::Traced(trace, var) => trace.lock().as_ref()?.paths.get(var).copied(),
+        _ => None,
+    }
+}
+
 impl State {
+    /// Says where the next operations are written, and in which scope: what reads a parameter outside
+    /// of any belongs to what holds it.
+    fn place(&mut self, at: Place, args: &[Var]) {
+        let scope = match scopes::current() {
+            Scope::ROOT => {
+                let held = args.iter().filter_map(|a| self.paths.get(a).copied());
+                held.reduce(Scope::common).unwrap_or(Scope::ROOT)
+            }
+            scope => scope,
+        };
+        self.builder.set_location(Some(Location::Code(at)));
+        self.builder.set_scope(scope);
+    }
+
     /// The variable that stands for a tensor in this trace.
     fn var(&mut self, me: &Arc<Trace>, tensor: &Tensor) -> Var {
         match tensor.value() {

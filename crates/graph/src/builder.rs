@@ -13,7 +13,7 @@ use crate::ops::{
     Binary, Bound, Broadcast, Compare, Indexed, Linalg, Orders, Part, Region, Reshape, Rule, Slice,
     Special, Sum, Ternary, Test, Transpose, Unary,
 };
-use crate::{Equation, GraphError, Location, Op, TensorType, Type, Var};
+use crate::{Equation, GraphError, Location, Op, Scope, TensorType, Type, Var};
 
 /// Makes a graph: adds inputs and operations, infers their types, gives equal operations one
 /// variable, and keeps the first error until [`Builder::finish`].
@@ -44,6 +44,7 @@ pub struct Builder {
     parts: FastMap<Var, Vec<bool>>,
     error: Option<GraphError>,
     location: Option<Location>,
+    scope: Scope,
     poison: Type,
 }
 
@@ -67,6 +68,7 @@ impl Builder {
             parts: FastMap::default(),
             error: None,
             location: None,
+            scope: Scope::ROOT,
             poison: TensorType::scalar(DType::F64).into(),
         }
     }
@@ -78,9 +80,29 @@ impl Builder {
         self.known.reserve(self.graph.equations.len() + operations);
     }
 
-    /// The place that operations pushed from now on are reported at.
+    /// The place that operations pushed from now on are reported at. No place is in no scope either.
     pub fn set_location(&mut self, location: Option<Location>) {
         self.location = location;
+        if location.is_none() {
+            self.scope = Scope::ROOT;
+        }
+    }
+
+    /// The scope that operations pushed from now on are in.
+    pub fn set_scope(&mut self, scope: Scope) {
+        self.scope = scope;
+    }
+
+    /// Operations pushed from now on come from this one: they have its place and its scope.
+    pub fn follow(&mut self, equation: &Equation) {
+        self.location = equation.location;
+        self.scope = equation.scope;
+    }
+
+    /// Operations pushed from now on are of the derivative of this one.
+    pub fn follow_derivative(&mut self, equation: &Equation) {
+        self.location = equation.location.map(Location::in_derivative);
+        self.scope = equation.scope;
     }
 
     /// Adds an input. Its name is the one given, made an identifier of the text form
@@ -366,6 +388,7 @@ impl Builder {
             args,
             ty,
             location: self.location,
+            scope: self.scope,
         });
         self.finite.push(finite);
         Var(index)
@@ -616,13 +639,19 @@ impl Builder {
             }
             to[v.index()] = *a;
         }
-        let outer = self.location;
+        let (outer, around) = (self.location, self.scope);
+        // Neighbours are mostly of one scope.
+        let mut last = (Scope::ROOT, around);
         for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
             let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
             self.location = e.location.or(outer);
+            if e.scope != last.0 {
+                last = (e.scope, e.scope.within(around));
+            }
+            self.scope = last.1;
             to[v.index()] = self.copy(e, &args);
         }
-        self.location = outer;
+        (self.location, self.scope) = (outer, around);
         graph.outputs().iter().map(|o| to[o.index()]).collect()
     }
 }

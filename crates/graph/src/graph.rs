@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use cotangent_array::Scalar;
 use smallvec::SmallVec;
 
-use crate::{Location, Op, TensorType, Type};
+use crate::{Location, Op, Scope, TensorType, Type};
 
 /// A variable of a graph: the index of the equation that defines it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -39,12 +39,14 @@ pub struct Equation {
     pub ty: Type,
     /// Where the operation was written; no part of equality.
     pub location: Option<Location>,
+    /// Which named part of the function it was written in; no part of equality.
+    pub scope: Scope,
 }
 
 /// A pure function: named inputs, equations in order, outputs.
 ///
 /// Graphs are made by a [`crate::Builder`] or by [`crate::parse()`]. Two graphs are equal when
-/// their inputs (names and types), equations and outputs are. No part of equality are locations,
+/// their inputs (names and types), equations and outputs are. No part of equality are locations, scopes,
 /// the graph's own name (a label, like a location), equations that define constants (a constant
 /// is compared by value where it is used) and the numbers of variables.
 #[derive(Clone, Debug)]

@@ -108,7 +108,7 @@ impl Complexify {
             if e.op.is_input() {
                 continue;
             }
-            b.set_location(e.location);
+            b.follow(e);
             let args: Vec<Var> = e.args.iter().map(|a| to[a.index()]).collect();
             to[v.index()] = self.step(&mut b, e, &args)?;
             if b.failed() {

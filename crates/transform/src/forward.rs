@@ -3,7 +3,7 @@
 use cotangent_array::Scalar;
 use cotangent_graph::ops::complex::{abs_jvp, complex_jvp};
 use cotangent_graph::ops::{Binary, Linalg, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, FastMap, Graph, Location, Op, TensorType, Var};
+use cotangent_graph::{Builder, Equation, FastMap, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::regions;
@@ -121,7 +121,7 @@ impl Forward {
             .iter()
             .filter(|(v, e)| live[v.index()] && !e.op.is_input())
         {
-            b.set_location(e.location);
+            b.follow(e);
             f.step(b, v, e)?;
             if b.failed() {
                 break;
@@ -180,7 +180,7 @@ impl Forward {
         let out = b.copy(e, &args);
         self.to[v.index()] = out;
         if tangents.iter().any(Option::is_some) && is_inexact(&b.tensor(out)) {
-            b.set_location(e.location.map(Location::in_derivative));
+            b.follow_derivative(e);
             self.tangents[v.index()] = tangent(b, &e.op, &args, out, &tangents);
         }
         Ok(())

@@ -283,7 +283,7 @@ fn emit(b: &mut Builder, joint: &Graph, to: &mut HashMap<Var, Var>, v: Var) -> V
             None => b.push(joint.equation(*a).op.clone(), &[]),
         })
         .collect();
-    b.set_location(e.location);
+    b.follow(e);
     let out = b.push(e.op.clone(), &args);
     b.set_location(None);
     to.insert(v, out);

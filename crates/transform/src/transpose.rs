@@ -2,7 +2,7 @@
 
 use cotangent_graph::ops::complex::complex_transpose;
 use cotangent_graph::ops::{Binary, Operand, Part, Ternary, Unary};
-use cotangent_graph::{Builder, Equation, FastMap, Graph, Location, Op, TensorType, Var};
+use cotangent_graph::{Builder, Equation, FastMap, Graph, Op, TensorType, Var};
 
 use crate::TransformError;
 use crate::forward::{product, sum};
@@ -56,7 +56,7 @@ pub(crate) fn transpose_call(
         .filter(|(v, e)| !depends[v.index()] && !e.op.is_input())
     {
         let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
-        b.set_location(e.location);
+        b.follow(e);
         to[v.index()] = Some(b.copy(e, &args));
     }
     b.set_location(None);
@@ -93,7 +93,7 @@ pub(crate) fn pull_back(
         if !linear[v.index()] || e.op.is_input() {
             continue;
         }
-        b.set_location(e.location.map(Location::in_derivative));
+        b.follow_derivative(e);
         if let Some(parts) = walk.parts.remove(&v) {
             walk.call(b, e, &parts)?;
         } else if let Some(cotangent) = walk.cotangents[v.index()] {

@@ -70,7 +70,7 @@ pub(crate) fn walk(
         .iter()
         .filter(|(v, e)| live[v.index()] && !e.op.is_input())
     {
-        b.set_location(e.location);
+        b.follow(e);
         if let (Op::Get(index), Some(tuple)) = (&e.op, e.args.first()) {
             if let Some(part) = parts.get(tuple).and_then(|p| p.get(*index)) {
                 to[v.index()] = *part;
@@ -140,7 +140,7 @@ fn native(
             operands.push(*v);
         }
     }
-    body.set_location(e.location);
+    body.follow(e);
     let results = body.results(e.op.clone(), &inputs);
     let scan = Scan {
         body: Callee(Arc::new(body.finish(&results)?)),

@@ -5,10 +5,11 @@ mod label;
 mod links;
 mod open;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use cotangent_graph::ops::{Region, RuleKind};
-use cotangent_graph::{Equation, Graph, Line, Listing, Location, Op, Type, Var};
+use cotangent_graph::{Equation, Graph, Line, Listing, Location, Op, Scope, Type, Var};
 
 use crate::layout;
 use crate::model::{Edge, Group, Node, Picture};
@@ -184,7 +185,7 @@ impl<'a> Scene<'a> {
                 let node = self.node(&drawn, t, *slot, &groups, own);
                 nodes.push(node);
             }
-            let places: std::collections::HashMap<Slot, usize> =
+            let places: HashMap<Slot, usize> =
                 slots.iter().enumerate().map(|(i, s)| (*s, i)).collect();
             let edges = drawn.links.edges(t).filter_map(|((from, to), vars)| {
                 Some(Edge {
@@ -505,14 +506,18 @@ fn entities(graph: &Graph) -> Vec<Entity> {
 fn items(graph: &Graph, entities: &[Entity]) -> Vec<Item> {
     let operation = |e: &usize| entities[*e].kind == EntityKind::Op;
     let of = (0..entities.len()).filter(operation);
+    // The names of a scope are looked up once.
+    let mut paths: HashMap<Scope, Arc<[Arc<str>]>> = HashMap::new();
     of.map(|i| {
-        let location = graph.equation(entities[i].var).location;
+        let equation = graph.equation(entities[i].var);
+        let (location, scope) = (equation.location, equation.scope);
+        let path = paths.entry(scope).or_insert_with(|| scope.path().into());
         Item {
             entity: i,
             reads: (entities[i].reads.iter().map(|r| r.0))
                 .filter(operation)
                 .collect(),
-            scope: Vec::new(),
+            scope: path.clone(),
             derivative: location.is_some_and(Location::is_derivative),
             place: location.and_then(|l| match l.origin() {
                 Location::Code(l) => Some((Some(l.file()), l.line())),

@@ -168,11 +168,19 @@ fn draw(svg: &mut String, picture: &Picture, group: &Group, sheet: &Shown) {
             escape(&group.label)
         );
     }
+    // Arrows of one box share their way; what is drawn twice would look darker.
+    let mut drawn: HashSet<[[u64; 2]; 2]> = HashSet::new();
     for path in sheet.paths.iter().filter(|p| p.len() > 1) {
+        let key = |p: [f64; 2]| p.map(f64::to_bits);
+        let pieces = path.windows(2).map(|pair| [key(pair[0]), key(pair[1])]);
+        let shared = pieces.take_while(|piece| drawn.contains(piece)).count();
+        // The last piece carries the head of the arrow.
+        let own = path.get(shared.min(path.len() - 2)..).unwrap_or(path);
+        drawn.extend(own.windows(2).map(|pair| [key(pair[0]), key(pair[1])]));
         let _ = writeln!(
             svg,
             "<path class=\"wire\" marker-end=\"url(#arrow)\" d=\"{}\"/>",
-            curve(path)
+            curve(own)
         );
     }
     for (node, place) in group.nodes.iter().zip(&sheet.boxes) {

@@ -36,7 +36,7 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     let mut to: Vec<Vec<Var>> = Vec::with_capacity(graph.equations().len());
     let names: HashMap<Var, &str> = graph.inputs().iter().map(|(n, v)| (*v, &**n)).collect();
     for (v, e) in graph.iter() {
-        b.set_location(e.location);
+        b.follow(e);
         if let (Op::Input, Some(ty)) = (&e.op, e.ty.tensor()) {
             let name = names.get(&v).copied().unwrap_or_default();
             to.push(vec![b.input(name, ty.clone())]);

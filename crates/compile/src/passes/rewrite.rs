@@ -31,7 +31,7 @@ pub(super) fn rewrite_from(
     let mut to: Vec<Var> = Vec::with_capacity(graph.equations().len());
     let mut inputs = graph.inputs().iter();
     for (v, e) in graph.iter() {
-        b.set_location(e.location);
+        b.follow(e);
         if e.op.is_input() {
             let (Some((name, _)), Some(ty)) = (inputs.next(), e.ty.tensor()) else {
                 let message = "an input is not in the list of inputs";

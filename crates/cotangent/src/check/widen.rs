@@ -49,7 +49,7 @@ fn rebuild(graph: &Graph, known: &mut HashMap<u128, Arc<Graph>>) -> Result<Graph
         .map(|(name, var)| (*var, &**name))
         .collect();
     for (var, equation) in graph.iter() {
-        b.set_location(equation.location);
+        b.follow(equation);
         let first = |arg: &Var| to[arg.index()].first().copied();
         let args: Vec<Var> = equation.args.iter().filter_map(first).collect();
         to[var.index()] = match &equation.op {

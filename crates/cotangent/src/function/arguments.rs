@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use cotangent_graph::Scope;
+
 use super::Signature;
 use crate::tree::Structure;
 use crate::{Error, Tensor, Tree};
@@ -91,6 +93,21 @@ pub(crate) fn input_names(structure: &Structure, arguments: &[String]) -> Vec<St
         }
     }
     names
+}
+
+/// What holds each leaf: the path to it inside its argument, without its own name.
+pub(crate) fn input_parts(structure: &Structure) -> Vec<Scope> {
+    let parts = match structure {
+        Structure::Node(node) => node.children(),
+        _ => &[],
+    };
+    let paths = parts.iter().flat_map(|(_, part)| part.paths());
+    paths
+        .map(|path| match path.rsplit_once('.') {
+            Some((holder, _)) => holder.split('.').fold(Scope::ROOT, Scope::enter),
+            None => Scope::ROOT,
+        })
+        .collect()
 }
 
 /// The name with everything that an identifier cannot hold made an underscore.

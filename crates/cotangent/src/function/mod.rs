@@ -8,6 +8,8 @@ mod linear;
 mod rules;
 mod taylor;
 mod traced;
+#[cfg(feature = "view")]
+mod view;
 mod whole;
 
 pub use arguments::Argument;
@@ -488,9 +490,10 @@ pub(crate) fn trace_closure<I: Tree<Tensor>, O: Tree<Tensor>>(
         .into_iter()
         .zip(signature.types.iter().cloned())
         .collect();
-    let outcome = trace::trace(
+    let outcome = trace::trace_parts(
         name,
         &inputs,
+        &arguments::input_parts(&signature.structure),
         |tensors| from_leaves(&signature.structure, tensors).map(f),
         |result: &Result<O, TreeError>| match result {
             Ok(result) => result.leaves().into_iter().cloned().collect(),

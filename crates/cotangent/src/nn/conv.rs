@@ -1,6 +1,7 @@
 //! Convolution layers.
 
 use super::Init;
+use crate::scopes::Inside;
 use crate::{ConvOptions, DType, Key, Tensor, Tree};
 
 /// A convolution over 1, 2 or 3 axes (cross-correlation, as everywhere in machine learning).
@@ -42,6 +43,7 @@ impl Conv<Tensor> {
     /// `[batch, inputs, sizes...]` to `[batch, outputs, sizes...]`.
     #[track_caller]
     pub fn apply(&self, x: &Tensor) -> Tensor {
+        let _scope = Inside::layer(self.leaves());
         let y = x.conv(&self.kernel, &self.options);
         match &self.bias {
             // One number for each channel, the same at every place.

@@ -1,6 +1,7 @@
 //! Vectors for the members of a set.
 
 use super::Init;
+use crate::scopes::Inside;
 use crate::{DType, Key, Tensor, Tree};
 
 /// One learned vector for each member of a set.
@@ -23,6 +24,7 @@ impl Embedding<Tensor> {
     /// The vectors of the members with these numbers, integers of any shape: `[...]` to `[..., width]`.
     #[track_caller]
     pub fn apply(&self, members: &Tensor) -> Tensor {
+        let _scope = Inside::layer(self.leaves());
         self.table.take(members, 0)
     }
 }

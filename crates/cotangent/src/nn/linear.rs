@@ -1,6 +1,7 @@
 //! Dense layers.
 
 use super::{Activation, Init};
+use crate::scopes::Inside;
 use crate::{DType, Key, Tensor, Tree};
 
 /// A dense layer: `x @ weight + bias`.
@@ -25,6 +26,7 @@ impl Linear<Tensor> {
     /// `[..., inputs]` to `[..., outputs]`.
     #[track_caller]
     pub fn apply(&self, x: &Tensor) -> Tensor {
+        let _scope = Inside::layer(self.leaves());
         let y = x.matmul(&self.weight);
         match &self.bias {
             Some(bias) => y + bias,
@@ -78,6 +80,8 @@ impl Mlp<Tensor> {
 
     #[track_caller]
     fn forward(&self, x: &Tensor, hidden: impl Fn(Tensor, usize) -> Tensor) -> Tensor {
+        // `weight` of a layer is `layers.0.weight` here.
+        let _scope = Inside::holder(self.leaves(), 2);
         let mut x = x.clone();
         for (i, layer) in self.layers.iter().enumerate() {
             x = layer.apply(&x);

@@ -1,5 +1,6 @@
 //! Layers that normalise what passes through.
 
+use crate::scopes::Inside;
 use crate::{DType, Tensor, Tree};
 
 /// Added to variances, so that nothing is divided by 0.
@@ -27,6 +28,7 @@ impl LayerNorm<Tensor> {
     /// `[..., width]` to the same shape.
     #[track_caller]
     pub fn apply(&self, x: &Tensor) -> Tensor {
+        let _scope = Inside::layer(self.leaves());
         x.layer_norm(-1, EPSILON) * &self.scale + &self.offset
     }
 }
@@ -80,6 +82,7 @@ impl BatchNorm<Tensor> {
         running: &BatchStatistics<Tensor>,
         momentum: f64,
     ) -> (Tensor, BatchStatistics<Tensor>) {
+        let _scope = Inside::layer(self.leaves());
         let (y, mean, variance) = x.batch_norm(EPSILON);
         let count = x.len() / x.dim(1).max(1);
         let unbiased = count as f64 / count.saturating_sub(1).max(1) as f64;
@@ -95,6 +98,7 @@ impl BatchNorm<Tensor> {
     /// For use, by given statistics: `[batch, channels, ...]` to the same shape.
     #[track_caller]
     pub fn apply(&self, x: &Tensor, statistics: &BatchStatistics<Tensor>) -> Tensor {
+        let _scope = Inside::layer(self.leaves());
         self.scaled(&x.batch_norm_with(&statistics.mean, &statistics.variance, EPSILON))
     }
 

@@ -120,7 +120,7 @@ fn walk(
         .iter()
         .filter(|(v, e)| live[v.index()] && !e.op.is_input())
     {
-        b.set_location(e.location);
+        b.follow(e);
         if let (Op::Get(i), Some(tuple)) = (&e.op, e.args.first()) {
             if let Some(part) = parts.get(tuple).and_then(|p| p.get(*i)) {
                 to[v.index()] = *part;

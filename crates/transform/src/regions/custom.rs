@@ -119,7 +119,7 @@ fn with_outputs(graph: &Graph, further: &[Var]) -> Result<Graph, TransformError>
     }
     for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
         let args: Vec<Var> = e.args.iter().filter_map(|a| to.get(a).copied()).collect();
-        b.set_location(e.location);
+        b.follow(e);
         to.insert(v, b.push(e.op.clone(), &args));
     }
     b.set_location(None);

@@ -23,7 +23,7 @@ pub(super) struct Item {
     /// The entities of the operations that it reads.
     pub reads: Vec<usize>,
     /// The scope that it was written in, from the outermost.
-    pub scope: Vec<Arc<str>>,
+    pub scope: Arc<[Arc<str>]>,
     /// Whether it belongs to a derivative.
     pub derivative: bool,
     /// File (if it is not the text) and line.

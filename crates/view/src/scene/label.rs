@@ -28,11 +28,15 @@ pub(super) fn operation(graph: &Graph, e: &Equation, line: &Line, listing: &List
     let numbers: Vec<Option<Scalar>> = e.args.iter().map(|a| graph.splat(*a)).collect();
     let mut label = name.to_owned();
     // `mul 0.5`, but `sub(1, ·)`: a number in front changes what is meant, unless it may swap places.
-    let commutes = matches!(name, "add" | "mul" | "zmul" | "max" | "min" | "eq" | "ne");
+    let commutes = matches!(
+        name,
+        "add" | "mul" | "zmul" | "maximum" | "minimum" | "and" | "or" | "xor" | "eq" | "ne"
+    );
     let leading = numbers.iter().take_while(|n| n.is_none()).count();
     let trailing = numbers.iter().skip(leading).all(Option::is_some);
     if numbers.iter().any(Option::is_some) {
-        if (trailing && leading > 0) || (commutes && numbers.len() == 2) {
+        let several = numbers.iter().any(Option::is_none);
+        if several && ((trailing && leading > 0) || (commutes && numbers.len() == 2)) {
             for n in numbers.iter().flatten() {
                 label.push(' ');
                 label.push_str(&number(*n));

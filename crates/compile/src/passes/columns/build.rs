@@ -20,7 +20,7 @@ pub(super) fn build(graph: &Graph, kinds: &[Option<Kind>]) -> Result<Graph, Comp
     let mut inputs = graph.inputs().iter();
     let live = graph.live();
     for (v, e) in graph.iter() {
-        build.b.set_location(e.location);
+        build.b.follow(e);
         if e.op.is_input() {
             let (Some((name, _)), Some(ty)) = (inputs.next(), e.ty.tensor()) else {
                 let message = "an input is not in the list of inputs";

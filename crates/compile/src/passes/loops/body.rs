@@ -159,7 +159,7 @@ pub(super) fn chosen(
     let live = live_for(graph, outputs.iter().copied());
     for (v, e) in graph.iter() {
         if live[v.index()] && e.op != Op::Input {
-            b.set_location(e.location);
+            b.follow(e);
             let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
             to[v.index()] = Some(b.push(e.op.clone(), &args));
         }

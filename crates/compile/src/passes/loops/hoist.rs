@@ -48,7 +48,7 @@ fn outside(b: &mut Builder, graph: &Graph, body: &Body, moved: &[bool]) -> Vec<O
     }
     for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
         if wanted[v.index()] {
-            b.set_location(e.location);
+            b.follow(e);
             let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
             to[v.index()] = Some(b.push(e.op.clone(), &args));
         }
@@ -125,7 +125,7 @@ fn inside(
     }
     for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
         if live[v.index()] && !moved[v.index()] {
-            step.set_location(e.location);
+            step.follow(e);
             let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
             to[v.index()] = Some(step.push(e.op.clone(), &args));
         }

@@ -49,7 +49,7 @@ fn improve(graph: &Graph, known: &mut Known) -> Result<Graph, CompileError> {
         if e.op.is_input() || !live[v.index()] {
             continue;
         }
-        b.set_location(e.location);
+        b.follow(e);
         if let (Op::Get(i), Some(tuple)) = (&e.op, e.args.first())
             && let Some(results) = parts.get(tuple)
         {
