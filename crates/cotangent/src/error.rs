@@ -36,6 +36,10 @@ pub enum Error {
     /// A tree has another structure than was expected.
     #[error(transparent)]
     Tree(#[from] TreeError),
+    /// A picture or a page could not be made.
+    #[cfg(feature = "view")]
+    #[error(transparent)]
+    View(#[from] cotangent_view::ViewError),
     /// Arguments do not fit a function; the message says what was expected and what was found.
     #[error("{0}")]
     Argument(String),

@@ -106,7 +106,7 @@
 //!
 //! - `npz`, `safetensors`, `csv` (on): the file formats; [`npy`] is always there.
 //! - `ndarray` (off): conversion between [`Array`] and `ndarray::ArrayD`.
-//! - `view` (off): pictures of functions, `Function::to_svg` and `Function::to_picture`.
+//! - `view` (off): pictures and pages of functions: `Function::to_svg`, `to_picture`, `to_html` and `view`.
 
 // `#[derive(Tree)]` names this crate, also inside of it.
 extern crate self as cotangent;

@@ -40,6 +40,12 @@ pub enum ViewError {
     /// A graph could not be evaluated.
     #[error(transparent)]
     Eval(#[from] cotangent_graph::EvalError),
+    /// A page could not be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A page could not be written to a file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// A value could not be made.
     #[error(transparent)]
     Array(#[from] cotangent_array::ArrayError),

@@ -2,10 +2,14 @@
 //!
 //! What a page shows beside the graph (values, passes, memory, time) belongs here too.
 
+use std::path::PathBuf;
+
+use cotangent_view::Study;
 use cotangent_view::model::Picture;
 
 use super::{Function, Typed};
-use crate::{Error, Leaf, Tensor, Tree};
+use crate::checked::{self, CheckedError};
+use crate::{Array, Error, Leaf, Location, Tensor, Tree};
 
 impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// The picture of the function's graph for arguments of these types (types or arrays): boxes and
@@ -40,4 +44,79 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     pub fn to_svg<L: Leaf + Typed>(&self, arguments: &I::Of<L>) -> Result<String, Error> {
         Ok(cotangent_view::graph_svg(&self.to_picture(arguments)?))
     }
+
+    /// A page about the function at these arguments, as one HTML file that opens from disk: its graph, a
+    /// walk through every operation forward and backward, what each pass of the compiler changes,
+    /// memory, cost, and where a NaN comes from. Runs the function.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x.tanh().square().sum(..));
+    /// let html = f.to_html(&(Array::from([0.5, -1.0]),))?;
+    /// assert!(html.starts_with("<!doctype html>") && html.contains("tanh"));
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`trace`](Function::trace); errors of running the function.
+    pub fn to_html(&self, arguments: &I::Of<Array>) -> Result<String, Error> {
+        let graph = self.graph(arguments)?;
+        let inputs: Vec<Array> = arguments.leaves().into_iter().cloned().collect();
+        let trouble = match checked::eval(&graph, &inputs) {
+            Err(CheckedError::Fault(fault)) => Some(fault.to_string()),
+            // Whatever else is wrong is said where the function runs.
+            _ => None,
+        };
+        let study = Study {
+            about: "value, derivative and what they cost, operation by operation".to_owned(),
+            inputs: Some(&inputs),
+            curve_points: CURVE,
+            measure: true,
+            trouble,
+            ..Study::default()
+        };
+        let page = study.page(&graph, &line).map_err(Error::from)?;
+        Ok(cotangent_view::page(&page).map_err(cotangent_view::ViewError::from)?)
+    }
+
+    /// Writes the page of [`to_html`](Function::to_html) into the system's folder for temporary files,
+    /// prints where it is, and returns that.
+    ///
+    /// ```no_run
+    /// use cotangent::{Array, Function, Tensor};
+    /// Function::new(|x: &Tensor| x.tanh().sum(..)).view(&(Array::from([0.5, -1.0]),))?;
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`to_html`](Function::to_html), and of writing.
+    pub fn view(&self, arguments: &I::Of<Array>) -> Result<PathBuf, Error> {
+        let html = self.to_html(arguments)?;
+        // Written beside its place first, so that a reader never meets half a page.
+        let name = format!("cotangent-{}", std::process::id());
+        let folder = std::env::temp_dir();
+        let (half, whole) = (
+            folder.join(format!("{name}.part")),
+            folder.join(format!("{name}.html")),
+        );
+        std::fs::write(&half, html)
+            .and_then(|()| std::fs::rename(&half, &whole))
+            .map_err(cotangent_view::ViewError::from)?;
+        println!("{}", whole.display());
+        Ok(whole)
+    }
+}
+
+/// How many budgets the curve of memory against time has.
+const CURVE: usize = 8;
+
+/// The line of Rust source at a place, if its file can be read from here.
+fn line(location: Location) -> Option<String> {
+    let Location::Code(place) = location.origin() else {
+        return None;
+    };
+    let text = std::fs::read_to_string(place.file()).ok()?;
+    text.lines()
+        .nth((place.line() as usize).checked_sub(1)?)
+        .map(str::to_owned)
 }
