@@ -289,14 +289,19 @@ impl Replay<'_> {
             StepOp::Tape(tape) => {
                 tape.check()?;
                 working_memory(step, tape.scratch())?;
-                let arrays = |operands: &[Operand], types: &[(DType, usize)]| {
-                    let found = operands.iter().map(|o| (o.ty.dtype, o.elements()));
-                    found.eq(types.iter().copied())
-                };
                 let splat = |a: &Operand| matches!(a.place, Place::Splat(_));
                 match arrays(&step.args, &tape.inputs) && arrays(&step.outs, &tape.outputs) {
                     true if !step.args.iter().any(splat) => Ok(()),
                     _ => Err("operands and results are not those of the tape".into()),
+                }
+            }
+            StepOp::Rows(block) => {
+                block.check()?;
+                working_memory(step, block.scratch())?;
+                let splat = |a: &Operand| matches!(a.place, Place::Splat(_));
+                match arrays(&step.args, &block.inputs) && arrays(&step.outs, &block.outputs) {
+                    true if !step.args.iter().any(splat) => Ok(()),
+                    _ => Err("operands and results are not those of the row block".into()),
                 }
             }
             StepOp::Region(region) => {
@@ -374,6 +379,12 @@ impl Replay<'_> {
             }
         }
     }
+}
+
+/// Whether operands have these dtypes and numbers of elements.
+fn arrays(operands: &[Operand], types: &[(DType, usize)]) -> bool {
+    let found = operands.iter().map(|o| (o.ty.dtype, o.elements()));
+    found.eq(types.iter().copied())
 }
 
 /// Fails unless a step has so many bytes of working memory.

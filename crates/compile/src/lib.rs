@@ -36,6 +36,7 @@ mod plan;
 mod print;
 pub mod remat;
 mod reversal;
+mod rows;
 mod tape;
 mod target;
 
@@ -46,4 +47,5 @@ pub use flow::{Flow, Layout};
 pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};
 pub use reversal::{Loop, Reversal};
+pub use rows::{RowBlock, RowBuffer, RowLayout, RowPlace, RowStage};
 pub use target::Target;

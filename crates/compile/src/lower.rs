@@ -11,7 +11,7 @@ use crate::check::reads_splats;
 use crate::fuse::{self, Group, Pattern, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, tape};
+use crate::{CompileError, Flow, Target, rows, tape};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
 pub(crate) fn lower(
@@ -61,8 +61,11 @@ pub(crate) fn lower(
     for (i, var) in graph.outputs().iter().enumerate() {
         lower.output(i, *var)?;
     }
-    let Lower { mut plan, next, .. } = lower;
+    let Lower {
+        mut plan, mut next, ..
+    } = lower;
     if target.fuse {
+        plan.steps = rows::join(plan.steps, &mut next, target.rows);
         plan.steps = tape::join(plan.steps, &plan.constants, next as usize);
     }
     Ok(plan)

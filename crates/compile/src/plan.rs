@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::Flow;
 use crate::budget::Unlimited;
 use crate::lane::{LaneProgram, Tape};
+use crate::rows::RowBlock;
 
 /// A compiled function as plain data: what is computed, in which order, and where each value
 /// stands.
@@ -73,6 +74,8 @@ pub enum StepOp {
     /// Operations fused into one loop nest; results that are no reductions have an element for each
     /// place, and operands stand as the region's strides say.
     Region(Arc<LaneProgram>),
+    /// Regions that go over the rows of the same arrays, some rows at a time.
+    Rows(Arc<RowBlock>),
     /// Many operations on single numbers, one after another.
     Tape(Arc<Tape>),
     /// Copies its operand, or repeats it where it has one element.
@@ -136,6 +139,7 @@ impl StepOp {
         match self {
             StepOp::Op(op) => op.name(),
             StepOp::Region(_) => "region",
+            StepOp::Rows(_) => "rows",
             StepOp::Tape(_) => "tape",
             StepOp::Copy => "copy",
             StepOp::Call(plan) => &plan.name,
@@ -157,6 +161,7 @@ impl StepOp {
     pub(crate) fn may_overwrite_any(&self) -> bool {
         match self {
             StepOp::Region(region) => region.elements() > 1,
+            StepOp::Rows(_) => true,
             _ => self.is_pointwise(),
         }
     }
@@ -165,6 +170,7 @@ impl StepOp {
     pub(crate) fn may_overwrite(&self, arg: usize, out: usize) -> bool {
         match self {
             StepOp::Region(region) => region.may_overwrite(arg, out),
+            StepOp::Rows(block) => block.may_overwrite(arg, out),
             StepOp::Tape(_) => false,
             _ => out == 0 && self.is_pointwise(),
         }
@@ -182,6 +188,7 @@ impl Step {
         match &self.op {
             StepOp::Copy | StepOp::Native(_) => 0,
             StepOp::Region(region) => region.cost(),
+            StepOp::Rows(block) => block.cost(),
             StepOp::Tape(tape) => tape.cost,
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),

@@ -162,6 +162,9 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let StepOp::Tape(tape) = &step.op {
         write!(f, " of {} instructions", tape.code.insts.len())?;
     }
+    if let StepOp::Rows(block) = &step.op {
+        write!(f, " of {} rows, {} at a time", block.rows, block.together)?;
+    }
     if let StepOp::Region(region) = &step.op {
         write!(f, " over {:?}", &region.dims[..])?;
         for (arg, input) in step.args.iter().zip(&region.inputs) {
@@ -197,6 +200,7 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     )?;
     match &step.op {
         StepOp::Region(region) => write!(f, "{region}"),
+        StepOp::Rows(block) => write!(f, "{block}"),
         _ => Ok(()),
     }
 }

@@ -16,6 +16,9 @@ pub struct Target {
     /// Whether a product and a sum that are rounded once, as one operation, are fast. Decided here,
     /// when a plan is made, so that a plan gives the same bits however it runs.
     pub fma: bool,
+    /// Bytes of a cache in which rows are kept between the regions that go over them, which then run
+    /// some rows at a time; 0 where each region runs by itself.
+    pub rows: usize,
 }
 
 impl Target {
@@ -26,6 +29,7 @@ impl Target {
             scratch: |_, _, _| 0,
             fuse: true,
             fma: true,
+            rows: 1 << 17,
         }
     }
 }

@@ -27,6 +27,9 @@ const LOOP_MEMORY: usize = 1 << 30;
 /// How often a loop of unknown length is thought to run, to decide whether workers are woken for it.
 const UNKNOWN_TURNS: u64 = 20;
 
+/// Bytes of the second cache in which rows are kept between the regions that go over them.
+const ROWS: usize = 1 << 17;
+
 /// What the compiler needs to know of this crate's kernels.
 pub fn target() -> Target {
     Target {
@@ -34,6 +37,7 @@ pub fn target() -> Target {
         scratch: kernels::scratch,
         fuse: true,
         fma: has_avx2() && Way::chosen() != Way::Baseline,
+        rows: ROWS,
     }
 }
 
@@ -404,6 +408,13 @@ impl Core {
                     }
                     lane::choose(region, core.places(step, &mut known), way, work)
                 }
+                StepOp::Rows(block) => {
+                    let work = pool::nanoseconds(step);
+                    if work >= pool::DIVIDE && !block.sums_rows() {
+                        core.spare = core.spare.max(step.scratch.len());
+                    }
+                    lane::choose_rows(block, core.places(step, &mut known), way, work)
+                }
                 StepOp::Tape(tape) => lane::choose_tape(tape, core.places(step, &mut known), way),
                 _ => core.kernel(step, &mut known),
             };
@@ -487,6 +498,7 @@ impl Core {
             StepOp::Call(_)
             | StepOp::Flow(_)
             | StepOp::Region(_)
+            | StepOp::Rows(_)
             | StepOp::Tape(_)
             | StepOp::Native(_) => None,
         };

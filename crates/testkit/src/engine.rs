@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cotangent_array::Array;
-use cotangent_compile::PASSES;
+use cotangent_compile::{PASSES, Plan, StepOp, Target};
 use cotangent_cpu::Program;
 use cotangent_graph::Graph;
 use cotangent_transform::{Linearized, TransformError};
@@ -87,5 +87,32 @@ fn run(graph: &Graph, inputs: &[&[Array]]) -> Fallible<Vec<Vec<Array>>> {
             _ => program.run(inputs).map_err(|e| e.to_string())?,
         });
     }
+    in_rows(graph, inputs, &results)?;
     Ok(results)
+}
+
+/// Bytes above which rows are done a few at a time here: graphs of tests are small.
+const FEW: usize = 48;
+
+/// Where regions can go over rows together they must not change a bit.
+fn in_rows(graph: &Graph, inputs: &[&[Array]], expected: &[Vec<Array>]) -> Fallible<()> {
+    let target = Target {
+        rows: FEW,
+        ..cotangent_cpu::target()
+    };
+    let plan = cotangent_compile::compile(graph, &target).map_err(|e| e.to_string())?;
+    let rows = |p: &Plan| p.steps.iter().any(|s| matches!(s.op, StepOp::Rows(_)));
+    if !rows(&plan) && !plan.callees().iter().any(|p| rows(p)) {
+        return Ok(());
+    }
+    plan.check()?;
+    let program = Program::new(Arc::new(plan)).map_err(|e| e.to_string())?;
+    for (inputs, expected) in inputs.iter().zip(expected) {
+        let found = program.run(inputs).map_err(|e| e.to_string())?;
+        let same = |(a, b): (&Array, &Array)| a.as_bytes() == b.as_bytes();
+        if !found.iter().zip(expected).all(same) {
+            return Err(format!("other bits in rows:\n{}", program.plan()));
+        }
+    }
+    Ok(())
 }

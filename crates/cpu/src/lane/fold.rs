@@ -187,6 +187,24 @@ impl Folding {
         }
     }
 
+    /// [`Folding::open`] without a state, for sums over outer loops alone.
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn open_all(&self, scratch: *mut u8, _: *mut u8, columns: Columns) {
+        // SAFETY: the caller's promise.
+        unsafe { self.open(&mut State::default(), scratch, columns) };
+    }
+
+    /// [`Folding::close`].
+    ///
+    /// # Safety
+    /// As there.
+    pub(super) unsafe fn close_all(&self, scratch: *mut u8, out: *mut u8, columns: Columns) {
+        // SAFETY: the caller's promise.
+        unsafe { self.close(scratch, out, columns) };
+    }
+
     pub(super) fn begin(&self, state: &mut State) {
         state.filled = 0;
         state.leaves = 0;

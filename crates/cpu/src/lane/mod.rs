@@ -3,6 +3,7 @@
 
 mod fold;
 mod pack;
+mod rows;
 mod split;
 mod tape;
 mod tile;
@@ -13,6 +14,7 @@ use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::fold::{Columns, Folding, Leading};
 use self::pack::{Around, Chosen, Pack};
+pub(crate) use self::rows::choose as choose_rows;
 pub(crate) use self::tape::choose as choose_tape;
 use self::tile::TileCode;
 use crate::RunError;
@@ -73,14 +75,7 @@ pub(crate) fn choose(
     if places.scratch.len < layout.bytes {
         return None;
     }
-    let inner = match way {
-        Way::Code => match jit::kernel(&program.code) {
-            Some(kernel) => Inner::Code(kernel),
-            None => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
-        },
-        Way::Tile => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
-        Way::Baseline => Inner::Tile(TileCode::new(&program.code, layout.tile, false)),
-    };
+    let inner = inner(program, way, &layout);
     let region = Region::new(program, places, layout, inner);
     if work < DIVIDE {
         return Some(Box::new(move |frame| region.run(frame)));
@@ -93,6 +88,17 @@ pub(crate) fn choose(
             parts => cut.run(&region, frame, &team, parts),
         }
     }))
+}
+
+fn inner(program: &LaneProgram, way: Way, layout: &LaneLayout) -> Inner {
+    match way {
+        Way::Code => match jit::kernel(&program.code) {
+            Some(kernel) => Inner::Code(kernel),
+            None => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
+        },
+        Way::Tile => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
+        Way::Baseline => Inner::Tile(TileCode::new(&program.code, layout.tile, false)),
+    }
 }
 
 /// What executes the inner run.

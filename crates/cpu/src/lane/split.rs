@@ -14,7 +14,7 @@ use cotangent_compile::lane::{LEAF, MAX_FOLDS};
 use super::fold::{self, Columns};
 use super::{Folding, Region};
 use crate::RunError;
-use crate::memory::Frame;
+use crate::memory::{Frame, Slot};
 use crate::pool::{Shared, Team, share};
 
 /// The most chunks of a reduction to one result.
@@ -251,7 +251,7 @@ impl Cut {
     ) -> Result<(), RunError> {
         let (mut row, mut at) = (from / self.row, from % self.row * LEAF);
         // SAFETY: the memory is that of the thread that runs this part.
-        let mut tables = unsafe { Tables::new(region, frame, scratch, row) };
+        let mut tables = unsafe { Tables::new(region, |s| frame.address(s), scratch, row) };
         let mut left = to - from;
         while left > 0 {
             let leaves = left.min(self.row - at / LEAF);
@@ -289,7 +289,7 @@ impl Cut {
             unsafe { folding.open(state, scratch, columns) };
         }
         // SAFETY: the memory is that of the thread that runs this part.
-        let mut tables = unsafe { Tables::new(region, frame, scratch, 0) };
+        let mut tables = unsafe { Tables::new(region, |s| frame.address(s), scratch, 0) };
         let Columns { from, to, run } = columns;
         for row in 0..self.leaves / self.row.max(1) {
             for (state, folding) in states.iter_mut().zip(&region.folds) {
@@ -308,7 +308,7 @@ impl Cut {
 }
 
 /// The addresses of streams, in the working memory of a thread.
-struct Tables<'a> {
+pub(super) struct Tables<'a> {
     /// At the beginning of a row.
     bases: &'a mut [*mut u8],
     /// Where elements are read and written next, and where they are packed.
@@ -321,7 +321,12 @@ impl<'a> Tables<'a> {
     ///
     /// # Safety
     /// The working memory has the region's layout, and nothing else uses it meanwhile.
-    unsafe fn new(region: &Region, frame: &Frame<'_>, scratch: *mut u8, row: usize) -> Tables<'a> {
+    pub(super) unsafe fn new(
+        region: &Region,
+        address: impl Fn(Slot) -> *mut u8,
+        scratch: *mut u8,
+        row: usize,
+    ) -> Tables<'a> {
         let count = region.streams.len();
         let table: *mut *mut u8 = scratch.wrapping_add(region.layout.table_at).cast();
         // SAFETY: the layout has three tables of addresses here, aligned to 8 bytes.
@@ -341,7 +346,7 @@ impl<'a> Tables<'a> {
                 None => {
                     let steps = index.iter().zip(stream.steps);
                     let behind: usize = steps.map(|(i, step)| i * step).sum();
-                    frame.address(stream.slot).wrapping_add(behind)
+                    address(stream.slot).wrapping_add(behind)
                 }
             };
         }
@@ -353,7 +358,7 @@ impl<'a> Tables<'a> {
     }
 
     /// A part of a row: so many elements from some place on.
-    fn run_of_row(
+    pub(super) fn run_of_row(
         &mut self,
         region: &Region,
         scratch: *mut u8,
@@ -375,7 +380,7 @@ impl<'a> Tables<'a> {
     }
 
     /// Goes on from the row before `row`.
-    fn next_row(&mut self, region: &Region, row: usize) {
+    pub(super) fn next_row(&mut self, region: &Region, row: usize) {
         let [n0, n1, _] = region.outer;
         region.advance(self.bases, 0);
         if row.is_multiple_of(n0) {

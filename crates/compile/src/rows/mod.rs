@@ -1,0 +1,314 @@
+//! Row blocks: regions that go over the rows of the same arrays, some rows at a time.
+//!
+//! A softmax goes over a row three times, and what it computes on the way is as large as what it
+//! reads. Run one after another over whole arrays, its regions store and read all of it in memory. A
+//! row block runs them on a few rows, then on the next: what is between stands in buffers of a few
+//! rows, in a cache. Each region does what it would do by itself, on a part of its places, so no bit
+//! depends on it.
+
+mod aligned;
+mod join;
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use cotangent_array::DType;
+
+use self::aligned::{joins_rows, row_of, row_of_input};
+pub(crate) use self::join::join;
+use crate::lane::LaneProgram;
+
+/// Regions that run together, some rows at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RowBlock {
+    /// The number of rows: the places of each region are divided evenly among them, in order.
+    pub rows: usize,
+    /// How many rows every region does before the next one does them.
+    pub together: usize,
+    /// The dtype and number of elements of each operand.
+    pub inputs: Vec<(DType, usize)>,
+    /// The dtype and number of elements of each result.
+    pub outputs: Vec<(DType, usize)>,
+    /// What only the regions themselves read.
+    pub buffers: Vec<RowBuffer>,
+    /// The regions, in order.
+    pub stages: Vec<RowStage>,
+}
+
+/// A value of which only some rows are there at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RowBuffer {
+    /// The dtype of its elements.
+    pub dtype: DType,
+    /// The elements of one row.
+    pub row: usize,
+    /// Where it stands, in bytes behind the start of all buffers. Buffers that are not needed at the
+    /// same time may share bytes.
+    pub at: usize,
+}
+
+/// A region of a row block.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RowStage {
+    /// What is done.
+    pub region: Arc<LaneProgram>,
+    /// What is read.
+    pub args: Vec<RowPlace>,
+    /// What is written.
+    pub outs: Vec<RowPlace>,
+}
+
+/// Where a value of a row block stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum RowPlace {
+    /// In an operand of the step.
+    Arg(u32),
+    /// In a result of the step.
+    Out(u32),
+    /// In a buffer.
+    Buffer(u32),
+}
+
+/// Where a row block keeps things in its working memory, as offsets from its start.
+#[derive(Clone, Debug)]
+pub struct RowLayout {
+    /// The working memory of each region. Those that hold nothing from one time to the next share one.
+    pub stages: Vec<usize>,
+    /// Where the buffers stand.
+    pub buffers_at: usize,
+    /// A table of addresses: one for each operand, result and buffer.
+    pub table_at: usize,
+    /// All bytes.
+    pub bytes: usize,
+}
+
+impl RowBlock {
+    /// Operations of one run, in units of one addition.
+    pub fn cost(&self) -> u64 {
+        let each = self.stages.iter().map(|s| s.region.cost());
+        each.fold(0, u64::saturating_add)
+    }
+
+    /// How the working memory is divided.
+    pub fn layout(&self) -> RowLayout {
+        let shared = self.stages.iter().filter(|s| !holds_sums(s));
+        let shared = shared.map(|s| s.region.layout().bytes).max().unwrap_or(0);
+        let mut end = shared.next_multiple_of(64);
+        let mut stages = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            match holds_sums(stage) {
+                false => stages.push(0),
+                true => {
+                    stages.push(end);
+                    let bytes = stage.region.layout().bytes.next_multiple_of(64);
+                    end = end.saturating_add(bytes);
+                }
+            }
+        }
+        let buffers_at = end;
+        let ends = (0..self.buffers.len()).map(|k| self.buffer_range(k).end);
+        let table_at = buffers_at.saturating_add(ends.max().unwrap_or(0));
+        let table_at = table_at.next_multiple_of(64);
+        let places = self.inputs.len() + self.outputs.len() + self.buffers.len();
+        RowLayout {
+            stages,
+            buffers_at,
+            table_at,
+            bytes: table_at.saturating_add(8 * places).next_multiple_of(64),
+        }
+    }
+
+    /// Bytes of working memory that a run needs.
+    pub fn scratch(&self) -> usize {
+        self.layout().bytes
+    }
+
+    /// The bytes of a row of a buffer.
+    pub fn row_bytes(&self, buffer: usize) -> usize {
+        let buffer = self.buffers.get(buffer);
+        buffer.map_or(0, |b| b.row.saturating_mul(b.dtype.size()))
+    }
+
+    /// The bytes of a buffer behind the start of all.
+    fn buffer_range(&self, buffer: usize) -> Range<usize> {
+        let at = self.buffers.get(buffer).map_or(0, |b| b.at);
+        at..at.saturating_add(self.row_bytes(buffer).saturating_mul(self.together))
+    }
+
+    /// Whether sums over the rows are among the results.
+    pub fn sums_rows(&self) -> bool {
+        self.stages.iter().any(holds_sums)
+    }
+
+    /// Whether a result may stand in the memory of an operand: every row of it is written when that
+    /// row of the operand has been read for the last time.
+    pub fn may_overwrite(&self, arg: usize, out: usize) -> bool {
+        let (Some(input), Some(output)) = (self.inputs.get(arg), self.outputs.get(out)) else {
+            return false;
+        };
+        let same = input.1 == output.1 && input.0.size() == output.0.size();
+        let place = RowPlace::Out(out as u32);
+        let writer = (self.stages.iter().enumerate())
+            .find_map(|(s, stage)| Some((s, stage.outs.iter().position(|o| *o == place)?)));
+        let (true, Some((writer, result)), 0) = (same, writer, input.1 % self.rows.max(1)) else {
+            return false;
+        };
+        let row = input.1 / self.rows.max(1);
+        self.stages.iter().enumerate().all(|(s, stage)| {
+            let reads = stage.args.iter().enumerate();
+            let mut reads = reads.filter(|(_, a)| **a == RowPlace::Arg(arg as u32));
+            reads.all(|(k, _)| {
+                let in_time = s < writer || (s == writer && stage.region.may_overwrite(k, result));
+                in_time && row_of_input(&stage.region, self.rows, k, row)
+            })
+        })
+    }
+
+    /// Checks that the regions fit together.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.rows == 0 || !(1..=self.rows).contains(&self.together) {
+            return Err(format!(
+                "{} rows cannot be done {} at a time",
+                self.rows, self.together
+            ));
+        }
+        // The stage that has written each result and buffer.
+        let mut written: Vec<Option<usize>> = vec![None; self.outputs.len() + self.buffers.len()];
+        let mut last = vec![0; self.buffers.len()];
+        for (s, stage) in self.stages.iter().enumerate() {
+            self.check_stage(s, stage, &mut written, &mut last)
+                .map_err(|message| format!("stage {s}: {message}"))?;
+        }
+        if written.contains(&None) {
+            return Err("a result or buffer of the row block is never written".into());
+        }
+        let written = &written[self.outputs.len()..];
+        let lives = |k: usize| written[k].unwrap_or(0)..=last[k];
+        for a in 0..self.buffers.len() {
+            for b in 0..a {
+                let (x, y) = (self.buffer_range(a), self.buffer_range(b));
+                let overlap = x.start < y.end && y.start < x.end;
+                let (s, t) = (lives(a), lives(b));
+                if overlap && s.start() <= t.end() && t.start() <= s.end() {
+                    return Err(format!("buffers {a} and {b} overlap while both live"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_stage(
+        &self,
+        number: usize,
+        stage: &RowStage,
+        written: &mut [Option<usize>],
+        last: &mut [usize],
+    ) -> Result<(), String> {
+        let (region, rows) = (&stage.region, self.rows);
+        region.check()?;
+        if stage.args.len() != region.inputs.len() || stage.outs.len() != region.outputs.len() {
+            return Err("operands and results are not those of the region".into());
+        }
+        if row_of(region, rows).is_none() {
+            return Err(format!("its places are not those of {rows} rows"));
+        }
+        for (i, (arg, input)) in stage.args.iter().zip(&region.inputs).enumerate() {
+            let (dtype, elements) = self.of(*arg)?;
+            if dtype != input.dtype || elements < region.input_elements(i) {
+                return Err(format!("operand {i} does not fit the region"));
+            }
+            let Some(slot) = self.slot(*arg) else {
+                continue;
+            };
+            let row = elements / rows;
+            let there = written.get(slot).copied().flatten().is_some();
+            if !there || elements % rows != 0 || !row_of_input(region, rows, i, row) {
+                return Err(format!("operand {i} is not there row by row"));
+            }
+            if self.ends_behind(*arg) {
+                return Err(format!("operand {i} is known only behind all rows"));
+            }
+            if let RowPlace::Buffer(k) = arg {
+                last[*k as usize] = number;
+            }
+        }
+        for (i, (out, output)) in stage.outs.iter().zip(&region.outputs).enumerate() {
+            let (dtype, elements) = self.of(*out)?;
+            if dtype != output.dtype || elements != region.output_elements(i) {
+                return Err(format!("result {i} does not fit the region"));
+            }
+            let inside = matches!(out, RowPlace::Buffer(_));
+            if joins_rows(region, rows, i) && (inside || !output.leading) {
+                return Err(format!("result {i} joins rows"));
+            }
+            let slot = self.slot(*out).and_then(|slot| written.get_mut(slot));
+            match slot {
+                Some(slot @ None) => *slot = Some(number),
+                _ => return Err(format!("result {i} is written twice, or over an operand")),
+            }
+            if let RowPlace::Buffer(k) = out {
+                last[*k as usize] = number;
+            }
+        }
+        Ok(())
+    }
+
+    /// The dtype and number of elements of a value, all rows of it.
+    fn of(&self, place: RowPlace) -> Result<(DType, usize), String> {
+        let found = match place {
+            RowPlace::Arg(i) => self.inputs.get(i as usize).copied(),
+            RowPlace::Out(i) => self.outputs.get(i as usize).copied(),
+            RowPlace::Buffer(i) => {
+                let buffer = self.buffers.get(i as usize);
+                buffer.map(|b| (b.dtype, b.row.saturating_mul(self.rows)))
+            }
+        };
+        found.ok_or_else(|| "a place that is not there".into())
+    }
+
+    /// The number of a value among results and buffers.
+    fn slot(&self, place: RowPlace) -> Option<usize> {
+        match place {
+            RowPlace::Arg(_) => None,
+            RowPlace::Out(i) => Some(i as usize),
+            RowPlace::Buffer(i) => Some(self.outputs.len() + i as usize),
+        }
+    }
+
+    /// Whether a value is a sum over rows.
+    fn ends_behind(&self, place: RowPlace) -> bool {
+        self.stages.iter().any(|stage| {
+            let mut outs = stage.outs.iter().zip(&stage.region.outputs);
+            outs.any(|(out, output)| *out == place && output.leading)
+        })
+    }
+}
+
+/// Whether a region holds open sums from some rows to the next.
+fn holds_sums(stage: &RowStage) -> bool {
+    stage.region.outputs.iter().any(|o| o.leading)
+}
+
+/// One region after another, as the plan prints them.
+impl fmt::Display for RowBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |place: &RowPlace| match place {
+            RowPlace::Arg(i) => format!("arg{i}"),
+            RowPlace::Out(i) => format!("res{i}"),
+            RowPlace::Buffer(i) => format!("row{i}"),
+        };
+        let names = |places: &[RowPlace]| places.iter().map(name).collect::<Vec<_>>().join(", ");
+        for stage in &self.stages {
+            writeln!(
+                f,
+                "      {} = region({}) over {:?}",
+                names(&stage.outs),
+                names(&stage.args),
+                &stage.region.dims[..]
+            )?;
+            write!(f, "{}", stage.region)?;
+        }
+        Ok(())
+    }
+}

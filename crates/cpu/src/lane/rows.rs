@@ -1,0 +1,230 @@
+//! Runs row blocks: every region on some rows, then on the next.
+//!
+//! Rows are numbered in all arrays alike, so a region runs on a part of its places as it does where it
+//! is divided between threads. A buffer that holds only the rows at hand has the address at which its
+//! first row would stand if all rows before it were there.
+
+use std::sync::Arc;
+
+use cotangent_compile::lane::MAX_FOLDS;
+use cotangent_compile::{RowBlock, RowPlace};
+
+use super::fold::{self, Columns};
+use super::split::Tables;
+use super::{Inner, Places, Region, Way, inner};
+use crate::RunError;
+use crate::memory::{Run, Slot};
+use crate::pool::{DIVIDE, Shared, Team, share};
+
+/// The step that runs a row block; as [`super::choose`].
+pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, way: Way, work: u64) -> Option<Run> {
+    let layout = block.layout();
+    if places.scratch.len < layout.bytes {
+        return None;
+    }
+    let (args, outs) = (places.args.len(), places.outs.len());
+    // Addresses stand in a table: those of operands, of results, of buffers.
+    let slot = |place: &RowPlace| {
+        let base = match place {
+            RowPlace::Arg(i) => *i as usize,
+            RowPlace::Out(i) => args + *i as usize,
+            RowPlace::Buffer(i) => args + outs + *i as usize,
+        };
+        Slot {
+            base: base as u32,
+            offset: 0,
+            len: 0,
+        }
+    };
+    let mut stages = Vec::with_capacity(block.stages.len());
+    for (stage, scratch) in block.stages.iter().zip(&layout.stages) {
+        let places = Places {
+            args: stage.args.iter().map(slot).collect(),
+            outs: stage.outs.iter().map(slot).collect(),
+            scratch: Slot {
+                offset: *scratch,
+                ..places.scratch
+            },
+        };
+        let own = stage.region.layout();
+        let inner: Inner = inner(&stage.region, way, &own);
+        stages.push(Stage {
+            region: Region::new(&stage.region, places, own, inner),
+            scratch: *scratch,
+            places: stage.region.elements() / block.rows.max(1),
+        });
+    }
+    let buffers = (block.buffers.iter().enumerate())
+        .map(|(k, b)| (layout.buffers_at + b.at, block.row_bytes(k)))
+        .collect();
+    let mut slots = places.args;
+    slots.extend(places.outs);
+    let (scratch, bytes) = (places.scratch, layout.bytes);
+    let rows = Rows {
+        rows: block.rows,
+        together: block.together,
+        slots,
+        buffers,
+        stages,
+        table_at: layout.table_at,
+    };
+    // Sums over rows are added in the order of the rows.
+    let whole = work < DIVIDE || block.sums_rows();
+    Some(Box::new(move |frame| {
+        let own = frame.address(scratch);
+        let team = match whole {
+            true => Team::ALONE,
+            false => frame.team.with_room(bytes),
+        };
+        let turns = rows.rows.div_ceil(rows.together);
+        let parts = team.parts(work, turns);
+        let frame = &*frame;
+        // SAFETY: parts only ask where slots are, each works in the memory of its thread, and they write
+        // rows of their own.
+        let shared = unsafe { Shared::new((frame, own)) };
+        team.each(work, parts, |part, thread| {
+            let (frame, own) = *shared.get();
+            let turns = share(turns, part, parts);
+            let rest = [turns.start, turns.end].map(|t| (t * rows.together).min(rows.rows));
+            rows.run(|slot| frame.address(slot), team.scratch(thread, own), rest)
+        })
+    }))
+}
+
+struct Rows {
+    rows: usize,
+    together: usize,
+    /// Those of operands, then those of results.
+    slots: Vec<Slot>,
+    /// Where each buffer stands in the working memory, and the bytes of a row.
+    buffers: Vec<(usize, usize)>,
+    stages: Vec<Stage>,
+    table_at: usize,
+}
+
+struct Stage {
+    region: Region,
+    /// Where its working memory begins.
+    scratch: usize,
+    /// The places of a row.
+    places: usize,
+}
+
+impl Rows {
+    /// Rows `from` to before `to`, some at a time.
+    fn run(
+        &self,
+        address: impl Fn(Slot) -> *mut u8,
+        scratch: *mut u8,
+        [from, to]: [usize; 2],
+    ) -> Result<(), RunError> {
+        let count = self.slots.len() + self.buffers.len();
+        let table: *mut *mut u8 = scratch.wrapping_add(self.table_at).cast();
+        // SAFETY: the working memory holds a table for as many addresses here, aligned to 8 bytes, which
+        // nothing else uses while the step runs; what stands there before is bytes like any other.
+        let table = unsafe {
+            table.write_bytes(0, count);
+            std::slice::from_raw_parts_mut(table, count)
+        };
+        let (known, buffers) = table.split_at_mut(self.slots.len());
+        for (to, slot) in known.iter_mut().zip(&self.slots) {
+            *to = address(*slot);
+        }
+        buffers.fill(scratch);
+        for stage in &self.stages {
+            stage.sums(table, scratch, fold::Folding::open_all);
+        }
+        let mut row = from;
+        while row < to {
+            let end = (row + self.together).min(to);
+            let (_, buffers) = table.split_at_mut(self.slots.len());
+            for (to, (at, bytes)) in buffers.iter_mut().zip(&self.buffers) {
+                *to = scratch.wrapping_add(*at).wrapping_sub(row * bytes);
+            }
+            for stage in &self.stages {
+                stage.rows(table, scratch, [row, end])?;
+            }
+            row = end;
+        }
+        for stage in &self.stages {
+            stage.sums(table, scratch, fold::Folding::close_all);
+        }
+        Ok(())
+    }
+}
+
+/// Opens or closes the sums over outer loops of a reduction.
+type OnSums = unsafe fn(&fold::Folding, *mut u8, *mut u8, Columns);
+
+impl Stage {
+    fn sums(&self, table: &[*mut u8], scratch: *mut u8, on: OnSums) {
+        let scratch = scratch.wrapping_add(self.scratch);
+        for folding in &self.region.folds {
+            let out = address(table, folding.slot);
+            // SAFETY: the working memory of the region has room for open sums, as its layout says; the
+            // plan was checked, so the result has room for all of them.
+            unsafe { on(folding, scratch, out, Columns::all(self.region.run)) };
+        }
+    }
+
+    fn rows(
+        &self,
+        table: &[*mut u8],
+        scratch: *mut u8,
+        [from, to]: [usize; 2],
+    ) -> Result<(), RunError> {
+        let scratch = scratch.wrapping_add(self.scratch);
+        let places = [from * self.places, to * self.places];
+        match self.region.folds.len() {
+            0 => self.run::<0>(table, scratch, places),
+            1 => self.run::<1>(table, scratch, places),
+            2 => self.run::<2>(table, scratch, places),
+            _ => self.run::<MAX_FOLDS>(table, scratch, places),
+        }
+    }
+
+    /// The region on some of its places: whole results of reductions along rows.
+    fn run<const FOLDS: usize>(
+        &self,
+        table: &[*mut u8],
+        scratch: *mut u8,
+        [from, to]: [usize; 2],
+    ) -> Result<(), RunError> {
+        let region = &self.region;
+        let mut states = [fold::State::default(); FOLDS];
+        for (state, folding) in states.iter_mut().zip(&region.folds) {
+            folding.go_to(from, state);
+        }
+        let (mut row, mut at) = (from / region.run, from % region.run);
+        // SAFETY: the memory is that of the thread that runs these rows.
+        let mut tables = unsafe { Tables::new(region, |s| address(table, s), scratch, row) };
+        let mut left = to - from;
+        while left > 0 {
+            let count = left.min(region.run - at);
+            tables.run_of_row(region, scratch, [at, count], &mut states)?;
+            left -= count;
+            if at + count < region.run {
+                break;
+            }
+            at = 0;
+            row += 1;
+            tables.next_row(region, row);
+            for (state, folding) in states.iter_mut().zip(&region.folds) {
+                let Some(outer) = region.outer.get(..folding.joined) else {
+                    continue;
+                };
+                let rows: usize = outer.iter().product();
+                if row.is_multiple_of(rows) {
+                    let out = address(table, folding.slot);
+                    // SAFETY: the plan was checked: there is a result for each so many rows.
+                    unsafe { folding.end(state, out, row / rows - 1) };
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn address(table: &[*mut u8], slot: Slot) -> *mut u8 {
+    table[slot.base as usize].wrapping_add(slot.offset)
+}
