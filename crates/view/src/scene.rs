@@ -21,8 +21,8 @@ use links::{Links, Slot};
 const MOST_BOXES: usize = 20_000;
 /// The same for a function that has been drawn before.
 const MOST_REPEATED: usize = 4_000;
-/// So many inputs or constants of one group stand in a box of their own.
-const MANY_INPUTS: usize = 16;
+/// More inputs and constants than this, or more results, of one group stand in a box of their own.
+const MANY: usize = 8;
 
 /// What a picture is made of beside the graph.
 #[derive(Clone, Copy, Debug, Default)]
@@ -563,16 +563,17 @@ fn settle(graph: &Graph, entities: &[Entity], tree: &mut Tree) {
         tree.put(i, group);
     }
     for t in 0..tree.groups.len() {
-        let still =
-            |e: &usize| matches!(entities[*e].kind, EntityKind::Input | EntityKind::Constant);
-        let many: Vec<usize> = tree.groups[t]
-            .entities
-            .iter()
-            .copied()
-            .filter(still)
-            .collect();
-        if many.len() > MANY_INPUTS {
-            tree.wrap(t, &many, "inputs");
+        let known = |kind| matches!(kind, EntityKind::Input | EntityKind::Constant);
+        let result = |kind| matches!(kind, EntityKind::Output(_));
+        let sides: [(&dyn Fn(EntityKind) -> bool, &str); 2] =
+            [(&known, "inputs"), (&result, "results")];
+        for (side, label) in sides {
+            let group = &tree.groups[t];
+            let all = group.entities.iter().copied();
+            let of: Vec<usize> = all.filter(|e| side(entities[*e].kind)).collect();
+            if of.len() > MANY && of.len() < group.entities.len() + group.children.len() {
+                tree.wrap(t, &of, label);
+            }
         }
     }
     tree.finish();

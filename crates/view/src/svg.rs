@@ -249,13 +249,14 @@ fn draw_box(svg: &mut String, picture: &Picture, node: &Node, place: &Placed) {
 
 /// How much is in a folded group, groups inside of it included.
 fn contents(picture: &Picture, group: &Group) -> String {
-    let (mut ops, mut inputs) = (0usize, 0usize);
+    let (mut ops, mut inputs, mut results) = (0usize, 0usize, 0usize);
     let mut work = vec![group];
     while let Some(group) = work.pop() {
         for node in &group.nodes {
             match &node.kind[..] {
                 "op" => ops += 1,
                 "input" => inputs += 1,
+                "output" => results += 1,
                 _ => {}
             }
             // A parent stands before its children, so this ends.
@@ -278,7 +279,7 @@ fn contents(picture: &Picture, group: &Group) -> String {
         )
     };
     if ops == 0 {
-        word(inputs, "array")
+        word(inputs.max(results), "array")
     } else {
         word(ops, "operation")
     }

@@ -7,6 +7,9 @@ use crate::layout;
 use crate::model::Picture;
 use crate::scene::{BAND, MARGIN};
 
+/// The space left and right of the whole graph.
+const PAGE: f64 = 64.0;
+
 /// A group that is shown, with places from the corner of the sheet.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
@@ -72,12 +75,14 @@ pub(crate) fn unfold(picture: &Picture) -> Vec<Shown> {
         // A label may be wider than what is inside.
         let label = group.label.chars().count() as f64 * 8.0;
         let width = placed.width.max(label);
-        let left = MARGIN + (width - placed.width) / 2.0;
+        // Types are written beside arrows, also left of the first and right of the last.
+        let side = if g == 0 { PAGE } else { MARGIN };
+        let left = side + (width - placed.width) / 2.0;
         let shift = |[x, y]: [f64; 2]| [x + left, y + MARGIN + BAND];
         sheets[g] = Some(Shown {
             group: g,
             corner: [0.0, 0.0],
-            size: [width + 2.0 * MARGIN, placed.height + 2.0 * MARGIN + BAND],
+            size: [width + 2.0 * side, placed.height + 2.0 * MARGIN + BAND],
             boxes: (placed.centres.iter().zip(&sizes))
                 .map(|(centre, (size, unfolded))| Placed {
                     centre: shift(*centre),

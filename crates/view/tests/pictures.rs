@@ -298,6 +298,29 @@ fn functions_loops_and_branches_hold_their_graphs() {
 }
 
 #[test]
+fn many_inputs_and_results_stand_together() {
+    let inputs: Vec<String> = (0..20).map(|i| format!("w{i}: f64[{}]", i + 1)).collect();
+    let results: Vec<String> = (0..20).map(|i| format!("w{i} * k")).collect();
+    let types: Vec<String> = (0..20).map(|i| format!("f64[{}]", i + 1)).collect();
+    let text = format!(
+        "fn f({}, k: f64) -> ({}) {{ ({}) }}",
+        inputs.join(", "),
+        types.join(", "),
+        results.join(", ")
+    );
+    let picture = picture(&entry(&text));
+    check(&picture);
+    let labels: Vec<&str> = picture.groups.iter().map(|g| &g.label[..]).collect();
+    assert_eq!(labels, ["f", "inputs", "results"]);
+    let results = picture.groups[2]
+        .nodes
+        .iter()
+        .filter(|n| n.label.starts_with("result "));
+    assert_eq!(results.count(), 20);
+    check_svg(&graph_svg(&picture));
+}
+
+#[test]
 fn names_are_escaped() {
     let mut b = Builder::new("<script>alert(1)</script>&\"");
     let x = b.input("<script>", TensorType::scalar(cotangent_array::DType::F64));

@@ -26,6 +26,14 @@ pub(super) fn choose(picture: &mut Picture, repeated: &[bool]) {
         let (scopes, mut others): (Vec<usize>, Vec<usize>) = of
             .into_iter()
             .partition(|c| picture.groups[*c].kind == "scope");
+        // Boxes of nothing but inputs or results say enough.
+        let inside = |c: &usize| {
+            picture.groups[*c]
+                .nodes
+                .iter()
+                .any(|n| n.kind == "op" || n.kind == "group")
+        };
+        let scopes: Vec<usize> = scopes.into_iter().filter(inside).collect();
         others.retain(|c| !repeated.get(*c).copied().unwrap_or(false));
         others.sort_by_key(|c| size(picture, *c));
         let mut sets: Vec<Vec<usize>> = others.into_iter().map(|c| vec![c]).collect();
