@@ -176,7 +176,7 @@ fn the_live_page_of_explore_answers() {
         .read_line(&mut address)
         .unwrap();
     browser.visit(address.trim());
-    browser.wait("document.querySelector('main').innerText.includes('sin')");
+    browser.wait("document.body.textContent.includes('expression_grad')");
     let troubles = browser.troubles();
     let _ = child.kill();
     let _ = child.wait();
