@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use cotangent_view::model::{Fault, Page, Question, Refusal};
+use cotangent_view::model::{Fault, Live, Page, Question, Refusal};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
@@ -87,7 +87,7 @@ impl Site {
         let mut answer = match self.suspicious(&request) {
             Some(reason) => plain(StatusCode::FORBIDDEN, reason),
             None => match (request.method(), request.uri().path()) {
-                (&Method::GET, "/") => self.page(&request),
+                (&Method::GET, "/") => self.page(&request).await,
                 (&Method::POST, "/api/show") => self.show(request).await,
                 (_, "/" | "/api/show") => plain(
                     StatusCode::METHOD_NOT_ALLOWED,
@@ -118,7 +118,7 @@ impl Site {
         (!own).then_some("requests from other pages are refused")
     }
 
-    fn page(&self, request: &Request<Incoming>) -> Answer {
+    async fn page(&self, request: &Request<Incoming>) -> Answer {
         let query = request.uri().query().unwrap_or("");
         let given = query
             .split('&')
@@ -129,19 +129,38 @@ impl Site {
                 "the token is missing; open the address that cotangent explore printed",
             );
         }
-        let mut live = self.limits.live();
-        live.token = self.token.clone();
-        live.text = self.text.clone();
-        let page = Page {
-            title: "cotangent".to_owned(),
-            about: "Type a function; everything below follows.".to_owned(),
-            live: Some(live),
-            ..Page::default()
-        };
+        let mut page = self.first().await;
+        if let Some(live) = &mut page.live {
+            live.token.clone_from(&self.token);
+        }
         match cotangent_view::page(&page) {
             Ok(html) => typed(StatusCode::OK, "text/html; charset=utf-8", html.into()),
             Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         }
+    }
+
+    /// The page of the text that was given; where that cannot be shown, one on which it can be changed.
+    async fn first(&self) -> Page {
+        let question = Question {
+            text: self.text.clone(),
+            ..Question::default()
+        };
+        let answer = match serde_json::to_vec(&question) {
+            Ok(question) => self.answer(&question).await,
+            Err(error) => Err(error.to_string()),
+        };
+        let shown = answer
+            .ok()
+            .and_then(|json| serde_json::from_slice(&json).ok());
+        shown.unwrap_or_else(|| Page {
+            title: "cotangent".to_owned(),
+            about: "Type a function; everything below follows.".to_owned(),
+            live: Some(Live {
+                text: self.text.clone(),
+                ..self.limits.live()
+            }),
+            ..Page::default()
+        })
     }
 
     async fn show(&self, request: Request<Incoming>) -> Answer {
