@@ -139,6 +139,26 @@ fn texts_of(at: &str) -> String {
 }
 
 #[test]
+fn an_address_that_names_nothing_does_no_harm() {
+    let mut browser = browser!();
+    let html = page(&fixtures::whole()).unwrap();
+    for hash in [
+        "#%",
+        "#nowhere",
+        "#walk/abc",
+        "#walk/99/0",
+        "#walk/0/1.5",
+        "#graph/x/y",
+        "#passes/-1",
+    ] {
+        browser.open(&html, hash);
+        assert_eq!(browser.troubles(), [""; 0], "{hash}");
+        let shown = "document.querySelector('.panel:not([hidden])').textContent.length > 10";
+        assert_eq!(browser.eval(shown), json!(true), "{hash}");
+    }
+}
+
+#[test]
 fn keyboard_alone_reaches_everything() {
     let mut browser = browser!();
     let html = page(&fixtures::whole()).unwrap();

@@ -6,6 +6,8 @@ function ticks(low, high, count) {
   if (!(span > 0)) return [low];
   const power = 10 ** Math.floor(Math.log10(span / count));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => span / s <= count) ?? power * 10;
+  // Numbers that differ in their last digits only have no round numbers between them.
+  if (Math.max(Math.abs(low), Math.abs(high)) / step > 1e12) return [low, high];
   const out = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) out.push(k * step);
   return out;
@@ -102,7 +104,7 @@ function lineChart({ title, xs, series, xLabel, yLabel, log = false, height = 23
       refill(host, el("p", { class: "faint" }, "No finite value."));
       return;
     }
-    let [low, high] = [Math.min(...all), Math.max(...all)];
+    let [low, high] = [lowest(all), highest(all)];
     if (log) {
       [low, high] = [low / 1.3, high * 1.3];
       if (high / low < 10) [low, high] = [low / 2, high * 2];

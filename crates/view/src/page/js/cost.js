@@ -68,8 +68,8 @@ function roofline(cost, steps, choose) {
     const ridge = cost.peak_bytes > 0 && cost.peak_operations > 0 ? cost.peak_operations / cost.peak_bytes : 1;
     const xs = [...dots.map((s) => s.intensity), ridge];
     const ys = [...dots.map((s) => s.rate), cost.peak_operations || 1];
-    const [x0, x1] = [Math.min(...xs) / 3, Math.max(...xs) * 6];
-    const [y0, y1] = [Math.min(...ys) / 3, Math.max(...ys) * 2.5];
+    const [x0, x1] = [lowest(xs) / 3, highest(xs) * 6];
+    const [y0, y1] = [lowest(ys) / 3, highest(ys) * 2.5];
     const x = axis(x0, x1, frame.left, frame.right, true);
     const y = axis(y0, y1, frame.bottom, frame.top, true);
     const roof = (i) => Math.min(cost.peak_operations, cost.peak_bytes * i);
@@ -139,7 +139,7 @@ class CostTable {
   constructor(cost, steps) {
     this.steps = steps;
     this.total = steps.reduce((a, s) => a + (s.seconds || 0), 0) || 1;
-    this.most = Math.max(...steps.map((s) => s.seconds || 0)) || 1;
+    this.most = highest(steps.map((s) => s.seconds || 0), 0) || 1;
     this.key = "seconds";
     this.down = true;
     this.limit = 100;

@@ -104,6 +104,7 @@ class GraphCanvas {
   }
 
   zoom(factor, at) {
+    cancelAnimationFrame(this.going);
     const [x, y] = at ?? [this.size[0] / 2, this.size[1] / 2];
     const scale = clamp(this.view.scale * factor, ZOOM.least, ZOOM.most);
     const k = scale / this.view.scale;
@@ -112,6 +113,7 @@ class GraphCanvas {
   }
 
   pan(dx, dy) {
+    cancelAnimationFrame(this.going);
     this.view.x += dx;
     this.view.y += dy;
     this.request();

@@ -44,6 +44,22 @@ function refill(node, ...children) {
   return node;
 }
 
+/** The largest of any number of numbers; a call with all of them as arguments fails for 130,000. */
+function highest(numbers, from = -Infinity) {
+  return numbers.reduce((a, b) => (b > a ? b : a), from);
+}
+
+/** The smallest of any number of numbers. */
+function lowest(numbers, from = Infinity) {
+  return numbers.reduce((a, b) => (b < a ? b : a), from);
+}
+
+/** The whole number that a part of an address stands for, if it is one below `count`. */
+function indexOf(text, count = Infinity) {
+  const number = /^\d+$/.test(text ?? "") ? Number(text) : undefined;
+  return number < count ? number : undefined;
+}
+
 /** A button whose title also names its key. */
 function button(text, title, click, props) {
   return el(

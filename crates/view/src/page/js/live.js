@@ -82,6 +82,8 @@ class LiveBar {
     this.text.value = example.text;
     // Values that belonged to another function would be refused.
     this.names = null;
+    refill(this.inputs);
+    refill(this.wrt);
     this.ask({ text: example.text, inputs: [], wrt: [], mode: this.mode.value });
   }
 

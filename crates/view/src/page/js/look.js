@@ -91,7 +91,8 @@ views.push({
           ? el("li", { class: "faint" }, `${whole(matches.length)} found; Enter goes on to the next`)
           : null,
       );
-      if (shown.length > 0) search.setAttribute("aria-activedescendant", `found-${at}`);
+      if (at < shown.length) search.setAttribute("aria-activedescendant", `found-${at}`);
+      else search.removeAttribute("aria-activedescendant");
     }
 
     function jump() {
@@ -125,9 +126,10 @@ views.push({
       graph,
       /** `which` graph and, if known, the node to choose in it. */
       enter([i, id] = []) {
-        if (i !== undefined && i !== "" && Number(i) !== which) open(Number(i));
+        const asked = indexOf(i, page.pictures.length);
+        if (asked !== undefined && asked !== which) open(asked);
         graph.resize();
-        if (id !== undefined && id !== "") graph.select(Number(id), { reveal: true, sudden: true });
+        if (indexOf(id) !== undefined) graph.select(indexOf(id), { reveal: true, sudden: true });
       },
       state: () => [which, graph.selected ?? ""],
       key(event) {

@@ -3,7 +3,13 @@
 /** The part of the address after `#`: the view and where one is in it. */
 const address = {
   read() {
-    const [view, ...state] = decodeURIComponent(location.hash.slice(1)).split("/");
+    let text = "";
+    try {
+      text = decodeURIComponent(location.hash.slice(1));
+    } catch {
+      // An address that was cut in the middle of a character names no view.
+    }
+    const [view, ...state] = text.split("/");
     return { view, state };
   },
   note(view, state) {

@@ -50,7 +50,7 @@ function memorySummary(memory) {
 
 /** Bytes in use at each step. */
 function load(memory) {
-  const out = new Float64Array(Math.max(memory.steps.length, ...memory.blocks.map((b) => b.to + 1), 1) + 1);
+  const out = new Float64Array(highest(memory.blocks.map((b) => b.to + 1), Math.max(memory.steps.length, 1)) + 1);
   for (const b of memory.blocks) {
     out[b.from] += b.bytes;
     out[b.to + 1] -= b.bytes;
@@ -66,7 +66,7 @@ class MemoryMap {
     this.blocks = [...memory.blocks].sort((a, b) => a.from - b.from || a.offset - b.offset);
     this.load = memory.blocks.length > 0 ? load(memory) : [];
     this.steps = this.load.length;
-    this.top = Math.max(memory.arena, ...this.blocks.map((b) => b.offset + b.bytes), 1);
+    this.top = highest(this.blocks.map((b) => b.offset + b.bytes), Math.max(memory.arena, 1));
     this.range = [0, this.steps];
     this.chosen = null;
     this.canvas = el("canvas", {

@@ -76,7 +76,8 @@ views.push({
     return {
       root,
       enter([i] = []) {
-        if (i !== undefined && i !== "" && Number(i) !== at) go(Number(i));
+        const asked = indexOf(i, page.passes.length);
+        if (asked !== undefined && asked !== at) go(asked);
         graph?.resize();
       },
       state: () => [at],

@@ -84,8 +84,8 @@ function layers(all) {
 function confusion(t) {
   if (t.confusion.length === 0) return null;
   const name = (i) => t.classes[i] ?? String(i);
-  const most = Math.max(...t.confusion.flatMap((row, r) => row.filter((_, c) => c !== r)), 1);
-  const top = Math.max(...t.confusion.map((row, r) => row[r] ?? 0), 1);
+  const most = t.confusion.reduce((sofar, row, r) => highest(row.filter((_, c) => c !== r), sofar), 1);
+  const top = highest(t.confusion.map((row, r) => row[r] ?? 0), 1);
   const width = t.confusion[0]?.length ?? 0;
   let right = 0;
   let all = 0;

@@ -129,8 +129,9 @@ views.push({
       root,
       graph,
       enter([i, step] = []) {
-        if (i !== undefined && i !== "" && Number(i) !== which) open(Number(i));
-        if (step !== undefined && step !== "") go(Number(step));
+        const asked = indexOf(i, page.walks.length);
+        if (asked !== undefined && asked !== which) open(asked);
+        if (indexOf(step) !== undefined) go(indexOf(step));
         if (graph.picture) graph.resize();
       },
       leave: stop,
