@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
-use crate::plan::{Operand, Place, Step};
-use crate::remat::{self, Buffer, PlaceOptions};
+use crate::plan::{Operand, Place, Plan, Step};
+use crate::remat::{self, Buffer, PlaceOptions, Placement};
 
 /// Chooses the offsets of all values and working memory; returns the bytes of the arena, or `None`
 /// when they overflow.
 ///
-/// Values live from the step that writes them to the last that reads them. A pointwise step or
-/// a region takes over the places of operands that it is the last to read. Everything else goes into the smallest
+/// Values live from the step that writes them to the last that reads them. A pointwise step,
+/// a region or a row block takes over the places of operands that it is the last to read. Everything else goes into the smallest
 /// gap that fits, or to the end. Blocks of a page and more take an odd number of lines, so that
 /// neighbours of one size start at different addresses modulo 4096, where the cache would
 /// otherwise keep evicting one for the other.
@@ -66,49 +66,31 @@ pub(crate) fn place_tightly(steps: &mut [Step], alignment: usize, room: usize) -
         time: None,
         ..PlaceOptions::default()
     };
-    place_with(steps, alignment, &options)
+    let lives = Lives::of(steps, alignment)?;
+    let placed = remat::place(&lives.buffers, &options).ok()?;
+    lives.apply(steps, &placed)
 }
 
-/// As [`place`], by a search that ends after `nodes` partial placements, where that makes the arena
-/// lower than it is.
-pub(crate) fn place_low(
-    steps: &mut Vec<Step>,
-    alignment: usize,
-    arena: usize,
-    nodes: u64,
-) -> Option<usize> {
-    let lives = Lives::of(steps, alignment)?;
-    if remat::load(&lives.buffers) >= arena as u64 {
-        return Some(arena);
-    }
+/// Gives the values of a plan lower places, where a search that ends after `nodes` partial
+/// placements finds some.
+pub(crate) fn place_low(plan: &mut Plan, alignment: usize, nodes: u64) {
+    let Some(lives) = Lives::of(&plan.steps, alignment) else {
+        return;
+    };
     let options = PlaceOptions {
         capacity: None,
         nodes,
         time: None,
     };
-    let mut lower = steps.clone();
-    let found = place_with(&mut lower, alignment, &options)?;
-    if found >= arena {
-        return Some(arena);
+    if remat::load(&lives.buffers) >= plan.arena as u64 {
+        return;
     }
-    *steps = lower;
-    Some(found)
-}
-
-fn place_with(steps: &mut [Step], alignment: usize, options: &PlaceOptions) -> Option<usize> {
-    let lives = Lives::of(steps, alignment)?;
-    let placed = remat::place(&lives.buffers, options).ok()?;
-    let at = |buffer: usize| placed.offsets.get(buffer).map_or(0, |o| *o as usize);
-    for (step, scratch) in steps.iter_mut().zip(&lives.scratch) {
-        for operand in step.args.iter_mut().chain(&mut step.outs) {
-            if let Place::Arena { value, offset } = &mut operand.place {
-                *offset = lives.of_value[*value as usize].map_or(0, at);
-            }
-        }
-        let start = scratch.map_or(0, at);
-        step.scratch = start..start.checked_add(step.scratch.len())?;
+    if let Ok(placed) = remat::place(&lives.buffers, &options)
+        && placed.height < plan.arena as u64
+        && let Some(arena) = lives.apply(&mut plan.steps, &placed)
+    {
+        plan.arena = arena;
     }
-    usize::try_from(placed.height).ok()
 }
 
 /// The memory that values and working memory need, and when. Values that take over each other's
@@ -160,6 +142,21 @@ impl Lives {
             }
         }
         Some(lives)
+    }
+
+    /// Writes the places into the steps; the bytes of the arena.
+    fn apply(&self, steps: &mut [Step], placed: &Placement) -> Option<usize> {
+        let at = |buffer: usize| placed.offsets.get(buffer).map_or(0, |o| *o as usize);
+        for (step, scratch) in steps.iter_mut().zip(&self.scratch) {
+            for operand in step.args.iter_mut().chain(&mut step.outs) {
+                if let Place::Arena { value, offset } = &mut operand.place {
+                    *offset = self.of_value[*value as usize].map_or(0, at);
+                }
+            }
+            let start = scratch.map_or(0, at);
+            step.scratch = start..start.saturating_add(step.scratch.len());
+        }
+        usize::try_from(placed.height).ok()
     }
 }
 

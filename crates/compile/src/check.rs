@@ -101,7 +101,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Checks that what is written overlaps nothing else, but for a pointwise result that takes over
+    /// Checks that what is written overlaps nothing else, but for a result that takes over
     /// an operand's place. Operands have been checked to be values that live side by side.
     fn overlaps(&self, step: &Step) -> Result<(), String> {
         let sorted = |operands: &[Operand]| {
@@ -289,20 +289,12 @@ impl Replay<'_> {
             StepOp::Tape(tape) => {
                 tape.check()?;
                 working_memory(step, tape.scratch())?;
-                let splat = |a: &Operand| matches!(a.place, Place::Splat(_));
-                match arrays(&step.args, &tape.inputs) && arrays(&step.outs, &tape.outputs) {
-                    true if !step.args.iter().any(splat) => Ok(()),
-                    _ => Err("operands and results are not those of the tape".into()),
-                }
+                in_memory(step, &tape.inputs, &tape.outputs)
             }
             StepOp::Rows(block) => {
                 block.check()?;
                 working_memory(step, block.scratch())?;
-                let splat = |a: &Operand| matches!(a.place, Place::Splat(_));
-                match arrays(&step.args, &block.inputs) && arrays(&step.outs, &block.outputs) {
-                    true if !step.args.iter().any(splat) => Ok(()),
-                    _ => Err("operands and results are not those of the row block".into()),
-                }
+                in_memory(step, &block.inputs, &block.outputs)
             }
             StepOp::Region(region) => {
                 region.check()?;
@@ -385,6 +377,23 @@ impl Replay<'_> {
 fn arrays(operands: &[Operand], types: &[(DType, usize)]) -> bool {
     let found = operands.iter().map(|o| (o.ty.dtype, o.elements()));
     found.eq(types.iter().copied())
+}
+
+/// Operands and results stand in memory, with these dtypes and numbers of elements.
+fn in_memory(
+    step: &Step,
+    inputs: &[(DType, usize)],
+    outputs: &[(DType, usize)],
+) -> Result<(), String> {
+    let splat = |a: &Operand| matches!(a.place, Place::Splat(_));
+    let fit = arrays(&step.args, inputs) && arrays(&step.outs, outputs);
+    if !fit || step.args.iter().any(splat) {
+        let name = step.op.name();
+        return Err(format!(
+            "operands and results are not those of the step `{name}`"
+        ));
+    }
+    Ok(())
 }
 
 /// Fails unless a step has so many bytes of working memory.

@@ -65,7 +65,7 @@ pub(crate) fn lower(
         mut plan, mut next, ..
     } = lower;
     if target.fuse {
-        plan.steps = rows::join(plan.steps, &mut next, target.rows);
+        plan.steps = rows::join(plan.steps, &mut next, target.row_cache);
         plan.steps = tape::join(plan.steps, &plan.constants, next as usize);
     }
     Ok(plan)

@@ -118,6 +118,20 @@ pub enum Place {
     },
 }
 
+/// Which value a place holds, wherever that lies: the kind of place and the number there.
+pub(crate) type Key = (u8, u32);
+
+/// The key of the value at a place; `None` for a number that stands nowhere.
+pub(crate) fn key(place: Place) -> Option<Key> {
+    match place {
+        Place::Arena { value, .. } => Some((0, value)),
+        Place::Output(i) => Some((1, i)),
+        Place::Input(i) => Some((2, i)),
+        Place::Constant(i) => Some((3, i)),
+        Place::Splat(_) => None,
+    }
+}
+
 impl Operand {
     /// The bytes of arena that the value takes, if it stands there.
     pub fn range(&self) -> Option<Range<usize>> {

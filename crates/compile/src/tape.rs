@@ -18,7 +18,7 @@ use crate::lane::{
     Elem, Fold, Inst, LaneOutput, LaneProgram, LaneRead, Lanes, Prim, Tape, Writer, elem,
     number_bits,
 };
-use crate::plan::{Operand, Place, Step, StepOp};
+use crate::plan::{Key, Operand, Place, Step, StepOp, key};
 
 /// The most elements of a region, a copy, or a part of a concatenation.
 const SMALL: usize = 8;
@@ -83,19 +83,6 @@ struct Run<'a> {
     results: usize,
     /// How often the steps read a value of the arena.
     reads: FastMap<u32, u32>,
-}
-
-/// A place in memory.
-type Key = (u8, u32);
-
-fn key(place: Place) -> Option<Key> {
-    match place {
-        Place::Arena { value, .. } => Some((0, value)),
-        Place::Output(i) => Some((1, i)),
-        Place::Input(i) => Some((2, i)),
-        Place::Constant(i) => Some((3, i)),
-        Place::Splat(_) => None,
-    }
 }
 
 impl<'a> Run<'a> {

@@ -18,7 +18,7 @@ pub struct Target {
     pub fma: bool,
     /// Bytes of a cache in which rows are kept between the regions that go over them, which then run
     /// some rows at a time; 0 where each region runs by itself.
-    pub rows: usize,
+    pub row_cache: usize,
 }
 
 impl Target {
@@ -29,7 +29,7 @@ impl Target {
             scratch: |_, _, _| 0,
             fuse: true,
             fma: true,
-            rows: 1 << 17,
+            row_cache: 1 << 17,
         }
     }
 }

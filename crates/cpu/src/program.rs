@@ -28,7 +28,7 @@ const LOOP_MEMORY: usize = 1 << 30;
 const UNKNOWN_TURNS: u64 = 20;
 
 /// Bytes of the second cache in which rows are kept between the regions that go over them.
-const ROWS: usize = 1 << 17;
+const ROW_CACHE: usize = 1 << 17;
 
 /// What the compiler needs to know of this crate's kernels.
 pub fn target() -> Target {
@@ -37,7 +37,7 @@ pub fn target() -> Target {
         scratch: kernels::scratch,
         fuse: true,
         fma: has_avx2() && Way::chosen() != Way::Baseline,
-        rows: ROWS,
+        row_cache: ROW_CACHE,
     }
 }
 

@@ -97,7 +97,7 @@ const FEW: usize = 48;
 /// Where regions can go over rows together they must not change a bit.
 fn in_rows(graph: &Graph, inputs: &[&[Array]], expected: &[Vec<Array>]) -> Fallible<()> {
     let target = Target {
-        rows: FEW,
+        row_cache: FEW,
         ..cotangent_cpu::target()
     };
     let plan = cotangent_compile::compile(graph, &target).map_err(|e| e.to_string())?;
@@ -110,7 +110,7 @@ fn in_rows(graph: &Graph, inputs: &[&[Array]], expected: &[Vec<Array>]) -> Falli
     for (inputs, expected) in inputs.iter().zip(expected) {
         let found = program.run(inputs).map_err(|e| e.to_string())?;
         let same = |(a, b): (&Array, &Array)| a.as_bytes() == b.as_bytes();
-        if !found.iter().zip(expected).all(same) {
+        if found.len() != expected.len() || !found.iter().zip(expected).all(same) {
             return Err(format!("other bits in rows:\n{}", program.plan()));
         }
     }

@@ -91,17 +91,23 @@ fn place(plan: &mut Plan, alignment: usize) -> Option<()> {
     }
     // Only what saves something that can be noticed changes the order, which was one that caches like.
     let less = |plan: &Plan| plan.arena - plan.arena / 64;
-    if let Some((order, _)) = remat::order(&steps::problem(plan, alignment)?) {
-        let mut other = steps::in_order(plan, order.into_iter())?;
-        other.arena = arena::place(&mut other.steps, alignment)?;
-        if other.arena < less(plan) {
-            *plan = other;
-        }
+    if let Some(other) = reordered(plan, alignment)
+        && other.arena < less(plan)
+    {
+        *plan = other;
     }
     if plan.steps.len() <= MOST_STEPS_TO_SEARCH {
-        plan.arena = arena::place_low(&mut plan.steps, alignment, plan.arena, SEARCH_NODES)?;
+        arena::place_low(plan, alignment, SEARCH_NODES);
     }
     Some(())
+}
+
+/// The plan with its steps in the order that holds the fewest bytes, if one was found.
+fn reordered(plan: &Plan, alignment: usize) -> Option<Plan> {
+    let (order, _) = remat::order(&steps::problem(plan, alignment)?)?;
+    let mut other = steps::in_order(plan, order.into_iter())?;
+    other.arena = arena::place(&mut other.steps, alignment)?;
+    Some(other)
 }
 
 /// Arenas below this stay in the second cache whatever their order.

@@ -104,8 +104,8 @@ fn from_start(problem: &Problem) -> Vec<u32> {
         kept.map(|v| bytes(*v)).sum::<i64>() - freed.map(|v| bytes(*v)).sum::<i64>()
     });
     let mut ready = Ready::new(score.collect());
-    for (i, n) in waiting.iter().enumerate().filter(|(_, n)| **n == 0) {
-        ready.insert(i as u32, i as i64 + *n as i64);
+    for (i, _) in waiting.iter().enumerate().filter(|(_, n)| **n == 0) {
+        ready.insert(i as u32, i as i64);
     }
     let mut done = vec![false; problem.steps.len()];
     let mut order = Vec::with_capacity(problem.steps.len());
@@ -160,17 +160,7 @@ fn from_end(problem: &Problem) -> Vec<u32> {
         let i = (-rank) as u32;
         order.push(i);
         for &value in &problem.steps[i as usize].reads {
-            if !ends(problem, value) {
-                if let Some(writer) = problem.writer(value) {
-                    waiting[writer as usize] -= 1;
-                    if waiting[writer as usize] == 0 {
-                        ready.insert(writer, -i64::from(writer));
-                    }
-                }
-                continue;
-            }
-            let first = !std::mem::replace(&mut live[value as usize], true);
-            if first {
+            if ends(problem, value) && !std::mem::replace(&mut live[value as usize], true) {
                 for &reader in &problem.readers[value as usize] {
                     ready.add(reader, -i64::from(reader), -bytes(value));
                 }

@@ -16,7 +16,7 @@ use super::aligned::{joins_rows, row_of, row_of_input};
 use super::{RowBlock, RowBuffer, RowPlace, RowStage};
 use crate::fuse::inner_axes;
 use crate::lane::{Fold, LEAF, LaneInput, LaneOutput, LaneProgram, Lanes};
-use crate::plan::{Operand, Place, Step, StepOp};
+use crate::plan::{Key, Operand, Place, Step, StepOp, key};
 
 /// The most bytes of a row of one array.
 const LONGEST_ROW: usize = 32 << 10;
@@ -67,19 +67,6 @@ pub(crate) fn join(steps: Vec<Step>, next: &mut u32, fast: usize) -> Vec<Step> {
         late.into_iter().rev().for_each(|s| left.push_front(s));
     }
     joined
-}
-
-/// A value in memory.
-type Key = (u8, u32);
-
-fn key(place: Place) -> Option<Key> {
-    match place {
-        Place::Arena { value, .. } => Some((0, value)),
-        Place::Output(i) => Some((1, i)),
-        Place::Input(i) => Some((2, i)),
-        Place::Constant(i) => Some((3, i)),
-        Place::Splat(_) => None,
-    }
 }
 
 /// A step that may be a stage.

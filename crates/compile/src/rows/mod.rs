@@ -173,6 +173,14 @@ impl RowBlock {
                 self.rows, self.together
             ));
         }
+        // What adds up offsets may rely on these.
+        for (k, buffer) in self.buffers.iter().enumerate() {
+            let range = self.buffer_range(k);
+            let most = isize::MAX as usize / 2;
+            if !buffer.at.is_multiple_of(64) || range.end > most {
+                return Err(format!("buffer {k} does not stand at a place that can be"));
+            }
+        }
         // The stage that has written each result and buffer.
         let mut written: Vec<Option<usize>> = vec![None; self.outputs.len() + self.buffers.len()];
         let mut last = vec![0; self.buffers.len()];
