@@ -1,5 +1,6 @@
 //! What the steps of a plan take, as a table.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use cotangent_array::Array;
@@ -13,9 +14,10 @@ const MOST_LINES: usize = 40;
 /// they compute and move in a second. Where there are many, only those that take most are listed.
 pub fn table(program: &Program, inputs: &[Array]) -> Result<String, ViewError> {
     let cost = cotangent_view::cost(program, inputs)?;
-    let mut times: Vec<f64> = cost.steps.iter().map(|s| s.seconds).collect();
-    times.sort_unstable_by(|a, b| b.total_cmp(a));
-    let least = times.get(MOST_LINES).copied().unwrap_or(-1.0);
+    let times: Vec<f64> = cost.steps.iter().map(|s| s.seconds).collect();
+    let mut order: Vec<usize> = (0..times.len()).collect();
+    order.sort_by(|a, b| times[*b].total_cmp(&times[*a]));
+    let listed: HashSet<usize> = order.into_iter().take(MOST_LINES).collect();
     let whole: f64 = times.iter().sum();
     let share = |seconds: f64| 100.0 * seconds / whole.max(1e-12);
     let mut text = format!(
@@ -24,8 +26,8 @@ pub fn table(program: &Program, inputs: &[Array]) -> Result<String, ViewError> {
     );
     // Writing to a String cannot fail.
     let (mut others, mut seconds) = (0, 0.0);
-    for step in &cost.steps {
-        if step.seconds <= least {
+    for (i, step) in cost.steps.iter().enumerate() {
+        if !listed.contains(&i) {
             (others, seconds) = (others + 1, seconds + step.seconds);
             continue;
         }

@@ -56,17 +56,6 @@ impl Source {
         }
     }
 
-    /// The line of the text at a place in it.
-    pub fn line(&self, location: Location) -> Option<String> {
-        match location.origin() {
-            Location::Text { line, .. } => {
-                let found = self.text.lines().nth((line as usize).saturating_sub(1));
-                found.map(str::to_owned)
-            }
-            _ => None,
-        }
-    }
-
     /// `file:line:column`, and the line with a mark under the column.
     pub fn place(&self, location: Option<Location>) -> (String, String) {
         match location.map(Location::origin) {
@@ -78,6 +67,15 @@ impl Source {
             None => (self.name.clone(), String::new()),
         }
     }
+}
+
+/// The line of a text at a place in it.
+pub fn line(text: &str, location: Location) -> Option<String> {
+    let Location::Text { line, .. } = location.origin() else {
+        return None;
+    };
+    let found = text.lines().nth((line as usize).saturating_sub(1));
+    found.map(str::to_owned)
 }
 
 /// The line with a mark under the column, both counted from 1.

@@ -17,7 +17,7 @@ use cotangent_view::Study;
 
 use crate::failure::{Failure, failed};
 use crate::graphs::{Source, chosen};
-use crate::{curve, files, run};
+use crate::{curve, files, graphs, run};
 
 /// Prints the functions of a file in canonical form, or what becomes of one of them.
 #[derive(Debug, clap::Args)]
@@ -162,11 +162,12 @@ fn html(source: &Source, args: &Args, path: &Path) -> Result<(), Failure> {
             ..Options::default()
         },
         curve_points: CURVE,
+        examples: true,
         measure: true,
         trouble,
         ..Study::default()
     };
-    let page = study.page(&graph, &|location| source.line(location))?;
+    let page = study.page(&graph, &|location| graphs::line(&source.text, location))?;
     files::write(path, cotangent_view::page(&page)?.as_bytes())
 }
 

@@ -232,8 +232,15 @@ fn an_answer_takes_no_more_than_it_may() {
     );
     assert!(begin.elapsed().as_secs() < 20);
     let large = "fn f(x: f64) -> f64 { sum(broadcast(sin(x), shape=[8000, 8000]) @ broadcast(x, shape=[8000, 8000])) }";
-    let (_, said) = server.ask(&question(large));
-    assert!(said["error"]["message"].is_string(), "{said}");
+    let (status, said) = server.ask(&question(large));
+    assert_eq!(status, 422, "{said}");
+    assert!(
+        said["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("memory"),
+        "{said}"
+    );
     // The server itself goes on.
     assert_eq!(
         server.ask(&question("fn f(x: f64) -> f64 { x * x }")).0,

@@ -35,5 +35,5 @@ pub use graph::{Equation, Graph, Var};
 pub use hash::{FastHasher, FastMap};
 pub use op::{Arity, Callee, Documentation, Op};
 pub use scope::Scope;
-pub use text::{Line, Listing, Module, ParseError, parse, parse_with, print};
+pub use text::{Line, Listing, Module, ParseError, is_reserved, parse, parse_with, print};
 pub use ty::{TensorType, Type};

@@ -13,6 +13,7 @@
 mod cost;
 mod curve;
 mod error;
+mod examples;
 mod layout;
 mod memory;
 pub mod model;
@@ -30,6 +31,7 @@ mod walk;
 pub use cost::cost;
 pub use curve::memory_curve;
 pub use error::ViewError;
+pub use examples::EXAMPLES;
 pub use memory::memory;
 pub use page::page;
 pub use passes::passes;

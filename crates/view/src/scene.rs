@@ -2,6 +2,8 @@
 
 mod cluster;
 mod label;
+
+pub(crate) use label::partials;
 mod links;
 mod open;
 
@@ -153,7 +155,6 @@ impl<'a> Scene<'a> {
     /// their numbers.
     fn fill(&mut self, graph: &'a Graph, into: usize, own: bool) {
         let entities = entities(graph);
-        self.boxes += entities.len();
         let items = items(graph, &entities);
         let mut tree = cluster::grow(entities.len(), &items);
         settle(graph, &entities, &mut tree);

@@ -2,10 +2,10 @@
 
 use cotangent_array::Array;
 use cotangent_compile::{Options, curve};
-use cotangent_graph::{Graph, Location, Type};
+use cotangent_graph::{Graph, Location, Type, parse};
 
-use crate::model::{Page, Pass, Picture};
-use crate::{MOST_STEPS, ViewError, cost, memory, passes, picture_with, sample, trouble, walk};
+use crate::model::{Page, Pass, Picture, Walk};
+use crate::{EXAMPLES, ViewError, cost, memory, passes, picture_with, sample, trouble, walk};
 
 /// How a function is looked at.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Study<'a> {
     pub options: Options,
     /// How many budgets the curve of memory against time has; without any, there is no curve.
     pub curve_points: usize,
+    /// Whether two examples can be stepped through as well: a repeated sub-expression and a network.
+    pub examples: bool,
     /// Whether steps are measured.
     pub measure: bool,
     /// What went wrong, where something did: the message of a checked run.
@@ -87,16 +89,20 @@ impl Study<'_> {
         if let Some(message) = &self.trouble {
             page.trouble = trouble(graph, inputs, message, source)?;
         }
-        if graph.equations().len() <= MOST_STEPS {
-            let (mut walked, inlined) = walk(graph, inputs, &chosen)?;
-            walked.picture = match inlined == *graph {
-                true => 0,
-                false => {
-                    self.draw(&mut page, &inlined, ", calls put in place");
-                    page.pictures.len() - 1
-                }
-            };
-            page.walks.push(walked);
+        match self.walked(&mut page.pictures, graph, inputs, &chosen) {
+            // A function that is too large to be walked through has everything else.
+            Err(ViewError::TooLarge { .. }) => {}
+            walked => page.walks.push(walked?),
+        }
+        if self.examples {
+            for (name, text) in &EXAMPLES[..2] {
+                let graph = parse(text)?.entry().renamed(name);
+                let types = graph.input_types();
+                let inputs: Vec<Array> = types.iter().map(sample).collect();
+                let all = vec![true; inputs.len()];
+                let walked = self.walked(&mut page.pictures, &graph, &inputs, &all)?;
+                page.walks.push(walked);
+            }
         }
         let whole = derivative.as_ref().unwrap_or(graph);
         page.passes = self.passes(&mut page.pictures, whole)?;
@@ -115,6 +121,30 @@ impl Study<'_> {
             page.cost = Some(cost(&program, &all)?);
         }
         Ok(page)
+    }
+
+    /// A walk, with its picture behind the others.
+    fn walked(
+        &self,
+        pictures: &mut Vec<Picture>,
+        graph: &Graph,
+        inputs: &[Array],
+        wrt: &[bool],
+    ) -> Result<Walk, ViewError> {
+        let (mut walked, inlined) = walk(graph, inputs, wrt)?;
+        // Equal graphs may number their variables otherwise, but one without calls is walked as it is.
+        let known = pictures.iter().position(|p| p.name == graph.name());
+        walked.picture = match known.filter(|_| inlined == *graph) {
+            Some(number) => number,
+            None => {
+                pictures.push(Picture {
+                    name: format!("{}, step by step", graph.name()),
+                    ..self.picture(&inlined)
+                });
+                pictures.len() - 1
+            }
+        };
+        Ok(walked)
     }
 
     fn picture(&self, graph: &Graph) -> Picture {

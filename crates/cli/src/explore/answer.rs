@@ -6,13 +6,14 @@ use clap::ValueEnum as _;
 use cotangent::checked::{self, CheckedError};
 use cotangent_array::{Array, Scalar};
 use cotangent_graph::{Graph, Location, Module, TensorType};
-use cotangent_view::Study;
 use cotangent_view::model::{
     Fault, Live, LiveExample, LiveInput, LiveMode, Named, Page, Question, Value,
 };
+use cotangent_view::{EXAMPLES, Study};
 
 use crate::derive::{Mode, transformed};
 use crate::failure::Failure;
+use crate::graphs;
 use crate::values;
 
 /// The longest text, in characters.
@@ -21,29 +22,6 @@ const MOST_CHARACTERS: usize = 100_000;
 const MOST_ELEMENTS: usize = 1 << 20;
 /// Values with more elements are written as a rule rather than in full.
 const MOST_WRITTEN: usize = 64;
-
-/// Functions to begin with: names and texts.
-pub const EXAMPLES: [(&str, &str); 4] = [
-    (
-        "f(f(f(w)))",
-        "fn f(x: f64) -> f64 { sin(x) }\n\nfn expression(w: f64) -> f64 { f(f(f(w))) }\n",
-    ),
-    (
-        "a two-layer network",
-        "fn loss(w: f64[3, 2], b: f64[3], v: f64[3], x: f64[2], y: f64) -> f64 {\n    \
-         let hidden = tanh(w @ x + b);\n    let guess = v @ hidden;\n    (guess - y) ** 2\n}\n",
-    ),
-    (
-        "logistic regression",
-        "fn loss(w: f64[3], x: f64[4, 3], y: f64[4]) -> f64 {\n    let z = x @ w;\n    \
-         sum(log1p(exp(z)) - y * z) / 4.0\n}\n",
-    ),
-    (
-        "a harmless zero",
-        "// The arm that is not taken adds nothing to the gradient, not even a NaN.\n\
-         fn f(x: f64[3]) -> f64 { sum(where(x > 0.0, sqrt(x), 0.0)) }\n",
-    ),
-];
 
 /// What the page offers.
 const MODES: [(Mode, &str); 6] = [
@@ -72,15 +50,24 @@ impl Limits {
     pub fn apply(&self) -> Result<(), Failure> {
         #[cfg(unix)]
         {
-            use rustix::process::{Resource, Rlimit, setrlimit};
-            let limit = |most: u64| Rlimit {
-                current: Some(most),
-                maximum: Some(most),
+            use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+            // A limit that is there already may be lowered, never raised.
+            let limit = |resource: Resource, most: u64| {
+                let known = getrlimit(resource);
+                let most = [known.current, known.maximum]
+                    .into_iter()
+                    .flatten()
+                    .fold(most, u64::min);
+                let limit = Rlimit {
+                    current: Some(most),
+                    maximum: Some(most),
+                };
+                setrlimit(resource, limit)
             };
             // Of the address space some is taken by the program itself, not by the answer.
             let bytes = (self.bytes as u64).saturating_add(OWN_BYTES);
-            setrlimit(Resource::As, limit(bytes))?;
-            setrlimit(Resource::Cpu, limit(self.time.as_secs().saturating_add(1)))?;
+            limit(Resource::As, bytes)?;
+            limit(Resource::Cpu, self.time.as_secs().saturating_add(1))?;
         }
         Ok(())
     }
@@ -138,13 +125,7 @@ pub fn page(question: &Question, limits: &Limits) -> Result<Page, Fault> {
             None => return Err(fault(format!("no mode is named `{asked}`"))),
         },
     };
-    let source = |location: Location| match location.origin() {
-        Location::Text { line, .. } => {
-            let line = question.text.lines().nth((line as usize).saturating_sub(1));
-            line.map(str::to_owned)
-        }
-        _ => None,
-    };
+    let source = |location: Location| graphs::line(&question.text, location);
     let trouble = match checked::eval(graph, &inputs) {
         Err(CheckedError::Fault(fault)) => Some(fault.to_string()),
         Err(other) => return Err(fault(other)),
@@ -291,7 +272,7 @@ fn written(array: &Array) -> String {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" "),
-        false => "... numbers between -1 and 1".to_owned(),
+        false => format!("... {} elements", array.len()),
     }
 }
 

@@ -71,7 +71,7 @@ fn variables(expression: &str) -> Vec<String> {
         // `axis=0` names an attribute, `a == b` compares.
         let attribute = next == Some(&'=') && after != Some(&'=');
         let number = c.is_ascii_digit();
-        let word = ["true", "false", "inf", "nan", "pi", "let"].contains(&&name[..]);
+        let word = cotangent_graph::is_reserved(&name);
         if !(number || word || attribute || next == Some(&'(') || names.contains(&name)) {
             names.push(name);
         }

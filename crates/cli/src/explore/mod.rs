@@ -55,7 +55,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             Ok(text) => text,
             Err(message) => return usage(format!("--expr '{expression}': {message}")),
         },
-        (None, None) => answer::EXAMPLES[0].1.to_owned(),
+        (None, None) => cotangent_view::EXAMPLES[0].1.to_owned(),
     };
     server::serve(text, args.port, limits)
 }

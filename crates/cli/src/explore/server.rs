@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cotangent_view::model::{Fault, Live, Page, Question, Refusal};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -24,6 +25,8 @@ use crate::files;
 
 /// The longest question, in bytes.
 pub const MOST_BYTES: usize = 1 << 20;
+/// How long to wait where a connection could not be taken.
+const PAUSE: Duration = Duration::from_millis(50);
 /// How many questions are answered at a time.
 const AT_ONCE: usize = 2;
 
@@ -56,6 +59,8 @@ pub fn serve(text: String, port: u16, limits: Limits) -> Result<(), Failure> {
         loop {
             // One connection that fails is no reason to end.
             let Ok((stream, _)) = listener.accept().await else {
+                // There may be no file left for it, until another one ends.
+                tokio::time::sleep(PAUSE).await;
                 continue;
             };
             let site = site.clone();
@@ -209,6 +214,8 @@ impl Site {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // The limit of a process counts the time of all its threads.
+            .env("COTANGENT_THREADS", "1")
             .kill_on_drop(true)
             .spawn()
             .map_err(told)?;

@@ -103,19 +103,22 @@ impl Model {
         let slopes = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| {
             cost.of(&model.apply(x), y).0
         });
+        let slopes = slopes.grad();
         let answers = Function::new(|model: &Mlp<Tensor>, x: &Tensor| model.apply(x));
-        let (step, score) = match memory {
-            None => (step, score),
+        let (step, score, slopes, answers) = match memory {
+            None => (step, score, slopes, answers),
             Some(bytes) => (
                 step.with_memory_budget(bytes),
                 score.with_memory_budget(bytes),
+                slopes.with_memory_budget(bytes),
+                answers.with_memory_budget(bytes),
             ),
         };
         Model {
             init,
             step,
             score,
-            slopes: slopes.grad(),
+            slopes,
             answers,
             rule,
             rate: dtype,

@@ -42,7 +42,7 @@ struct Curves {
 /// Lines of the curves.
 const HEIGHT: usize = 7;
 /// A terminal of fewer columns or lines shows the bar alone.
-const LEAST: (usize, usize) = (60, 14);
+const LEAST: (usize, usize) = (80, 14);
 /// The widest that two curves beside one another are.
 const WIDEST: usize = 120;
 /// Colours of a terminal: rows trained on are blue, those of validation yellow.
@@ -137,6 +137,7 @@ impl Progress {
         let lines = self.lines();
         if lines.is_empty() {
             say(&format!("\r{bar}\x1b[K"));
+            self.lines = 0;
             return;
         }
         // Up to where the last drawing began, if there is one, and over it line by line.

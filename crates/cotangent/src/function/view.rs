@@ -1,11 +1,13 @@
-//! Functions as pictures.
-//!
-//! What a page shows beside the graph (values, passes, memory, time) belongs here too.
+//! Functions as pictures and pages.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cotangent_view::Study;
+use cotangent_compile::Options;
 use cotangent_view::model::Picture;
+use cotangent_view::{Study, ViewError};
 
 use super::{Function, Typed};
 use crate::checked::{self, CheckedError};
@@ -70,7 +72,12 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
         let study = Study {
             about: "value, derivative and what they cost, operation by operation".to_owned(),
             inputs: Some(&inputs),
+            options: Options {
+                memory_budget: self.inner.limits.memory_budget,
+                ..Options::default()
+            },
             curve_points: CURVE,
+            examples: true,
             measure: true,
             trouble,
             ..Study::default()
@@ -92,18 +99,28 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// Those of [`to_html`](Function::to_html), and of writing.
     pub fn view(&self, arguments: &I::Of<Array>) -> Result<PathBuf, Error> {
         let html = self.to_html(arguments)?;
-        // Written beside its place first, so that a reader never meets half a page.
-        let name = format!("cotangent-{}", std::process::id());
-        let folder = std::env::temp_dir();
-        let (half, whole) = (
-            folder.join(format!("{name}.part")),
-            folder.join(format!("{name}.html")),
-        );
-        std::fs::write(&half, html)
-            .and_then(|()| std::fs::rename(&half, &whole))
-            .map_err(cotangent_view::ViewError::from)?;
+        let whole = written(&html).map_err(ViewError::from)?;
         println!("{}", whole.display());
         Ok(whole)
+    }
+}
+
+/// Writes a page into a file of its own. A name that is taken, by an earlier page or by somebody
+/// else, is passed over.
+fn written(html: &str) -> std::io::Result<PathBuf> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("cotangent-{}-{number}.html", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        match File::create_new(&path) {
+            Ok(mut file) => {
+                file.write_all(html.as_bytes())?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::Graph;
 use crate::ops::Registry;
 
 pub use listing::{Line, Listing};
-pub(crate) use parse::is_reserved;
+pub use parse::is_reserved;
 pub(crate) use print::identifier;
 pub use print::print;
 

@@ -434,7 +434,7 @@ impl<'a> Parser<'a> {
 }
 
 /// Words that cannot name an input, a variable or a function.
-pub(crate) fn is_reserved(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     matches!(
         name,
         "fn" | "let" | "true" | "false" | "nan" | "inf" | "complex"

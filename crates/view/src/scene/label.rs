@@ -121,6 +121,20 @@ pub(super) fn describe(node: &mut Node, e: &Equation, kind: EntityKind) {
 /// One line for each operand where the row says a partial derivative for each.
 fn rule(op: &Op, text: &str) -> Vec<String> {
     const NAMES: [&str; 3] = ["x", "y", "z"];
+    if let Some(partials) = partials(op, text) {
+        return (NAMES.iter().zip(partials))
+            .map(|(name, partial)| format!("∂/∂{name}: {partial}"))
+            .collect();
+    }
+    let text = sentence(text);
+    match text.is_empty() {
+        true => Vec::new(),
+        false => vec![text],
+    }
+}
+
+/// The partial derivative for each operand, where a row says it for each and not in one sentence.
+pub(crate) fn partials(op: &Op, text: &str) -> Option<Vec<String>> {
     let text = sentence(text);
     let partials = match op {
         Op::Unary(_) | Op::Indexed(..) | Op::Binary(_) => top_level(&text),
@@ -130,15 +144,8 @@ fn rule(op: &Op, text: &str) -> Vec<String> {
         Op::Binary(_) => 2,
         _ => 1,
     };
-    if partials.len() == count && !text.starts_with("none") && !text.starts_with("zmul") {
-        return (NAMES.iter().zip(partials))
-            .map(|(name, partial)| format!("∂/∂{name}: {partial}"))
-            .collect();
-    }
-    match text.is_empty() {
-        true => Vec::new(),
-        false => vec![text],
-    }
+    let told = partials.len() == count && !text.starts_with("none") && !text.starts_with("zmul");
+    told.then_some(partials)
 }
 
 /// The parts of a list that stand between commas outside of parentheses.
