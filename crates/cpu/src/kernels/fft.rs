@@ -1,4 +1,4 @@
-//! `fft`, `rfft` and `irfft`: line by line through working memory, by the crates rustfft and realfft, or
+//! `fft`, `rfft` and `irfft`: line by line through working memory, by [`cotangent_numerics`], or
 //! by the reference evaluator where the feature `fft` is off.
 
 use cotangent_graph::TensorType;
@@ -16,9 +16,8 @@ pub(super) use reference::{kernel, scratch};
 mod fast {
     use std::sync::Arc;
 
-    use realfft::{ComplexToReal, FftNum, RealFftPlanner, RealToComplex};
-
     use cotangent_array::Complex;
+    use cotangent_numerics::{ComplexToReal, Fft, Fourier, RealToComplex};
 
     use super::*;
     use crate::kernels::around;
@@ -26,7 +25,7 @@ mod fast {
     use crate::number::{Float, by_dtype};
 
     /// A float that the transforms are made for.
-    trait Part: Float<Pair = Complex<Self>> + FftNum {}
+    trait Part: Float<Pair = Complex<Self>> + Fourier {}
     impl Part for f64 {}
     impl Part for f32 {}
 
@@ -74,7 +73,7 @@ mod fast {
     /// What is done to the lines of an array.
     enum Lines<T: Part> {
         /// Complex transforms along axes, one after the other.
-        Complex(Vec<(Arc<dyn rustfft::Fft<T>>, Around)>),
+        Complex(Vec<(Arc<dyn Fft<T>>, Around)>),
         /// From real numbers.
         Forward(Arc<dyn RealToComplex<T>>, Around),
         /// To real numbers.
@@ -85,22 +84,18 @@ mod fast {
         fn of(op: &ArrayOp, x: &TensorType) -> Option<Lines<T>> {
             match op {
                 ArrayOp::Fft(op) => {
-                    let mut planner = rustfft::FftPlanner::<T>::new();
                     let axes = op.axes.iter().map(|axis| {
-                        let plan = match op.inverse {
-                            true => planner.plan_fft_inverse(x.dim(*axis)),
-                            false => planner.plan_fft_forward(x.dim(*axis)),
-                        };
+                        let plan = T::complex(x.dim(*axis), op.inverse);
                         (plan, around(x, *axis))
                     });
                     Some(Lines::Complex(axes.collect()))
                 }
                 ArrayOp::Rfft(op) => {
-                    let plan = RealFftPlanner::<T>::new().plan_fft_forward(x.dim(op.axis));
+                    let plan = T::forward(x.dim(op.axis));
                     Some(Lines::Forward(plan, around(x, op.axis)))
                 }
                 ArrayOp::Irfft(op) => {
-                    let plan = RealFftPlanner::<T>::new().plan_fft_inverse(op.n);
+                    let plan = T::backward(op.n);
                     Some(Lines::Backward(plan, around(x, op.axis)))
                 }
                 _ => None,
@@ -111,7 +106,7 @@ mod fast {
         fn room(&self) -> (usize, usize) {
             match self {
                 Lines::Complex(axes) => {
-                    let room = |(plan, [_, n, _]): &(Arc<dyn rustfft::Fft<T>>, Around)| {
+                    let room = |(plan, [_, n, _]): &(Arc<dyn Fft<T>>, Around)| {
                         n + plan.get_inplace_scratch_len()
                     };
                     (axes.iter().map(room).max().unwrap_or(0), 0)
@@ -147,7 +142,7 @@ mod fast {
     }
 
     fn complex<T: Part>(
-        axes: &[(Arc<dyn rustfft::Fft<T>>, Around)],
+        axes: &[(Arc<dyn Fft<T>>, Around)],
         x: &[Complex<T>],
         out: &mut [Complex<T>],
         pairs: &mut [Complex<T>],

@@ -1,7 +1,7 @@
 //! Factorisations of matrices, one member of the batch after another.
 //!
 //! Small matrices run through the plain loops that define the operations; larger ones through
-//! [`faer`], where the feature `linalg` is on and the operation has such a kernel. All working memory
+//! [`cotangent_numerics`], where the feature `linalg` is on and the operation has such a kernel. All working memory
 //! comes from the plan.
 
 #[cfg(feature = "linalg")]

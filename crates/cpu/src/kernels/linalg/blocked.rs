@@ -1,7 +1,7 @@
-//! Larger matrices by the blocked algorithms of [`faer`], on one thread.
+//! Larger matrices by the blocked algorithms of [`cotangent_numerics`], on one thread.
 //!
-//! Matrices are copied column by column, as faer likes them, into working memory; what is left of it
-//! is faer's stack. Signs and orders are made those that the plain loops give. A matrix that needs
+//! Matrices are copied column by column, as these like them, into working memory; what is left of it
+//! is their stack. Signs and orders are made those that the plain loops give. A matrix that needs
 //! care (an entry that is not finite, a pivot 0) goes to these.
 
 mod spectral;
@@ -11,11 +11,7 @@ use std::mem::MaybeUninit;
 use cotangent_array::DType;
 use cotangent_graph::ops::Linalg;
 use cotangent_graph::ops::linalg::{MatrixFault, Shape2, TriangularSolve};
-use faer::dyn_stack::{MemStack, StackReq};
-use faer::linalg::evd::{self, ComputeEigenvectors};
-use faer::linalg::svd::{self, ComputeSvdVectors};
-use faer::linalg::{cholesky, householder, lu, qr, triangular_solve};
-use faer::{Conj, MatMut, MatRef, Par};
+use cotangent_numerics::{Factor, Triangle};
 
 use self::spectral::{decompose, is_spectral, widened};
 use super::{Part, Plain, Site};
@@ -27,13 +23,13 @@ const LEAST: usize = 16;
 /// Offsets in working memory are multiples of this many bytes.
 const ALIGNMENT: usize = 64;
 
-/// A float that faer computes with.
-trait Real: Float + faer::traits::RealField {}
+/// A float whose matrices are factored.
+trait Real: Float + Factor {}
 
 impl Real for f32 {}
 impl Real for f64 {}
 
-/// The parts of working memory: numbers, positions, and faer's stack.
+/// The parts of working memory: numbers, positions, and a stack.
 #[derive(Clone, Copy)]
 struct Layout {
     /// How many numbers each of three matrices has.
@@ -51,65 +47,26 @@ impl Layout {
             return None;
         }
         let all = m.checked_mul(n)?;
-        let par = Par::Seq;
         let (numbers, positions, stack) = match op {
-            Linalg::Cholesky(_) => {
-                let stack = cholesky::llt::factor::cholesky_in_place_scratch::<T>(
-                    n,
-                    par,
-                    Default::default(),
-                );
-                ([all, 0, 0], 0, stack)
-            }
-            Linalg::TriangularSolve(_) => ([0; 3], 0, StackReq::EMPTY),
+            Linalg::Cholesky(_) => ([all, 0, 0], 0, T::cholesky_stack(n)),
+            Linalg::TriangularSolve(_) => ([0; 3], 0, 0),
             Linalg::Solve(_) | Linalg::Lu(_) | Linalg::Det(_) | Linalg::Slogdet(_) => {
-                let stack = lu::partial_pivoting::factor::lu_in_place_scratch::<u32, T>(
-                    m,
-                    n,
-                    par,
-                    Default::default(),
-                );
-                ([all, 0, 0], m.checked_mul(2)?, stack)
+                ([all, 0, 0], m.checked_mul(2)?, T::lu_stack(m, n))
             }
             Linalg::Qr(_) => {
-                let block = qr::no_pivoting::factor::recommended_block_size::<T>(m, n);
-                let stack = StackReq::any_of(&[
-                    qr::no_pivoting::factor::qr_in_place_scratch::<T>(
-                        m,
-                        n,
-                        block,
-                        par,
-                        Default::default(),
-                    ),
-                    householder::apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(
-                        m, block, k,
-                    ),
-                ]);
-                ([all, m.checked_mul(k)?, block.checked_mul(k)?], 0, stack)
+                let factors = T::qr_block(m, n).checked_mul(k)?;
+                ([all, m.checked_mul(k)?, factors], 0, T::qr_stack(m, n))
             }
-            Linalg::Svd(_) | Linalg::Svdvals(_) => {
-                let vectors = match op {
-                    Linalg::Svd(_) => ComputeSvdVectors::Thin,
-                    _ => ComputeSvdVectors::No,
-                };
-                let stack = svd::svd_scratch::<T>(m, n, vectors, vectors, par, Default::default());
-                let u = m.checked_mul(k)?;
-                ([u, 0, 0], 0, stack)
-            }
-            Linalg::Eigh(_) | Linalg::Eigvalsh(_) => {
-                let vectors = match op {
-                    Linalg::Eigh(_) => ComputeEigenvectors::Yes,
-                    _ => ComputeEigenvectors::No,
-                };
-                let stack = evd::self_adjoint_evd_scratch::<T>(n, vectors, par, Default::default());
-                ([all, all, 0], 0, stack)
-            }
+            Linalg::Svd(_) => ([m.checked_mul(k)?, 0, 0], 0, T::svd_stack(m, n, true)),
+            Linalg::Svdvals(_) => ([m.checked_mul(k)?, 0, 0], 0, T::svd_stack(m, n, false)),
+            Linalg::Eigh(_) => ([all, all, 0], 0, T::eigh_stack(n, true)),
+            Linalg::Eigvalsh(_) => ([all, all, 0], 0, T::eigh_stack(n, false)),
             Linalg::Pinv(_) | Linalg::Expm(_) | Linalg::ExpmFrechet(_) => return None,
         };
         Some(Layout {
             numbers,
             positions,
-            stack: stack.unaligned_bytes_required(),
+            stack,
         })
     }
 
@@ -187,7 +144,7 @@ struct Work<'a, T> {
     second: &'a mut [T],
     third: &'a mut [T],
     positions: &'a mut [u32],
-    stack: &'a mut MemStack,
+    stack: &'a mut [MaybeUninit<u8>],
 }
 
 impl<T: Real> Work<'_, T> {
@@ -207,10 +164,10 @@ impl<T: Real> Work<'_, T> {
                 second: frame.write(slot(1, layout.numbers[1])),
                 third: frame.write(slot(2, layout.numbers[2])),
                 positions: frame.write(slot(3, layout.positions)),
-                stack: MemStack::new(std::slice::from_raw_parts_mut(
+                stack: std::slice::from_raw_parts_mut(
                     frame.address(stack).cast::<MaybeUninit<u8>>(),
                     stack.len,
-                )),
+                ),
             }
         }
     }
@@ -268,10 +225,13 @@ fn member<T: Real>(
                 let from = *row as usize * columns;
                 x.copy_from_slice(&b[from..from + columns]);
             }
-            let factors = MatRef::from_column_major_slice(&*work.first, s.rows, s.rows);
-            let mut x = MatMut::from_row_major_slice_mut(x, s.rows, columns);
-            triangular_solve::solve_unit_lower_triangular_in_place(factors, x.as_mut(), Par::Seq);
-            triangular_solve::solve_upper_triangular_in_place(factors, x, Par::Seq);
+            let half = |lower| Triangle {
+                lower,
+                unit: lower,
+                by_rows: false,
+            };
+            T::triangular(work.first, s.rows, half(true), x, columns);
+            T::triangular(work.first, s.rows, half(false), x, columns);
             Ok(true)
         }
         Linalg::Lu(_) => {
@@ -323,15 +283,7 @@ fn member<T: Real>(
 
 fn factor<T: Real>(a: &[T], l: &mut [T], n: usize, work: Work<'_, T>) -> Result<bool, MatrixFault> {
     half_sum(a, work.first, n);
-    let matrix = MatMut::from_column_major_slice_mut(work.first, n, n);
-    let done = cholesky::llt::factor::cholesky_in_place(
-        matrix,
-        Default::default(),
-        Par::Seq,
-        work.stack,
-        Default::default(),
-    );
-    if let Err(cholesky::llt::factor::LltError::NonPositivePivot { index }) = done {
+    if let Err(index) = T::cholesky(work.first, n, work.stack) {
         return Err(MatrixFault::Indefinite(index + 1));
     }
     for i in 0..n {
@@ -358,15 +310,12 @@ fn triangular<T: Real>(
         return Err(MatrixFault::Singular(i));
     }
     let columns = x.len() / n;
-    let x = MatMut::from_row_major_slice_mut(x, n, columns);
-    let a = MatRef::from_row_major_slice(a, n, n);
-    let a = if op.transposed { a.transpose() } else { a };
-    match (op.lower != op.transposed, op.unit_diagonal) {
-        (true, false) => triangular_solve::solve_lower_triangular_in_place(a, x, Par::Seq),
-        (true, true) => triangular_solve::solve_unit_lower_triangular_in_place(a, x, Par::Seq),
-        (false, false) => triangular_solve::solve_upper_triangular_in_place(a, x, Par::Seq),
-        (false, true) => triangular_solve::solve_unit_upper_triangular_in_place(a, x, Par::Seq),
-    }
+    let triangle = Triangle {
+        lower: op.lower != op.transposed,
+        unit: op.unit_diagonal,
+        by_rows: !op.transposed,
+    };
+    T::triangular(a, n, triangle, x, columns);
     Ok(())
 }
 
@@ -376,18 +325,10 @@ fn eliminate<'a, T: Real>(
     a: &mut [T],
     positions: &'a mut [u32],
     s: Shape2,
-    stack: &mut MemStack,
+    stack: &mut [MaybeUninit<u8>],
 ) -> Option<(&'a [u32], f64)> {
     let (order, inverse) = positions.split_at_mut(s.rows);
-    let matrix = MatMut::from_column_major_slice_mut(a, s.rows, s.columns);
-    let (info, _) = lu::partial_pivoting::factor::lu_in_place(
-        matrix,
-        order,
-        inverse,
-        Par::Seq,
-        stack,
-        Default::default(),
-    );
+    let odd = T::lu(a, s.columns, order, inverse, stack);
     let pivots = a.iter().step_by(s.rows + 1).take(s.least());
     for pivot in pivots {
         let pivot = pivot.to();
@@ -395,26 +336,14 @@ fn eliminate<'a, T: Real>(
             return None;
         }
     }
-    let sign = if info.transposition_count % 2 == 0 {
-        1.0
-    } else {
-        -1.0
-    };
+    let sign = if odd { -1.0 } else { 1.0 };
     Some((order, sign))
 }
 
 fn reflect<T: Real>(a: &[T], q: &mut [T], r: &mut [T], s: Shape2, work: Work<'_, T>) {
     let (m, n, k) = (s.rows, s.columns, s.least());
     by_columns(a, work.first, s);
-    let block = qr::no_pivoting::factor::recommended_block_size::<T>(m, n);
-    let mut factors = MatMut::from_column_major_slice_mut(work.third, block, k);
-    qr::no_pivoting::factor::qr_in_place(
-        MatMut::from_column_major_slice_mut(work.first, m, n),
-        factors.as_mut(),
-        Par::Seq,
-        work.stack,
-        Default::default(),
-    );
+    T::qr(work.first, m, n, work.third, work.stack);
     for i in 0..k {
         for j in 0..n {
             r[i * n + j] = if j < i {
@@ -428,15 +357,7 @@ fn reflect<T: Real>(a: &[T], q: &mut [T], r: &mut [T], s: Shape2, work: Work<'_,
     for i in 0..k {
         work.second[i * m + i] = T::of(1.0);
     }
-    let basis = MatRef::from_column_major_slice(&work.first[..m * k], m, k);
-    householder::apply_block_householder_sequence_on_the_left_in_place_with_conj(
-        basis,
-        factors.as_ref(),
-        Conj::No,
-        MatMut::from_column_major_slice_mut(work.second, m, k),
-        Par::Seq,
-        work.stack,
-    );
+    T::reflect(work.first, m, n, work.third, work.second, work.stack);
     by_rows(
         work.second,
         q,

@@ -3,9 +3,6 @@
 use cotangent_graph::ops::Linalg;
 use cotangent_graph::ops::linalg::Shape2;
 use cotangent_graph::ops::linalg::dense::leading_sign;
-use faer::linalg::evd;
-use faer::linalg::svd;
-use faer::{ColMut, MatMut, MatRef, Par};
 
 use super::super::Plain;
 use super::{Layout, Real, Work, by_rows, half_sum};
@@ -93,31 +90,12 @@ fn singular<T: Real>(
     work: Work<'_, T>,
 ) -> bool {
     let (m, n, k) = (s.rows, s.columns, s.least());
-    let a = MatRef::from_row_major_slice(a, m, n);
-    let diagonal = ColMut::from_slice_mut(&mut *values).as_diagonal_mut();
     let Some((u, vt)) = vectors else {
-        let done = svd::svd(
-            a,
-            diagonal,
-            None,
-            None,
-            Par::Seq,
-            work.stack,
-            Default::default(),
-        );
-        return done.is_ok() && all_finite(values);
+        return T::svd(a, m, n, values, None, work.stack) && all_finite(values);
     };
     // V column by column is Vᵀ row by row.
-    let done = svd::svd(
-        a,
-        diagonal,
-        Some(MatMut::from_column_major_slice_mut(&mut *work.first, m, k)),
-        Some(MatMut::from_column_major_slice_mut(&mut *vt, n, k)),
-        Par::Seq,
-        work.stack,
-        Default::default(),
-    );
-    if done.is_err() || !all_finite(values) {
+    let pair = Some((&mut *work.first, &mut *vt));
+    if !T::svd(a, m, n, values, pair, work.stack) || !all_finite(values) {
         return false;
     }
     let columns = work.first.chunks_exact_mut(m);
@@ -147,19 +125,8 @@ fn symmetric<T: Real>(
     work: Work<'_, T>,
 ) -> bool {
     half_sum(a, work.first, n);
-    let diagonal = ColMut::from_slice_mut(&mut *values).as_diagonal_mut();
-    let wanted = vectors
-        .is_some()
-        .then(|| MatMut::from_column_major_slice_mut(&mut *work.second, n, n));
-    let done = evd::self_adjoint_evd(
-        MatRef::from_column_major_slice(&*work.first, n, n),
-        diagonal,
-        wanted,
-        Par::Seq,
-        work.stack,
-        Default::default(),
-    );
-    if done.is_err() || !all_finite(values) {
+    let wanted = vectors.is_some().then_some(&mut *work.second);
+    if !T::eigh(work.first, n, values, wanted, work.stack) || !all_finite(values) {
         return false;
     }
     let Some(vectors) = vectors else { return true };
