@@ -202,6 +202,38 @@ impl Asm {
         hole
     }
 
+    /// Keeps the count of elements in a slot of the stack.
+    pub(super) fn keep_count(&mut self, slot: i32) {
+        self.raw(&[0x48, 0x89, 0xB4, 0x24]);
+        self.number(slot);
+    }
+
+    /// Makes rsi the end of the next `n` elements, or of all.
+    pub(super) fn next_part(&mut self, slot: i32, n: usize) {
+        self.raw(&[0x48, 0x8D, 0x81]);
+        self.number(n as i32);
+        self.raw(&[0x48, 0x8B, 0xB4, 0x24]);
+        self.number(slot);
+        self.raw(&[0x48, 0x39, 0xF0, 0x48, 0x0F, 0x42, 0xF0]);
+    }
+
+    /// Gives rax the address of an entry of the table and as many times `1 << scale` bytes as there are
+    /// whole parts of `1 << part` elements before the last element.
+    pub(super) fn part_address(&mut self, entry: usize, part: u8, scale: u8) {
+        self.raw(&[0x48, 0x8D, 0x41, 0xFF, 0x48, 0xC1, 0xE8, part]);
+        self.raw(&[0x48, 0xC1, 0xE0, scale, 0x48, 0x03, 0x87]);
+        self.number(8 * entry as i32);
+    }
+
+    /// Jumps back to a place where the index is below the count that was kept.
+    pub(super) fn jump_back_if_left(&mut self, slot: i32, to: usize) {
+        self.raw(&[0x48, 0x3B, 0x8C, 0x24]);
+        self.number(slot);
+        self.raw(&[0x0F, 0x82]);
+        let distance = to as i64 - (self.bytes.len() as i64 + 4);
+        self.number(distance as i32);
+    }
+
     /// Sets the index to the first of the steps, whose number is in rsi: 0, or the last one.
     pub(super) fn first_step(&mut self, reverse: bool) {
         if reverse {

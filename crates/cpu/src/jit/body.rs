@@ -9,6 +9,7 @@ use cotangent_compile::lane::{LaneCode, Lanes, Predicate, Prim, Rounding};
 
 use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
 use super::call::{self, Site};
+use super::join::Joined;
 
 /// No value, or no further reading.
 const NONE: u32 = u32::MAX;
@@ -16,7 +17,7 @@ const NONE: u32 = u32::MAX;
 pub(super) const MASK: u8 = 15;
 
 pub(super) const LOAD: Form = form(1, 0x10);
-const STORE: Form = form(1, 0x11);
+pub(super) const STORE: Form = form(1, 0x11);
 pub(super) const STORE_ALIGNED: Form = form(1, 0x29);
 
 /// One element to all lanes of a register.
@@ -66,11 +67,11 @@ pub(super) enum Seat {
 
 /// One instruction of one of the vectors that are worked on side by side.
 #[derive(Clone, Copy)]
-struct Item {
+pub(super) struct Item {
     prim: Prim,
-    vector: usize,
+    pub(super) vector: usize,
     value: u32,
-    args: [u32; 3],
+    pub(super) args: [u32; 3],
     /// When each operand is read again.
     next: [u32; 3],
 }
@@ -79,7 +80,11 @@ struct Item {
 pub(super) struct Body<'a> {
     code: &'a LaneCode,
     addresses: &'a [Option<u8>],
-    access: Access,
+    pub(super) access: Access,
+    /// How many vectors are worked on side by side.
+    pub(super) vectors: usize,
+    /// Of each stored value the reduction that it goes into, where that has registers.
+    joins: &'a [Option<Joined>],
     items: Vec<Item>,
     homes: Vec<Home>,
     register: Vec<u8>,
@@ -156,6 +161,8 @@ impl<'a> Body<'a> {
             code,
             addresses,
             access,
+            vectors,
+            joins: &[],
             items,
             homes: all,
             register: vec![u8::MAX; n * vectors],
@@ -168,6 +175,14 @@ impl<'a> Body<'a> {
             spilled: 0,
             sites: Vec::new(),
             frame: RSP,
+        }
+    }
+
+    /// Joins what is stored in registers, which the body then leaves alone otherwise.
+    pub(super) fn joins(&mut self, joins: &'a [Option<Joined>]) {
+        self.joins = joins;
+        for join in joins.iter().flatten() {
+            self.usable = self.usable.min(join.high);
         }
     }
 
@@ -196,6 +211,10 @@ impl<'a> Body<'a> {
                     self.put(item.value, d);
                 }
                 Prim::Store(k) => {
+                    if let Some(Some(to)) = self.joins.get(k as usize) {
+                        self.join(asm, &item, *to);
+                        continue;
+                    }
                     let x = self.need(asm, item.args[0], &mut 0);
                     let stream = self.code.inputs.len() + k as usize;
                     let place = self.stream(asm, stream, item.vector);
@@ -304,7 +323,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn wide(&self) -> bool {
+    pub(super) fn wide(&self) -> bool {
         self.code.lanes == Lanes::W64
     }
 
@@ -487,7 +506,7 @@ impl<'a> Body<'a> {
     }
 
     /// A register for a new value; those whose bits are set in `pinned` keep theirs.
-    fn take(&mut self, asm: &mut Asm, pinned: u32) -> u8 {
+    pub(super) fn take(&mut self, asm: &mut Asm, pinned: u32) -> u8 {
         let (mut best, mut distance) = (0, 0);
         for r in (0..self.usable).filter(|r| pinned >> r & 1 == 0) {
             let v = self.holds[r as usize];
@@ -531,7 +550,7 @@ impl<'a> Body<'a> {
     }
 
     /// A value in a register.
-    fn need(&mut self, asm: &mut Asm, v: u32, pinned: &mut u32) -> u8 {
+    pub(super) fn need(&mut self, asm: &mut Asm, v: u32, pinned: &mut u32) -> u8 {
         let r = match self.register[v as usize] {
             u8::MAX => {
                 let r = self.take(asm, *pinned);
@@ -567,7 +586,7 @@ impl<'a> Body<'a> {
 
     /// Notes that an instruction has read its operands; values that are not read again give up
     /// their registers and slots.
-    fn read(&mut self, item: &Item) {
+    pub(super) fn read(&mut self, item: &Item) {
         for (a, next) in item.args.iter().zip(item.next) {
             if *a == NONE {
                 continue;

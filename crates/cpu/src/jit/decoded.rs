@@ -5,6 +5,7 @@ use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, form};
 use super::body::single;
+use super::join::{UPPER, WIDEN_FLOAT, WIDEN_INT};
 
 const fn float(prefix: u8, opcode: u8) -> Form {
     Form {
@@ -263,6 +264,78 @@ fn vector_instructions_are_read_back() {
             }
         }
     }
+}
+
+#[test]
+fn forms_between_halves_are_read_back() {
+    let half = |r: u8| Register::XMM0 + u32::from(r);
+    for (d, x) in [(1, 7), (9, 3), (4, 15), (14, 10)] {
+        for (form, expected) in [(WIDEN_FLOAT, "Vcvtps2pd"), (WIDEN_INT, "Vpmovsxdq")] {
+            let mut asm = Asm::default();
+            asm.vex(form, d, 0, Rm::Reg(x));
+            let found = decode(&asm.bytes);
+            assert_eq!(format!("{:?}", found.mnemonic()), expected);
+            assert_eq!(
+                (found.op_register(0), found.op_register(1)),
+                (vector(d), half(x))
+            );
+        }
+        let mut asm = Asm::default();
+        asm.vex_with(UPPER, d, 0, Rm::Reg(x), 1);
+        let found = decode(&asm.bytes);
+        assert_eq!(format!("{:?}", found.mnemonic()), "Vextractf128");
+        assert_eq!(
+            (found.op_register(0), found.op_register(1)),
+            (half(x), vector(d))
+        );
+        assert_eq!(found.immediate8(), 1);
+        let mut asm = Asm::default();
+        asm.vex_with(form(1, 0xC2), d, x, Rm::Reg(d), 3);
+        assert_eq!(format!("{:?}", decode(&asm.bytes).mnemonic()), "Vcmppd");
+    }
+}
+
+#[test]
+fn loops_over_leaves_are_read_back() {
+    let mut asm = Asm::default();
+    asm.keep_count(96);
+    let top = asm.bytes.len();
+    asm.next_part(96, 256);
+    asm.part_address(3, 8, 6);
+    asm.jump_back_if_left(96, top);
+    let lines: Vec<String> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
+        .iter()
+        .map(|i| {
+            let place = [0, 1].map(|k| match i.op_kind(k) {
+                OpKind::Register => format!("{:?}", i.op_register(k)),
+                OpKind::Memory => {
+                    let (base, index) = (i.memory_base(), i.memory_index());
+                    format!("[{base:?}+{index:?}+{}]", i.memory_displacement64() as i64)
+                }
+                OpKind::NearBranch64 => format!("to {}", i.near_branch64()),
+                _ => format!("{}", i.immediate(k)),
+            });
+            format!("{:?} {}", i.mnemonic(), place.join(" "))
+        })
+        .collect();
+    let expected = [
+        "Mov [RSP+None+96] RSI".to_owned(),
+        "Lea RAX [RCX+None+256]".to_owned(),
+        "Mov RSI [RSP+None+96]".to_owned(),
+        "Cmp RAX RSI".to_owned(),
+        "Cmovb RSI RAX".to_owned(),
+        "Lea RAX [RCX+None+-1]".to_owned(),
+        "Shr RAX 8".to_owned(),
+        "Shl RAX 6".to_owned(),
+        "Add RAX [RDI+None+24]".to_owned(),
+        "Cmp RCX [RSP+None+96]".to_owned(),
+    ];
+    assert_eq!(lines[..10], expected);
+    assert!(
+        lines[10].starts_with(&format!("Jb to {top} ")),
+        "{}",
+        lines[10]
+    );
 }
 
 /// The rest as the decoder prints it.

@@ -1,10 +1,11 @@
 //! Machine code for the inner run of a region: loops over its elements.
 
-use cotangent_compile::lane::{Elem, LaneCode, Prim};
+use cotangent_compile::lane::{Elem, LEAF, LaneCode, Prim};
 
-use super::asm::{Asm, RAX, RSP, Rm};
-use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
+use super::asm::{Asm, RAX, RDX, RSP, Rm};
+use super::body::{Access, Body, Home, LOAD, MASK, STORE, STORE_ALIGNED, spread};
 use super::call;
+use super::join::{Join, Joined, SUMS};
 
 /// Machine code and the numbers that it reads.
 pub(super) struct Emitted {
@@ -18,12 +19,20 @@ pub(super) const MAX_INSTS: usize = 4000;
 const MAX_SPILLS: usize = 6;
 const MAX_PAIRED: usize = 240;
 
+/// The elements of a leaf and the bytes of its eight sums, as powers of two.
+const LEAF_BITS: u8 = LEAF.trailing_zeros() as u8;
+const SUMS_BITS: u8 = SUMS.trailing_zeros() as u8;
+const _: () = assert!(LEAF.is_power_of_two());
+
 /// General registers that keep addresses of streams over the loop.
 pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 
 /// Machine code for a region: a function of a table of addresses (rdi), the number of elements (rsi)
 /// and the pool (rdx). `None` for regions with bools in memory and for very long ones.
-pub(super) fn emit(code: &LaneCode) -> Option<Emitted> {
+///
+/// Of each stored value `joins` says whether it goes into a reduction; of that eight sums are written for
+/// every leaf ([`LEAF`]), one after the other.
+pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>]) -> Option<Emitted> {
     let bytes = code
         .inputs
         .iter()
@@ -33,15 +42,15 @@ pub(super) fn emit(code: &LaneCode) -> Option<Emitted> {
         return None;
     }
     if code.insts.len() <= MAX_PAIRED {
-        let (emitted, spills) = emit_by(code, 2);
+        let (emitted, spills) = emit_by(code, joins, 2);
         if spills <= MAX_SPILLS {
             return Some(emitted);
         }
     }
-    Some(emit_by(code, 1).0)
+    Some(emit_by(code, joins, 1).0)
 }
 
-fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
+fn emit_by(code: &LaneCode, joins: &[Option<Join>], vectors: usize) -> (Emitted, usize) {
     let size = code.lanes.bytes();
     let lanes = 32 / size;
     let mut start = Start::new(code);
@@ -50,8 +59,14 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
             start.spread(code, i, k as usize);
         }
     }
-    start.streams(code);
+    start.streams(code, joins);
     let frame = start.calls(code);
+    let joins = start.joins(code, joins);
+    let joined = joins.iter().any(Option::is_some);
+    let count = joined.then(|| start.slot());
+    if let Some(slot) = count {
+        start.asm.keep_count(slot);
+    }
     let Start {
         mut asm,
         hole,
@@ -61,11 +76,21 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
         addresses,
     } = start;
     asm.clear_index();
+    let leaf = asm.bytes.len();
+    if let Some(slot) = count {
+        asm.next_part(slot, LEAF);
+    }
+    for join in joins.iter().flatten() {
+        for r in [join.low, join.high] {
+            asm.vex(LOAD, r, 0, Rm::Base(RDX, join.start));
+        }
+    }
     let scale = size.trailing_zeros() as u8;
 
     let top = asm.bytes.len();
     let out = asm.jump_unless_left(lanes * vectors);
     let mut body = Body::new(code, &homes, &addresses, slots, vectors, Access::Whole, &[]);
+    body.joins(&joins);
     body.run(&mut asm);
     let (mut room, spills, mut sites) = (body.slots, body.spilled, body.sites);
     asm.add_index(lanes * vectors);
@@ -76,12 +101,23 @@ fn emit_by(code: &LaneCode, vectors: usize) -> (Emitted, usize) {
     let end = asm.jump_or_mask(scale, 16 * size as i32);
     asm.vex(LOAD, MASK, 0, Rm::Base(RAX, 0));
     let mut body = Body::new(code, &homes, &addresses, slots, 1, Access::Masked, &[]);
+    body.joins(&joins);
     body.run(&mut asm);
     room = room.max(body.slots);
     sites.extend(body.sites);
     asm.add_index(lanes);
     asm.jump_back(tail);
     asm.land(end);
+    for (k, join) in joins.iter().enumerate() {
+        if let Some(join) = join {
+            asm.part_address(code.inputs.len() + k, LEAF_BITS, SUMS_BITS);
+            asm.vex(STORE, join.low, 0, Rm::Base(RAX, 0));
+            asm.vex(STORE, join.high, 0, Rm::Base(RAX, 32));
+        }
+    }
+    if let Some(slot) = count {
+        asm.jump_back_if_left(slot, leaf);
+    }
     asm.leave();
     call::finish(&mut asm, &sites, frame.slots, frame.function);
     // One slot more than is used, since aligning the stack takes up to 31 bytes.
@@ -172,12 +208,27 @@ impl Start {
         frame
     }
 
-    /// Keeps the addresses of the first streams in registers.
-    pub(super) fn streams(&mut self, code: &LaneCode) {
+    /// Gives reductions their registers.
+    fn joins(&mut self, code: &LaneCode, joins: &[Option<Join>]) -> Vec<Option<Joined>> {
+        let mut number = 0;
+        let mut all = Vec::with_capacity(joins.len());
+        for join in joins {
+            all.push(join.map(|join| {
+                let joined = Joined::new(join, number, code.lanes, &mut self.pool);
+                number += 1;
+                joined
+            }));
+        }
+        all
+    }
+
+    /// Keeps the addresses of the first streams in registers, but for those that are joined.
+    pub(super) fn streams(&mut self, code: &LaneCode, joins: &[Option<Join>]) {
         let mut free = ADDRESSES.iter();
         for inst in &code.insts {
             let stream = match inst.prim {
                 Prim::Load(k) | Prim::At(k, _) => k as usize,
+                Prim::Store(k) if joins.get(k as usize).is_some_and(Option::is_some) => continue,
                 Prim::Store(k) | Prim::Put(k, _) => code.inputs.len() + k as usize,
                 _ => continue,
             };

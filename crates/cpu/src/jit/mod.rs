@@ -10,6 +10,7 @@ mod call;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod decoded;
 mod emit;
+mod join;
 mod pages;
 mod scan;
 mod tape;
@@ -20,6 +21,7 @@ use cotangent_compile::lane::{LaneCode, Tape};
 use cotangent_graph::FastMap;
 
 use self::emit::Emitted;
+pub(crate) use self::join::{Join, MOST as MOST_JOINS, SUMS};
 use self::pages::Placed;
 pub(crate) use self::scan::Steps;
 
@@ -27,8 +29,19 @@ pub(crate) use self::scan::Steps;
 #[derive(Clone)]
 pub(crate) struct Kernel(Arc<Placed>);
 
-/// What code is made of: instructions, and the steps of a loop if they are run step by step.
-type Content = (LaneCode, Option<Steps>);
+/// What code is made of: instructions, and what runs them.
+type Content = (LaneCode, Around);
+
+/// What stands around the instructions.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Around {
+    /// A loop over elements, with the reductions that stored values go into.
+    Elements(Vec<Option<Join>>),
+    /// The steps of a loop.
+    Steps(Steps),
+    /// Nothing.
+    Tape,
+}
 
 /// Kernels that some program holds, by their content.
 static KNOWN: OnceLock<Mutex<FastMap<Content, Weak<Placed>>>> = OnceLock::new();
@@ -37,22 +50,28 @@ static KNOWN: OnceLock<Mutex<FastMap<Content, Weak<Placed>>>> = OnceLock::new();
 const MANY: usize = 1024;
 
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
-/// none.
-pub(crate) fn kernel(code: &LaneCode) -> Option<Kernel> {
-    known((code.clone(), None), |(code, _)| emit::emit(code))
+/// none. Of each stored value `joins` says which reduction it goes into, of [`MOST_JOINS`] at most; the
+/// kernel then writes eight sums for each leaf in place of it.
+pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>]) -> Option<Kernel> {
+    known(
+        (code.clone(), Around::Elements(joins.to_vec())),
+        |(code, _)| emit::emit(code, joins),
+    )
 }
 
 /// The code of a tape, made or found; `None` as for [`kernel`].
 pub(crate) fn tape(tape: &Tape) -> Option<Kernel> {
     let room = tape.room();
-    known((tape.code.clone(), None), |(code, _)| {
+    known((tape.code.clone(), Around::Tape), |(code, _)| {
         tape::emit(code, room)
     })
 }
 
 /// The kernel of a loop over a step on single elements; `None` as for [`kernel`].
 pub(crate) fn scan(code: LaneCode, steps: Steps) -> Option<Kernel> {
-    known((code, Some(steps)), |(code, _)| scan::emit(code, steps))
+    known((code, Around::Steps(steps)), |(code, _)| {
+        scan::emit(code, steps)
+    })
 }
 
 fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Option<Kernel> {

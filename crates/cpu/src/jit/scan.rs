@@ -74,7 +74,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
             start.asm.vex(spread(code.lanes), *r, 0, Rm::Base(RAX, 0));
         }
     }
-    start.streams(code);
+    start.streams(code, &[]);
     let frame = start.calls(code);
     let Start {
         mut asm,

@@ -22,7 +22,7 @@ pub(super) fn emit(code: &LaneCode, room: usize) -> Option<Emitted> {
         return None;
     }
     let mut start = Start::new(code);
-    start.streams(code);
+    start.streams(code, &[]);
     let frame = start.calls(code);
     let Start {
         mut asm,

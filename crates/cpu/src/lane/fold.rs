@@ -6,6 +6,7 @@
 use cotangent_array::DType;
 use cotangent_compile::lane::{Fold, LEAF};
 
+use crate::jit::SUMS;
 use crate::memory::Slot;
 use crate::number::{Float, Number, Ordered};
 
@@ -18,6 +19,10 @@ pub(super) struct Folding {
     size: usize,
     start: u64,
     leaf: fn(*const u8, usize) -> u64,
+    /// Joins eight sums.
+    eight: fn(*const u8) -> u64,
+    /// Whether elements come as eight sums for each leaf.
+    pub(super) joined_before: bool,
     join: fn(u64, u64) -> u64,
     write: fn(u64, *mut u8, usize),
     /// Sums over the outer loops.
@@ -143,6 +148,12 @@ impl Folding {
             } else {
                 leaf::<T, J>
             },
+            eight: |at| {
+                // SAFETY: the kernel has just written eight sums there.
+                let sums: &[u64; 8] = unsafe { &*at.cast() };
+                together::<_, J>(sums.map(T::Sum::from_bits)).to_bits()
+            },
+            joined_before: false,
             join: |x, y| J::join(T::Sum::from_bits(x), T::Sum::from_bits(y)).to_bits(),
             write: |x, out, at| {
                 let out: *mut T = out.cast();
@@ -210,14 +221,20 @@ impl Folding {
         state.leaves = 0;
     }
 
-    /// Joins `count` elements that stand at an address; a whole number of leaves but at the end of a
-    /// run.
+    /// Joins `count` elements that stand at an address, or what a kernel has made of them; a whole
+    /// number of leaves but at the end of a run.
     pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State, scratch: *mut u8) {
         if let Some(leading) = self.leading {
             // Elements come in order, so those of a turn of the outer loops follow one another.
             let sums = scratch.wrapping_add(leading.offset).cast::<u64>();
             (self.add)(at, sums.wrapping_add(state.filled), count);
             state.filled = (state.filled + count) % leading.count.max(1);
+            return;
+        }
+        if self.joined_before {
+            for leaf in 0..count.div_ceil(LEAF) {
+                self.push((self.eight)(at.wrapping_add(leaf * SUMS)), state);
+            }
             return;
         }
         let mut done = 0;
@@ -403,7 +420,11 @@ where
     for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
         *lane = J::join(*lane, x.widen());
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
+    together::<_, J>(lanes).to_bits()
+}
+
+#[inline(always)]
+fn together<S, J: Join<S>>([a, b, c, d, e, f, g, h]: [S; 8]) -> S {
     let low = J::join(J::join(a, b), J::join(c, d));
-    J::join(low, J::join(J::join(e, f), J::join(g, h))).to_bits()
+    J::join(low, J::join(J::join(e, f), J::join(g, h)))
 }

@@ -10,7 +10,7 @@ mod tile;
 
 use std::sync::Arc;
 
-use cotangent_compile::lane::{LaneLayout, LaneProgram, MAX_FOLDS};
+use cotangent_compile::lane::{LEAF, LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::fold::{Columns, Folding, Leading};
 use self::pack::{Around, Chosen, Pack};
@@ -21,6 +21,10 @@ use crate::RunError;
 use crate::jit;
 use crate::memory::{Frame, Run, Slot};
 use crate::pool::DIVIDE;
+
+/// A run of so many elements may be cut where numbers stand around elements of an input: a few more
+/// blocks cost less than copies.
+const LONG: usize = 256;
 
 /// How regions are executed. All ways give the same bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,19 +95,41 @@ pub(crate) fn choose(
 }
 
 fn inner(program: &LaneProgram, way: Way, layout: &LaneLayout) -> Inner {
-    match way {
-        Way::Code => match jit::kernel(&program.code) {
-            Some(kernel) => Inner::Code(kernel),
-            None => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
-        },
-        Way::Tile => Inner::Tile(TileCode::new(&program.code, layout.tile, has_avx2())),
-        Way::Baseline => Inner::Tile(TileCode::new(&program.code, layout.tile, false)),
-    }
+    let fast = match way {
+        Way::Code => {
+            let joins = joins(program);
+            if let Some(kernel) = jit::kernel(&program.code, &joins) {
+                return Inner::Code(kernel, joins);
+            }
+            has_avx2()
+        }
+        Way::Tile => has_avx2(),
+        Way::Baseline => false,
+    };
+    Inner::Tile(TileCode::new(&program.code, layout.tile, fast))
+}
+
+/// For each stored value the reduction that it goes into, where a kernel can join its elements.
+fn joins(program: &LaneProgram) -> Vec<Option<jit::Join>> {
+    let stored = program.stores().into_iter().map(|(k, _)| {
+        let output = program.outputs.get(k).filter(|o| !o.leading)?;
+        let (fold, _) = output.fold?;
+        let float = output.dtype.is_float();
+        Some(jit::Join { fold, float })
+    });
+    let mut left = jit::MOST_JOINS;
+    let limited = stored.map(|join| {
+        let join = join.filter(|_| left > 0);
+        left -= usize::from(join.is_some());
+        join
+    });
+    limited.collect()
 }
 
 /// What executes the inner run.
 enum Inner {
-    Code(jit::Kernel),
+    /// With the reductions whose elements it joins, by stored values.
+    Code(jit::Kernel, Vec<Option<jit::Join>>),
     Tile(TileCode),
 }
 
@@ -120,6 +146,8 @@ struct Region {
     /// How many of the streams are inputs.
     inputs: usize,
     packs: bool,
+    /// Places at which blocks of the run end, so that what is between needs no packing; in order.
+    borders: Vec<usize>,
 }
 
 /// An input or a result, by the bytes that it moves.
@@ -136,7 +164,7 @@ struct Stream {
 }
 
 impl Region {
-    fn new(program: &LaneProgram, places: Places, layout: LaneLayout, inner: Inner) -> Region {
+    fn new(program: &LaneProgram, places: Places, mut layout: LaneLayout, inner: Inner) -> Region {
         let dims = &program.dims;
         let mut outer = [1; 3];
         for (to, n) in outer.iter_mut().zip(dims.iter().rev().skip(1)) {
@@ -178,7 +206,7 @@ impl Region {
         let inputs = streams.len();
         let mut folds = Vec::new();
         let mut sums_at = layout.sums_at;
-        for (k, column) in program.stores() {
+        for (stored, (k, column)) in program.stores().into_iter().enumerate() {
             let (Some(slot), Some(output)) = (places.outs.get(k), program.outputs.get(k)) else {
                 continue;
             };
@@ -199,7 +227,12 @@ impl Region {
                 });
                 // Sums over outer loops are finished behind all loops.
                 let joined = if output.leading { usize::MAX } else { joined };
-                folds.push(Folding::new(fold, output.dtype, *slot, joined, leading));
+                let mut folding = Folding::new(fold, output.dtype, *slot, joined, leading);
+                folding.joined_before = match &inner {
+                    Inner::Code(_, joins) => joins.get(stored).is_some_and(Option::is_some),
+                    Inner::Tile(_) => false,
+                };
+                folds.push(folding);
                 folds.len() - 1
             });
             streams.push(Stream {
@@ -214,16 +247,30 @@ impl Region {
             });
         }
         let packs = streams.iter().any(|s| s.pack.is_some());
+        let run = program.inner();
+        let mut borders = Vec::new();
+        // Leaves of reductions stay whole.
+        if run >= LONG && folds.is_empty() {
+            let packs = streams.iter().filter_map(|s| s.pack.as_ref());
+            borders.extend(packs.filter_map(Pack::borders).flatten());
+            borders.sort_unstable();
+            borders.dedup();
+        }
+        // Where a kernel joins elements, a buffer holds more leaves.
+        if !packs && !folds.is_empty() && folds.iter().all(|f: &Folding| f.joined_before) {
+            layout.block = layout.block.max(layout.fold / jit::SUMS * LEAF);
+        }
         Region {
             places,
             layout,
             inner,
             outer,
-            run: program.inner(),
+            run,
             streams,
             folds,
             inputs,
             packs,
+            borders,
         }
     }
 
@@ -281,26 +328,50 @@ impl Region {
             unsafe { folding.open(state, scratch, Columns::all(self.run)) };
         }
         let mut results = [0_usize; FOLDS];
-        for _ in 0..self.outer[2] {
-            for _ in 0..self.outer[1] {
-                for _ in 0..self.outer[0] {
-                    self.row(scratch, bases, current, packed, &mut states)?;
-                    self.advance(bases, 0);
-                    self.finish(frame, 0, &mut states, &mut results);
-                }
-                self.rewind(bases, 0);
-                self.advance(bases, 1);
-                self.finish(frame, 1, &mut states, &mut results);
-            }
-            self.rewind(bases, 1);
-            self.advance(bases, 2);
-            self.finish(frame, 2, &mut states, &mut results);
+        if self.outer == [1; 3] {
+            self.row(scratch, bases, current, packed, &mut states)?;
+            (0..3).for_each(|level| self.finish(frame, level, &mut states, &mut results));
+        } else {
+            self.turns(
+                frame,
+                scratch,
+                [bases, current, packed],
+                &mut states,
+                &mut results,
+            )?;
         }
         self.finish(frame, 3, &mut states, &mut results);
         for folding in &self.folds {
             let out = frame.address(folding.slot);
             // SAFETY: as above; the plan was checked, so the result has room for all sums.
             unsafe { folding.close(scratch, out, Columns::all(self.run)) };
+        }
+        Ok(())
+    }
+
+    /// The outer loops.
+    fn turns(
+        &self,
+        frame: &Frame<'_>,
+        scratch: *mut u8,
+        [bases, current, packed]: [&mut [*mut u8]; 3],
+        states: &mut [fold::State],
+        results: &mut [usize],
+    ) -> Result<(), RunError> {
+        for _ in 0..self.outer[2] {
+            for _ in 0..self.outer[1] {
+                for _ in 0..self.outer[0] {
+                    self.row(scratch, bases, current, packed, states)?;
+                    self.advance(bases, 0);
+                    self.finish(frame, 0, states, results);
+                }
+                self.rewind(bases, 0);
+                self.advance(bases, 1);
+                self.finish(frame, 1, states, results);
+            }
+            self.rewind(bases, 1);
+            self.advance(bases, 2);
+            self.finish(frame, 2, states, results);
         }
         Ok(())
     }
@@ -338,7 +409,10 @@ impl Region {
         }
         let mut done = 0;
         while done < run {
-            let count = self.layout.block.min(run - done);
+            let mut count = self.layout.block.min(run - done);
+            if let Some(border) = self.borders.iter().find(|b| **b > place + done) {
+                count = count.min(border - (place + done));
+            }
             if self.packs {
                 self.pack(scratch, current, packed, place + done, count)?;
                 self.execute(packed, count, scratch);
@@ -370,6 +444,12 @@ impl Region {
         for (k, stream) in self.streams.iter().enumerate() {
             packed[k] = match &stream.pack {
                 Some(pack) => {
+                    if k < self.inputs
+                        && let Some(at) = pack.direct(current[k], place, count)
+                    {
+                        packed[k] = at;
+                        continue;
+                    }
                     let buffer = scratch.wrapping_add(pack.buffer);
                     if k < self.inputs {
                         let chosen = pack.chosen.as_ref();
@@ -401,7 +481,7 @@ impl Region {
         match &self.inner {
             // SAFETY: the plan was checked: every address has `count` elements, or one where the run
             // stays on it, and what is written overlaps nothing that is read later.
-            Inner::Code(kernel) => unsafe { kernel.call(addresses, count) },
+            Inner::Code(kernel, _) => unsafe { kernel.call(addresses, count) },
             // SAFETY: as above; the tiles are at the start of the working memory.
             Inner::Tile(code) => unsafe { code.run(addresses, count, scratch) },
         }

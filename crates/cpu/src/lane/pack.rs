@@ -99,6 +99,21 @@ impl Pack {
         }
     }
 
+    /// The places of the run before which a number stands and from which on one stands again, where the
+    /// elements between are side by side.
+    pub(super) fn borders(&self) -> Option<[usize; 2]> {
+        let around = self.around.filter(|_| self.step == self.size)?;
+        Some([around.first, around.end])
+    }
+
+    /// Where `n` elements from a place of the run on stand side by side in memory anyway; `from` as for
+    /// [`Pack::gather`].
+    pub(super) fn direct(&self, from: *mut u8, place: usize, n: usize) -> Option<*mut u8> {
+        let [first, end] = self.borders()?;
+        let inside = first <= place && place + n <= end;
+        inside.then(|| from.wrapping_sub(first * self.step))
+    }
+
     /// Copies `n` elements from a place of the run on to the buffer.
     ///
     /// # Safety

@@ -16,6 +16,9 @@ use crate::RunError;
 use crate::memory::{Run, Slot};
 use crate::pool::{DIVIDE, Shared, Team, share};
 
+/// Bytes of a line of memory, about.
+const LINE: usize = 64;
+
 /// The step that runs a row block; as [`super::choose`].
 pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, way: Way, work: u64) -> Option<Run> {
     let layout = block.layout();
@@ -67,6 +70,7 @@ pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, way: Way, work: u64)
         buffers,
         stages,
         table_at: layout.table_at,
+        streamed: streamed(block, args),
     };
     // Sums over rows are added in the order of the rows.
     let whole = work < DIVIDE || block.sums_rows();
@@ -100,6 +104,41 @@ struct Rows {
     buffers: Vec<(usize, usize)>,
     stages: Vec<Stage>,
     table_at: usize,
+    /// Operands and results that are read or written row after row, by slot, and the bytes of a row.
+    streamed: Vec<(usize, usize)>,
+}
+
+/// The operands and results that have a part of their own for every row, longer than a line of memory.
+fn streamed(block: &RowBlock, args: usize) -> Vec<(usize, usize)> {
+    let mut all = Vec::new();
+    for stage in &block.stages {
+        let region = &stage.region;
+        let mut add = |slot: usize, elements: usize, size: usize| {
+            let bytes = elements / block.rows.max(1) * size;
+            if bytes >= LINE && all.iter().all(|(other, _)| *other != slot) {
+                all.push((slot, bytes));
+            }
+        };
+        for (k, (place, input)) in stage.args.iter().zip(&region.inputs).enumerate() {
+            if let RowPlace::Arg(i) = place
+                && region.is_dense(k)
+            {
+                add(*i as usize, region.elements(), input.dtype.size());
+            }
+        }
+        for (k, (place, output)) in stage.outs.iter().zip(&region.outputs).enumerate() {
+            if let RowPlace::Out(i) = place
+                && output.fold.is_none()
+            {
+                add(
+                    args + *i as usize,
+                    region.output_elements(k),
+                    output.dtype.size(),
+                );
+            }
+        }
+    }
+    all
 }
 
 struct Stage {
@@ -141,6 +180,7 @@ impl Rows {
             for (to, (at, bytes)) in buffers.iter_mut().zip(&self.buffers) {
                 *to = scratch.wrapping_add(*at).wrapping_sub(row * bytes);
             }
+            self.fetch(table, [end, (end + self.together).min(to)]);
             for stage in &self.stages {
                 stage.rows(table, scratch, [row, end])?;
             }
@@ -152,6 +192,31 @@ impl Rows {
         Ok(())
     }
 }
+
+impl Rows {
+    /// Asks for the memory of rows that come next. A block works for a while on rows that stay in a cache,
+    /// and the processor does not foresee that it then goes on reading where it left off.
+    fn fetch(&self, table: &[*mut u8], [from, to]: [usize; 2]) {
+        for (slot, bytes) in &self.streamed {
+            let Some(base) = table.get(*slot) else {
+                continue;
+            };
+            for at in (from * bytes..to * bytes).step_by(LINE) {
+                prefetch(base.wrapping_add(at));
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn prefetch(at: *const u8) {
+    use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+    // SAFETY: it is a hint for any address, which reads nothing and never faults.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn prefetch(_: *const u8) {}
 
 /// Opens or closes the sums over outer loops of a reduction.
 type OnSums = unsafe fn(&fold::Folding, *mut u8, *mut u8, Columns);
