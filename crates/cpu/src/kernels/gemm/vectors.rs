@@ -158,8 +158,12 @@ unsafe fn inner<V: Real, const R: usize>(
 /// Columns of `a` that are added to the result at a time.
 const TOGETHER: usize = 8;
 
+/// Bytes of a matrix that stays in a near cache, so that the order in which it is read does not matter.
+const NEAR: usize = 64 << 10;
+
 /// Columns of `a` stand in straight lines: some at a time, times their element of the vector, are added
-/// to the result, in ascending order.
+/// to the result, in ascending order. Of a small matrix all columns are, to as many elements of the result
+/// as there are registers.
 ///
 /// # Safety
 /// All elements of `a` and `k` of the vector can be read, `m` of the result, which stands in a straight
@@ -171,6 +175,24 @@ pub(super) unsafe fn columns<V: Real>(
     x: *const V::Element,
     out: Target<V::Element>,
 ) {
+    if m.saturating_mul(k) <= NEAR / size_of::<V::Element>() {
+        let lanes = V::LANES;
+        let mut i = 0;
+        // SAFETY: these rows exist.
+        unsafe {
+            while i < m {
+                let (a, out) = (a.from(i, 0), out.start.wrapping_add(i));
+                i += match (m - i) / lanes {
+                    8.. => all_columns::<V, 8>(k, a, x, out),
+                    4.. => all_columns::<V, 4>(k, a, x, out),
+                    2.. => all_columns::<V, 2>(k, a, x, out),
+                    1 => all_columns::<V, 1>(k, a, x, out),
+                    _ => last_rows::<V>([m - i, k], a, x, out),
+                };
+            }
+        }
+        return;
+    }
     let mut l = 0;
     // SAFETY: these columns exist.
     unsafe {
@@ -232,4 +254,54 @@ unsafe fn some_columns<V: Real, const C: usize>(
             sum.store_some(to, rest);
         }
     }
+}
+
+/// The first `R` vectors of the result; their elements.
+///
+/// # Safety
+/// That of [`columns`], for so many rows.
+#[inline(always)]
+unsafe fn all_columns<V: Real, const R: usize>(
+    k: usize,
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: *mut V::Element,
+) -> usize {
+    let mut sums = [V::nothing(); R];
+    // SAFETY: these rows and all columns are inside.
+    unsafe {
+        for l in 0..k {
+            let (column, y) = (a.from(0, l).start, V::spread(*x.wrapping_add(l)));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(column.wrapping_add(r * V::LANES)).times_plus(y, *sum);
+            }
+        }
+        for (r, sum) in sums.into_iter().enumerate() {
+            sum.store(out.wrapping_add(r * V::LANES));
+        }
+    }
+    R * V::LANES
+}
+
+/// [`all_columns`] for rows that are fewer than a vector has.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn last_rows<V: Real>(
+    [m, k]: [usize; 2],
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: *mut V::Element,
+) -> usize {
+    let mut sum = V::nothing();
+    // SAFETY: the caller's promise.
+    unsafe {
+        for l in 0..k {
+            let y = V::spread(*x.wrapping_add(l));
+            sum = V::load_some(a.from(0, l).start, m).times_plus(y, sum);
+        }
+        sum.store_some(out, m);
+    }
+    m
 }
