@@ -225,6 +225,19 @@ impl Asm {
         self.number(8 * entry as i32);
     }
 
+    /// Adds `step` to rax where the index is an odd multiple of `lanes`, both powers of two; rsi is what was
+    /// added.
+    pub(super) fn odd_first(&mut self, lanes: u8, step: u8) {
+        let shift = (step / lanes).trailing_zeros() as u8;
+        self.raw(&[0x89, 0xCE, 0x83, 0xE6, lanes, 0xC1, 0xE6, shift]);
+        self.raw(&[0x48, 0x01, 0xF0]);
+    }
+
+    /// Subtracts twice what [`Asm::odd_first`] has added.
+    pub(super) fn odd_last(&mut self) {
+        self.raw(&[0x48, 0x29, 0xF0, 0x48, 0x29, 0xF0]);
+    }
+
     /// Jumps back to a place where the index is below the count that was kept.
     pub(super) fn jump_back_if_left(&mut self, slot: i32, to: usize) {
         self.raw(&[0x48, 0x3B, 0x8C, 0x24]);

@@ -1,6 +1,6 @@
 //! Machine code for the inner run of a region: loops over its elements.
 
-use cotangent_compile::lane::{Elem, LEAF, LaneCode, Prim};
+use cotangent_compile::lane::{Elem, LEAF, LaneCode, Lanes, Prim};
 
 use super::asm::{Asm, RAX, RDX, RSP, Rm};
 use super::body::{Access, Body, Home, LOAD, MASK, STORE, STORE_ALIGNED, spread};
@@ -111,7 +111,14 @@ fn emit_by(code: &LaneCode, joins: &[Option<Join>], vectors: usize) -> (Emitted,
     for (k, join) in joins.iter().enumerate() {
         if let Some(join) = join {
             asm.part_address(code.inputs.len() + k, LEAF_BITS, SUMS_BITS);
+            if code.lanes == Lanes::W64 {
+                // After an odd number of vectors the sums of the odd ones come first.
+                asm.odd_first(lanes as u8, 32);
+            }
             asm.vex(STORE, join.low, 0, Rm::Base(RAX, 0));
+            if code.lanes == Lanes::W64 {
+                asm.odd_last();
+            }
             asm.vex(STORE, join.high, 0, Rm::Base(RAX, 32));
         }
     }

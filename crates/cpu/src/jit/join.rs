@@ -2,9 +2,8 @@
 //!
 //! Element i of a leaf goes into sum i mod 8, in the order of the run, and at the end of the leaf the
 //! eight sums are written where elements would have been: as code outside joins elements that it reads
-//! from memory (`lane/fold.rs`). Two vectors of f64 hold them. Where one vector of four elements is done at a time,
-//! the two change places after it; that they end up in either order does no harm, since sums,
-//! products and extremes commute.
+//! from memory (`lane/fold.rs`). Two vectors of f64 hold them. Where one vector of four elements is done
+//! at a time, the two change places after it, and back before they are written.
 
 use cotangent_compile::lane::{Fold, Lanes};
 
@@ -82,6 +81,7 @@ const AND: u8 = 0x54;
 const OR: u8 = 0x56;
 const COMPARE: u8 = 0xC2;
 const UNORDERED: u8 = 3;
+const BLEND: u8 = 0x4B;
 
 impl Body<'_> {
     /// Joins the vector that an instruction stores with the sums of a reduction.
@@ -96,7 +96,7 @@ impl Body<'_> {
         let [d, e, rest @ ..] = free;
         if self.access == Access::Masked {
             // What is beyond the end counts as nothing.
-            let blend = form(3, if self.wide() { 0x4B } else { 0x4A });
+            let blend = form(3, if self.wide() { BLEND } else { BLEND - 1 });
             asm.vex(LOAD, d, 0, Rm::Base(RDX, to.narrow));
             asm.vex_with(blend, d, d, Rm::Reg(x), MASK << 4);
             x = d;
@@ -139,12 +139,13 @@ fn two(asm: &mut Asm, join: Join, [d, a, b]: [u8; 3], free: [u8; 2]) {
 }
 
 /// The instruction gives its second operand where one is NaN or both are zeros. Asked both ways, the two
-/// answers differ there alone: for zeros their bits together are those of the larger or smaller one,
-/// and a NaN is put over the rest.
+/// answers differ there alone: for zeros their bits together are those of the larger or smaller one. A
+/// sum with a NaN is this NaN.
 fn extreme(asm: &mut Asm, opcode: u8, both: u8, [d, a, b]: [u8; 3], [s, t]: [u8; 2]) {
     asm.vex(form(1, opcode), s, a, Rm::Reg(b));
     asm.vex(form(1, opcode), t, b, Rm::Reg(a));
     asm.vex(form(1, both), s, s, Rm::Reg(t));
     asm.vex_with(form(1, COMPARE), t, a, Rm::Reg(b), UNORDERED);
-    asm.vex(form(1, OR), d, s, Rm::Reg(t));
+    asm.vex(form(1, ADD), d, a, Rm::Reg(b));
+    asm.vex_with(form(3, BLEND), d, s, Rm::Reg(d), t << 4);
 }
