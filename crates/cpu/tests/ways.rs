@@ -71,6 +71,9 @@ const SPACES: &[&[usize]] = &[
     &[1023],
     &[1025],
     &[2100],
+    // More leaves than a buffer for sums has room for.
+    &[16_500],
+    &[33_000],
     &[3, 20],
     &[5, 17],
     &[2, 3, 37],

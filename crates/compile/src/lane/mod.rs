@@ -415,8 +415,14 @@ impl LaneProgram {
         let values = self.inputs.len() + self.ops.len();
         for (i, output) in self.outputs.iter().enumerate() {
             let kept = output.fold.map_or(0, |(_, kept)| kept);
+            let sums = matches!(output.fold, None | Some((Fold::Sum, _)));
             if output.fold.is_some() && output.dtype == DType::Bool {
                 return Err(format!("result {i} of the region reduces bools"));
+            }
+            if !sums && !output.dtype.is_float() {
+                return Err(format!(
+                    "result {i} of the region reduces integers by something else than their sum"
+                ));
             }
             let sum = matches!(output.fold, Some((Fold::Sum, 1..)));
             if output.leading && !sum {

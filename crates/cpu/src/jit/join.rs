@@ -38,6 +38,7 @@ pub(super) struct Joined {
 impl Joined {
     /// The reduction of this number among those with registers; its numbers go into the pool.
     pub(super) fn new(join: Join, number: usize, lanes: Lanes, pool: &mut Vec<u8>) -> Joined {
+        debug_assert!(number < MOST, "more reductions than have registers");
         let start = match (join.float, join.fold) {
             (false, _) | (_, Fold::Sum) => 0.0,
             (_, Fold::Prod) => 1.0,
@@ -88,13 +89,17 @@ impl Body<'_> {
     pub(super) fn join(&mut self, asm: &mut Asm, item: &Item, to: Joined) {
         let mut pinned = 0;
         let mut x = self.need(asm, item.args[0], &mut pinned);
-        let mut free = [0; 4];
-        for r in &mut free {
-            *r = self.take(asm, pinned);
-            pinned |= 1 << *r;
-        }
-        let [d, e, rest @ ..] = free;
-        if self.access == Access::Masked {
+        let mut take = |body: &mut Self, asm: &mut Asm, wanted: bool| {
+            let r = if wanted { body.take(asm, pinned) } else { x };
+            pinned |= 1 << r;
+            r
+        };
+        let masked = self.access == Access::Masked;
+        let extreme = to.join.float && matches!(to.join.fold, Fold::Max | Fold::Min);
+        let d = take(self, asm, masked);
+        let e = take(self, asm, !self.wide() || self.vectors == 1);
+        let rest = [(); 2].map(|()| take(self, asm, extreme));
+        if masked {
             // What is beyond the end counts as nothing.
             let blend = form(3, if self.wide() { BLEND } else { BLEND - 1 });
             asm.vex(LOAD, d, 0, Rm::Base(RDX, to.narrow));
@@ -140,12 +145,13 @@ fn two(asm: &mut Asm, join: Join, [d, a, b]: [u8; 3], free: [u8; 2]) {
 
 /// The instruction gives its second operand where one is NaN or both are zeros. Asked both ways, the two
 /// answers differ there alone: for zeros their bits together are those of the larger or smaller one. A
-/// sum with a NaN is this NaN.
+/// NaN is put in its place, that of the sums before that of the elements.
 fn extreme(asm: &mut Asm, opcode: u8, both: u8, [d, a, b]: [u8; 3], [s, t]: [u8; 2]) {
     asm.vex(form(1, opcode), s, a, Rm::Reg(b));
     asm.vex(form(1, opcode), t, b, Rm::Reg(a));
     asm.vex(form(1, both), s, s, Rm::Reg(t));
-    asm.vex_with(form(1, COMPARE), t, a, Rm::Reg(b), UNORDERED);
-    asm.vex(form(1, ADD), d, a, Rm::Reg(b));
-    asm.vex_with(form(3, BLEND), d, s, Rm::Reg(d), t << 4);
+    asm.vex_with(form(1, COMPARE), t, b, Rm::Reg(b), UNORDERED);
+    asm.vex_with(form(3, BLEND), s, s, Rm::Reg(b), t << 4);
+    asm.vex_with(form(1, COMPARE), t, a, Rm::Reg(a), UNORDERED);
+    asm.vex_with(form(3, BLEND), d, s, Rm::Reg(a), t << 4);
 }

@@ -99,7 +99,8 @@ impl Kernel {
     /// # Safety
     /// There is an address for each input and result of the region; inputs have `count` elements, or
     /// one where the region reads one, and results have room for as many. Results overlap inputs only
-    /// as the region allows. A loop has at least one step; what it carries are single elements. The
+    /// as the region allows. Results that the kernel joins have room for [`SUMS`] bytes for every leaf begun, and
+    /// then there is at least one element. A loop has at least one step; what it carries are single elements. The
     /// operands and results of a tape have the elements that it names, and its working memory is
     /// aligned to 32 bytes and as large as the tape says.
     #[cfg(target_arch = "x86_64")]

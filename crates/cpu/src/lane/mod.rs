@@ -22,8 +22,8 @@ use crate::jit;
 use crate::memory::{Frame, Run, Slot};
 use crate::pool::DIVIDE;
 
-/// A run of so many elements may be cut where numbers stand around elements of an input: a few more
-/// blocks cost less than copies.
+/// A run with so many elements for every place where it is cut may be cut where numbers stand around elements
+/// of an input: a few more blocks cost less than copies.
 const LONG: usize = 256;
 
 /// How regions are executed. All ways give the same bits.
@@ -250,13 +250,17 @@ impl Region {
         let run = program.inner();
         let mut borders = Vec::new();
         // Leaves of reductions stay whole.
-        if run >= LONG && folds.is_empty() {
+        if folds.is_empty() {
             let packs = streams.iter().filter_map(|s| s.pack.as_ref());
             borders.extend(packs.filter_map(Pack::borders).flatten());
+            borders.retain(|border| (1..run).contains(border));
             borders.sort_unstable();
             borders.dedup();
         }
-        // Where a kernel joins elements, a buffer holds more leaves.
+        if run < LONG * borders.len() {
+            borders.clear();
+        }
+        // Where a kernel joins elements, a buffer holds more leaves, to its last byte.
         if !packs && !folds.is_empty() && folds.iter().all(|f: &Folding| f.joined_before) {
             layout.block = layout.block.max(layout.fold / jit::SUMS * LEAF);
         }
@@ -422,7 +426,13 @@ impl Region {
             }
             for (at, stream) in current.iter_mut().zip(&self.streams) {
                 match stream.fold {
-                    Some(k) => self.folds[k].take(*at, count, &mut states[k], scratch),
+                    Some(k) => {
+                        let joined = self.folds[k].joined_before;
+                        debug_assert!(
+                            !joined || count.div_ceil(LEAF) * jit::SUMS <= self.layout.fold
+                        );
+                        self.folds[k].take(*at, count, &mut states[k], scratch);
+                    }
                     None => *at = at.wrapping_add(stream.step * count),
                 }
             }

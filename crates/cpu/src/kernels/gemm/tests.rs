@@ -60,13 +60,18 @@ fn check<T: Number>(sizes: [usize; 3], extra: usize) {
     }
 }
 
-const SIZES: [[usize; 3]; 22] = [
+const SIZES: [[usize; 3]; 26] = [
     [1, 1, 1],
     [1, 9, 5],
     [9, 1, 5],
     [9, 1, 133],
     [7, 1, 31],
     [1, 70, 20],
+    [1, 29, 5],
+    [1, 61, 5],
+    // Matrices that leave a near cache.
+    [1, 70, 1301],
+    [301, 1, 67],
     [2, 2, 2],
     [3, 3, 3],
     [4, 4, 4],
