@@ -211,6 +211,9 @@ fn what_is_wrong_is_said_where_it_is() {
         status == 413 || (status == 0 && body.is_empty()),
         "{status}"
     );
+    // Whichever way it was refused, the server goes on.
+    let next = question("fn f(x: f64) -> f64 { x * x }");
+    assert_eq!(server.ask(&next).0, 200);
 }
 
 #[test]
