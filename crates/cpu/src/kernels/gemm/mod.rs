@@ -10,15 +10,19 @@
 //! the contracted axis of sums in ascending order, so its bits do not depend on where in the result
 //! it stands, nor would they on a division of the result between threads.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod pack;
 mod parts;
+mod shifted;
 mod tile;
 mod vector;
 mod vectors;
 
 use cotangent_array::{Complex32, Complex64};
 use parts::Cut;
-use tile::{PANEL, Place, Target, tile, wide, width_of_few};
+pub(super) use shifted::multiply_shifted;
+use tile::{PANEL, Place, Shifted, Target, tile, wide, width_of_few};
 use vector::{Portable, Vector};
 
 use crate::RunError;
@@ -77,6 +81,8 @@ fn holds(len: usize, [rows, columns]: [usize; 2], [row, column]: [usize; 2]) -> 
 const TERMS: usize = 256;
 const ROWS: usize = 192;
 const COLUMNS: usize = 4096;
+/// Bytes of a row of a panel of the right matrix that was packed: a line of the cache.
+const WIDTH: usize = 64;
 
 /// Which matrices are packed, and what memory that takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +102,7 @@ impl Blocks {
         [b_row, b_column]: [usize; 2],
         size: usize,
     ) -> Blocks {
-        let width = 64 / size.max(1);
+        let width = WIDTH / size.max(1);
         // A panel of rows of the right matrix that spans more than a good part of the first cache falls
         // on few of its lines, so reading it again and again takes longer than packing it once. So it
         // is with columns of the left matrix, too; where its rows are contiguous, there must be more
@@ -116,7 +122,7 @@ impl Blocks {
 
     /// Elements of working memory for the packed left and right block.
     fn room(&self, [m, n, k]: [usize; 3], size: usize) -> [usize; 2] {
-        let width = 64 / size.max(1);
+        let width = WIDTH / size.max(1);
         let terms = k.min(TERMS);
         let left = m.min(ROWS).next_multiple_of(PANEL) * terms + pack::BEHIND;
         let right = n.min(self.columns).next_multiple_of(width) * terms;
@@ -379,6 +385,12 @@ type Vectors<T> = unsafe fn([usize; 2], Place<T>, *const T, Target<T>);
 pub(crate) trait Factor: Sized + 'static {
     /// The kernels that this machine runs best.
     fn kernels() -> &'static Kernels<Self>;
+
+    /// The kernel for a right matrix whose rows are shifts of one another, where there is one; see
+    /// [`shifted::multiply`].
+    fn shifted() -> Option<shifted::Kernel<Self>> {
+        None
+    }
 }
 
 /// # Safety
@@ -426,10 +438,10 @@ unsafe fn in_blocks<V: Vector>(
             let mut b = right.from(l, j);
             if blocks.right {
                 // SAFETY: the working memory has room for a block.
-                unsafe { pack::right::<V>(terms, columns, b, product.right) };
+                unsafe { pack::right::<V::Packing>(terms, columns, b, product.right) };
                 b = Place {
                     start: product.right,
-                    row: 2 * V::LANES,
+                    row: WIDTH / size_of::<V::Element>(),
                     column: terms,
                 };
             }
@@ -439,7 +451,7 @@ unsafe fn in_blocks<V: Vector>(
                 let mut a = left.from(i, l);
                 if blocks.left {
                     // SAFETY: as above.
-                    unsafe { pack::left::<V>([rows, terms], true, a, product.left) };
+                    unsafe { pack::left::<V::Packing>([rows, terms], true, a, product.left) };
                     a = Place {
                         start: product.left,
                         row: 1,
@@ -474,19 +486,25 @@ unsafe fn block<V: Vector>(
     out: Target<V::Element>,
 ) {
     let width = 2 * V::LANES;
+    let panel = WIDTH / size_of::<V::Element>();
+    // The vectors of a tile stand side by side, unless each is in a panel of its own.
+    let apart = match blocks.right && V::LANES == panel {
+        true => panel * terms,
+        false => V::LANES,
+    };
     let mut j = 0;
     // Two sums for each element of a tile of complex numbers would not fit the registers.
     if rows <= 3 && V::ROWS >= 6 && !blocks.right {
         let width = width_of_few(rows) * V::LANES;
         while columns - j >= width {
             // SAFETY: these rows and columns are inside the blocks.
-            unsafe { wide::<V>(rows, terms, a, b.from(0, j), out.from(0, j)) };
+            unsafe { wide::<V, _>(rows, terms, a, b.from(0, j).rows(apart), out.from(0, j)) };
             j += width;
         }
     }
     while j < columns {
         let some = width.min(columns - j);
-        let b = b.from(0, j);
+        let b = b.from(0, j).rows(apart);
         let mut i = 0;
         while i < rows {
             // A packed left block is cut at its panels, of which `ROWS` is a part.
@@ -500,7 +518,7 @@ unsafe fn block<V: Vector>(
                 a.from(i, 0)
             };
             // SAFETY: these rows and columns are inside the blocks.
-            unsafe { tile::<V>([few, some, terms], a, b, out.from(i, j)) };
+            unsafe { tile::<V, _>([few, some, terms], a, b, out.from(i, j)) };
             i += few;
         }
         j += width;
@@ -514,8 +532,67 @@ fn fast() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
+/// Whether the machine has AVX-512, too.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn widest() -> bool {
+    is_x86_feature_detected!("avx512f") && fast()
+}
+
+/// The kernels of some vectors, whose code is made for these features of the machine.
+#[cfg(target_arch = "x86_64")]
+macro_rules! kernels {
+    ($features:literal, $T:ty, $Tile:ty, $Row:ty) => {{
+        #[target_feature(enable = $features)]
+        unsafe fn multiply(product: &Product<$T>) {
+            // SAFETY: the caller's promise.
+            unsafe { drive::<$Tile>(product) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn left(sizes: [usize; 2], last: bool, a: Place<$T>, to: *mut $T) {
+            // SAFETY: the caller's promise.
+            unsafe { pack::left::<<$Tile as Vector>::Packing>(sizes, last, a, to) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn right(k: usize, n: usize, b: Place<$T>, to: *mut $T) {
+            // SAFETY: the caller's promise.
+            unsafe { pack::right::<<$Tile as Vector>::Packing>(k, n, b, to) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn block(
+            sizes: [usize; 3],
+            blocks: Blocks,
+            a: Place<$T>,
+            b: Place<$T>,
+            out: Target<$T>,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe { super::gemm::block::<$Tile>(sizes, blocks, a, b, out) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn rows(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
+            // SAFETY: the caller's promise.
+            unsafe { vectors::rows::<$Row>(sizes, a, x, out) }
+        }
+        #[target_feature(enable = $features)]
+        unsafe fn columns(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
+            // SAFETY: the caller's promise.
+            unsafe { vectors::columns::<$Row>(sizes, a, x, out) }
+        }
+        static KERNELS: Kernels<$T> = Kernels {
+            multiply,
+            left,
+            right,
+            block,
+            rows,
+            columns,
+        };
+        &KERNELS
+    }};
+}
+
 macro_rules! factors {
-    ($($T:ty, $n:literal, $Tile:ty, $Row:ty;)+) => {$(
+    ($($T:ty, $n:literal, $Tile:ty, $Row:ty $(, $Wide:ty)?;)+) => {$(
         impl Factor for $T {
             fn kernels() -> &'static Kernels<$T> {
                 type Plain = Portable<$T, $n>;
@@ -529,50 +606,33 @@ macro_rules! factors {
                 };
                 #[cfg(target_arch = "x86_64")]
                 {
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn multiply(product: &Product<$T>) {
-                        // SAFETY: the caller's promise.
-                        unsafe { drive::<$Tile>(product) }
-                    }
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn left(sizes: [usize; 2], last: bool, a: Place<$T>, to: *mut $T) {
-                        // SAFETY: the caller's promise.
-                        unsafe { pack::left::<$Tile>(sizes, last, a, to) }
-                    }
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn right(k: usize, n: usize, b: Place<$T>, to: *mut $T) {
-                        // SAFETY: the caller's promise.
-                        unsafe { pack::right::<$Tile>(k, n, b, to) }
-                    }
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn block(
-                        sizes: [usize; 3],
-                        blocks: Blocks,
-                        a: Place<$T>,
-                        b: Place<$T>,
-                        out: Target<$T>,
-                    ) {
-                        // SAFETY: the caller's promise.
-                        unsafe { super::gemm::block::<$Tile>(sizes, blocks, a, b, out) }
-                    }
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn rows(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
-                        // SAFETY: the caller's promise.
-                        unsafe { vectors::rows::<$Row>(sizes, a, x, out) }
-                    }
-                    #[target_feature(enable = "avx2,fma")]
-                    unsafe fn columns(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
-                        // SAFETY: the caller's promise.
-                        unsafe { vectors::columns::<$Row>(sizes, a, x, out) }
-                    }
-                    static FAST: Kernels<$T> =
-                        Kernels { multiply, left, right, block, rows, columns };
+                    $(if widest() {
+                        return kernels!("avx512f,avx2,fma", $T, $Wide, $Row);
+                    })?
                     if fast() {
-                        return &FAST;
+                        return kernels!("avx2,fma", $T, $Tile, $Row);
                     }
                 }
                 &PORTABLE
             }
+
+            $(#[cfg(target_arch = "x86_64")]
+            fn shifted() -> Option<shifted::Kernel<$T>> {
+                #[target_feature(enable = "avx512f,avx2,fma")]
+                unsafe fn by_widest(sizes: [usize; 3], a: Place<$T>, b: Shifted<$T>, out: Target<$T>) {
+                    // SAFETY: the caller's promise.
+                    unsafe { shifted::multiply::<$Wide>(sizes, a, b, out) }
+                }
+                #[target_feature(enable = "avx2,fma")]
+                unsafe fn by_fast(sizes: [usize; 3], a: Place<$T>, b: Shifted<$T>, out: Target<$T>) {
+                    // SAFETY: the caller's promise.
+                    unsafe { shifted::multiply::<$Tile>(sizes, a, b, out) }
+                }
+                if widest() {
+                    return Some(shifted::Kernel(by_widest));
+                }
+                fast().then_some(shifted::Kernel(by_fast))
+            })?
         }
     )+};
 }
@@ -582,8 +642,8 @@ use vector::avx2;
 
 #[cfg(target_arch = "x86_64")]
 factors! {
-    f32, 8, avx2::F32, avx2::F32;
-    f64, 4, avx2::F64, avx2::F64;
+    f32, 8, avx2::F32, avx2::F32, avx512::F32;
+    f64, 4, avx2::F64, avx2::F64, avx512::F64;
     Complex32, 4, avx2::C64, Plain;
     Complex64, 2, avx2::C128, Plain;
     u8, 32, Plain, Plain;

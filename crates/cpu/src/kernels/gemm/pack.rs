@@ -3,7 +3,7 @@
 //! Strides are read here, so a transposed operand needs no copy of its own.
 
 use super::tile::{PANEL, Place};
-use super::vector::Vector;
+use super::vector::Packing;
 
 /// Copies `k` rows of `n` columns to panels two vectors wide, one after another, each row by row;
 /// columns that are missing in the last panel are zeros.
@@ -11,7 +11,7 @@ use super::vector::Vector;
 /// # Safety
 /// The elements of `b` can be read, and `k` times the panels' columns written at `to`.
 #[inline(always)]
-pub(super) unsafe fn right<V: Vector>(
+pub(super) unsafe fn right<V: Packing>(
     k: usize,
     n: usize,
     b: Place<V::Element>,
@@ -98,7 +98,7 @@ pub(super) const BEHIND: usize = 8;
 /// The elements of `a` can be read; whole panels can be written at `to`, and [`BEHIND`] elements more if
 /// these are the `last` ones.
 #[inline(always)]
-pub(super) unsafe fn left<V: Vector>(
+pub(super) unsafe fn left<V: Packing>(
     [m, k]: [usize; 2],
     last: bool,
     a: Place<V::Element>,

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::tile::{PANEL, Place, Target};
-use super::{Blocks, Factor, Product, ROWS, TERMS};
+use super::{Blocks, Factor, Product, ROWS, TERMS, WIDTH};
 use crate::RunError;
 use crate::number::Number;
 use crate::pool::{Shared, Team, share};
@@ -156,7 +156,7 @@ impl<T: Number + Factor> Block<T> {
     /// # Safety
     /// The block is inside the matrices and the working memory has room for it, that of every thread.
     unsafe fn run(mut self, team: &Team) -> Result<(), RunError> {
-        let ([m, columns, terms], width) = (self.sizes, 64 / size_of::<T>());
+        let ([m, columns, terms], width) = (self.sizes, WIDTH / size_of::<T>());
         let panels = columns.div_ceil(width);
         if self.blocks.right {
             // SAFETY: the caller's promise.
@@ -184,7 +184,7 @@ impl<T: Number + Factor> Block<T> {
     /// # Safety
     /// As for [`Block::run`].
     unsafe fn pack_right(&self, team: &Team, panels: usize) -> Result<(), RunError> {
-        let ([_, columns, terms], width) = (self.sizes, 64 / size_of::<T>());
+        let ([_, columns, terms], width) = (self.sizes, WIDTH / size_of::<T>());
         let work = (columns * terms) as u64 / PACKED;
         let parts = team.parts(work, panels);
         // SAFETY: each part writes panels of its own.
@@ -211,7 +211,7 @@ impl<T: Number + Factor> Block<T> {
         rows: Range<usize>,
         panels: usize,
     ) -> Result<(), RunError> {
-        let ([_, columns, terms], width) = (self.sizes, 64 / size_of::<T>());
+        let ([_, columns, terms], width) = (self.sizes, WIDTH / size_of::<T>());
         let (count, mut a) = (rows.len(), self.a.from(rows.start, 0));
         if self.blocks.left {
             let work = (count * terms) as u64 / PACKED;

@@ -190,6 +190,105 @@ fn the_portable_kernels_agree() {
     }
 }
 
+/// Vectors of any width give the same bits, and so do products whose right matrix is made of shifts.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn wider_vectors_give_the_same_bits() {
+    fn agree<T: Number, V: Vector<Element = T>>([m, n, k]: [usize; 3], number: fn(f64) -> T) {
+        let some = |count: usize, by: f64| -> Vec<T> {
+            (0..count).map(|i| number((i as f64 * by).sin())).collect()
+        };
+        let (x, y) = (some(m * k, 0.37), some(k + n, 0.61));
+        let a = Matrix {
+            elements: &x[..],
+            row: k,
+            column: 1,
+        };
+        // Row l begins one element after row l - 1.
+        let b = Matrix {
+            elements: &y[..],
+            row: 1,
+            column: 1,
+        };
+        let blocks = Blocks {
+            left: false,
+            right: false,
+            ..Blocks::new([m, n, k], [k, 1], [1, 1], size_of::<T>())
+        };
+        let mut narrow = vec![T::NOTHING; m * n];
+        let product = Product {
+            sizes: [m, n, k],
+            batch: Batch::ONE,
+            a: a.place(),
+            b: b.place(),
+            out: narrow.as_mut_ptr(),
+            step: n,
+            blocks,
+            left: std::ptr::null_mut(),
+            right: std::ptr::null_mut(),
+        };
+        // SAFETY: the caller asked the machine; the matrices are whole, and nothing is packed.
+        unsafe { drive::<V>(&product) };
+        let sizes = [[k, 1], [1, 1]];
+        let mut scratch = vec![T::NOTHING; room::<T>([m, n, k], sizes[0], sizes[1])];
+        let mut wide = vec![T::NOTHING; m * n];
+        multiply_all(
+            [m, n, k],
+            Batch::ONE,
+            a,
+            b,
+            &mut wide,
+            n,
+            alone(&mut scratch),
+        )
+        .unwrap();
+        assert!(narrow == wide, "{} {m} {n} {k}", T::DTYPE);
+        let shifts: Vec<u32> = (0..k as u32).collect();
+        let mut shifted = vec![T::NOTHING; m * n];
+        let out = Out {
+            start: shifted.as_mut_ptr(),
+            len: m * n,
+            step: n,
+        };
+        // SAFETY: the result is borrowed.
+        unsafe { multiply_shifted([m, n], a, (&y, &shifts), out, 0, &Team::ALONE).unwrap() };
+        assert!(narrow == shifted, "shifted {} {m} {n} {k}", T::DTYPE);
+    }
+    if !fast() {
+        return;
+    }
+    for sizes in SIZES
+        .into_iter()
+        .filter(|[m, n, k]| *m > 1 && *n > 1 && *k > 0)
+    {
+        agree::<f32, avx2::F32>(sizes, |x| x as f32);
+        agree::<f64, avx2::F64>(sizes, |x| x);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+#[should_panic = "not inside their memory"]
+fn shifts_outside_their_memory_are_refused() {
+    let x = [1.0; 8];
+    let a = Matrix {
+        elements: &x[..],
+        row: 4,
+        column: 1,
+    };
+    let mut out = [0.0; 8];
+    let out = Out {
+        start: out.as_mut_ptr(),
+        len: 8,
+        step: 4,
+    };
+    if !fast() {
+        panic!("not inside their memory: there is no such product");
+    }
+    // SAFETY: the result is borrowed.
+    unsafe { multiply_shifted([2, 4], a, (&x, &[0, 1, 2, 5]), out, 0, &Team::ALONE).unwrap() };
+}
+
 /// What is not finite stays where it belongs: lanes and rows that only fill up a tile add nothing.
 #[test]
 fn what_is_not_finite_reaches_its_row_and_column_only() {

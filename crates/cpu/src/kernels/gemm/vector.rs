@@ -1,18 +1,21 @@
-//! The vectors that products of matrices are computed with: 32 bytes of elements of one type.
+//! The vectors that products of matrices are computed with: some bytes of elements of one type.
 //!
 //! [`Portable`] is written in plain Rust for any machine; [`avx2`] uses the instructions of x86-64
-//! with AVX2 and FMA. Both have the same number of lanes, so blocks and working memory are the same.
+//! with AVX2 and FMA. Both have 32 bytes. The vectors of [`super::avx512`] have 64. Packed panels are as wide
+//! for all of them, so blocks and working memory are the same.
 
 use crate::number::Number;
 
 /// Bytes of a vector.
 pub(super) const BYTES: usize = 32;
 
-/// A vector of 32 bytes of elements, and sums of products in its lanes.
+/// A vector of elements, and sums of products in its lanes.
 pub(super) trait Vector: Copy {
     type Element: Number;
     /// Sums of products, one for each lane.
     type Sum: Copy;
+    /// The vectors that blocks are packed with: those of 32 bytes.
+    type Packing: Packing<Element = Self::Element>;
     const LANES: usize = BYTES / size_of::<Self::Element>();
     /// Rows of a tile that is two vectors wide: its sums fit the registers. 1, 2, 3 or 6.
     const ROWS: usize;
@@ -49,7 +52,10 @@ pub(super) trait Vector: Copy {
     fn finish(sums: Self::Sum) -> Self;
 
     fn plus(self, other: Self) -> Self;
+}
 
+/// A vector of 32 bytes, which blocks are packed with.
+pub(super) trait Packing: Vector {
     /// Transposes a square of `LANES` by `LANES` elements whose first `rows` rows, `from_step`
     /// elements apart, are read and whose other rows are zeros.
     ///
@@ -81,6 +87,7 @@ pub(super) struct Portable<T, const N: usize>([T; N]);
 impl<T: Number, const N: usize> Vector for Portable<T, N> {
     type Element = T;
     type Sum = Self;
+    type Packing = Self;
     const LANES: usize = N;
     // x86-64 without AVX has 16 registers of 16 bytes, others usually have 32.
     const ROWS: usize = if cfg!(target_arch = "x86_64") { 2 } else { 3 };
@@ -142,7 +149,9 @@ impl<T: Number, const N: usize> Vector for Portable<T, N> {
         }
         self
     }
+}
 
+impl<T: Number, const N: usize> Packing for Portable<T, N> {
     #[inline(always)]
     unsafe fn transpose(from: *const T, from_step: usize, rows: usize, to: *mut T, to_step: usize) {
         for column in 0..N {
@@ -193,7 +202,7 @@ pub(super) mod avx2 {
 
     use cotangent_array::{Complex32, Complex64};
 
-    use super::{Real, Vector};
+    use super::{Packing, Real, Vector};
     use crate::kernels::transpose::avx2::{square_4, square_8, square_16};
 
     /// All ones, then zeros: a mask of the first lanes is read from the right place.
@@ -270,6 +279,7 @@ pub(super) mod avx2 {
     impl Vector for F32 {
         type Element = f32;
         type Sum = F32;
+        type Packing = Self;
         const ROWS: usize = 6;
 
         moves!(__m256, 1, |x| x, |x| x);
@@ -296,7 +306,9 @@ pub(super) mod avx2 {
             // SAFETY: the module's promise.
             unsafe { F32(_mm256_add_ps(self.0, other.0)) }
         }
+    }
 
+    impl Packing for F32 {
         #[inline(always)]
         unsafe fn transpose(from: *const f32, step: usize, rows: usize, to: *mut f32, by: usize) {
             // SAFETY: the caller's promise.
@@ -339,6 +351,7 @@ pub(super) mod avx2 {
     impl Vector for F64 {
         type Element = f64;
         type Sum = F64;
+        type Packing = Self;
         const ROWS: usize = 6;
 
         moves!(__m256d, 2, _mm256_castpd_ps, _mm256_castps_pd);
@@ -365,7 +378,9 @@ pub(super) mod avx2 {
             // SAFETY: the module's promise.
             unsafe { F64(_mm256_add_pd(self.0, other.0)) }
         }
+    }
 
+    impl Packing for F64 {
         #[inline(always)]
         unsafe fn transpose(from: *const f64, step: usize, rows: usize, to: *mut f64, by: usize) {
             // SAFETY: the caller's promise.
@@ -408,6 +423,7 @@ pub(super) mod avx2 {
     impl Vector for C64 {
         type Element = Complex32;
         type Sum = (__m256, __m256);
+        type Packing = Self;
         const ROWS: usize = 3;
 
         moves!(__m256, 2, |x| x, |x| x);
@@ -441,7 +457,9 @@ pub(super) mod avx2 {
             // SAFETY: the module's promise.
             unsafe { C64(_mm256_add_ps(self.0, other.0)) }
         }
+    }
 
+    impl Packing for C64 {
         #[inline(always)]
         unsafe fn transpose(
             from: *const Complex32,
@@ -462,6 +480,7 @@ pub(super) mod avx2 {
     impl Vector for C128 {
         type Element = Complex64;
         type Sum = (__m256d, __m256d);
+        type Packing = Self;
         const ROWS: usize = 3;
 
         moves!(__m256d, 4, _mm256_castpd_ps, _mm256_castps_pd);
@@ -495,7 +514,9 @@ pub(super) mod avx2 {
             // SAFETY: the module's promise.
             unsafe { C128(_mm256_add_pd(self.0, other.0)) }
         }
+    }
 
+    impl Packing for C128 {
         #[inline(always)]
         unsafe fn transpose(
             from: *const Complex64,
