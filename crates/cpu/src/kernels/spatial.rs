@@ -25,21 +25,31 @@ impl Tap {
         (behind % self.out_step == 0 && i < self.count).then(|| self.x + i * self.x_step)
     }
 
-    /// Calls `f` with each output from `from` to before `to` that meets an element, and the element.
+    /// Of the outputs from `from` to before `to` that meet an element the first one, its element, and how
+    /// many they are.
     #[inline(always)]
-    pub(super) fn each(&self, from: usize, to: usize, mut f: impl FnMut(usize, usize)) {
+    pub(super) fn between(&self, from: usize, to: usize) -> Option<(usize, usize, usize)> {
         let skipped = from.saturating_sub(self.out).div_ceil(self.out_step);
         if skipped >= self.count {
-            return;
+            return None;
         }
         let (out, x) = (
             self.out + skipped * self.out_step,
             self.x + skipped * self.x_step,
         );
         if out >= to {
-            return;
+            return None;
         }
         let count = (self.count - skipped).min((to - 1 - out) / self.out_step + 1);
+        Some((out, x, count))
+    }
+
+    /// Calls `f` with each output from `from` to before `to` that meets an element, and the element.
+    #[inline(always)]
+    pub(super) fn each(&self, from: usize, to: usize, mut f: impl FnMut(usize, usize)) {
+        let Some((out, x, count)) = self.between(from, to) else {
+            return;
+        };
         match (self.out_step, self.x_step) {
             // Loops with steps that the compiler knows become vector instructions.
             (1, 1) => (0..count).for_each(|i| f(out + i, x + i)),

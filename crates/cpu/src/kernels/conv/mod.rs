@@ -3,13 +3,17 @@
 //! For floats the elements that each output meets are laid out as columns of a matrix (im2col),
 //! some outputs at a time, in working memory; the kernel is the other matrix. A large kernel with
 //! few outputs, as in the gradient to a kernel, is laid out the other way: for each output the
-//! elements along the kernel, which are then long runs. All of it depends on the shapes alone.
+//! elements along the kernel, which are then long runs. Where it costs less, nothing is laid out ([`direct`]).
+//! All of it depends on the shapes and the machine alone.
+
+mod direct;
 
 use std::ops::Range;
 
 use cotangent_graph::TensorType;
 use cotangent_graph::ops::Conv;
 
+use self::direct::Direct;
 use super::gemm::{self, Batch, Matrix, Means, Out, multiply_at};
 use super::spatial::{Axis, Space};
 use super::{Site, resized};
@@ -80,6 +84,8 @@ struct Layout {
     space: Space,
     /// The space with the parts of kernel and result exchanged, to lay out rows for places.
     turned: Option<Space>,
+    /// Where nothing is laid out.
+    direct: Option<Direct>,
     /// Elements of an image's channel, of a kernel's channel, and of a result's channel.
     size: usize,
     window: usize,
@@ -114,14 +120,23 @@ impl Layout {
         let tile = (COLUMNS / rows).max(16).min(places);
         let groups = op.groups.max(1);
         let long = axes.last().is_some_and(|a| a.window > a.out) && places <= FEW;
-        let turned = long.then(|| Space::new(axes.into_iter().map(turn).collect()));
+        let outputs = kernel.dim(0) / groups;
+        let direct = match space.is_identity() {
+            true => None,
+            false => {
+                by_dtype!(numeric x.dtype, T => Direct::new::<T>(&axes, channels, outputs), else None)
+            }
+        };
+        let turned =
+            (long && direct.is_none()).then(|| Space::new(axes.into_iter().map(turn).collect()));
         Layout {
             images: x.dim(0),
             groups,
             channels,
-            outputs: kernel.dim(0) / groups,
+            outputs,
             space,
             turned,
+            direct,
             size,
             window,
             places,
@@ -135,7 +150,9 @@ impl Layout {
 
     /// Elements of working memory.
     fn room(&self) -> usize {
-        if self.space.is_identity() {
+        if let Some(direct) = &self.direct {
+            direct.room()
+        } else if self.space.is_identity() {
             0
         } else {
             let columns = if self.turned.is_some() {
@@ -151,7 +168,9 @@ impl Layout {
     fn packed<T>(&self) -> usize {
         let (terms, weights) = (self.terms(), [self.terms(), 1]);
         let room = |columns, steps| gemm::room::<T>([self.outputs, columns, terms], weights, steps);
-        if self.space.is_identity() {
+        if self.direct.is_some() {
+            0
+        } else if self.space.is_identity() {
             room(self.places, [self.size, 1])
         } else if self.turned.is_some() {
             room(self.places, [1, terms])
@@ -163,7 +182,7 @@ impl Layout {
 
     /// Places that are laid out at a time, one after another, in each image and group.
     fn tiles(&self) -> usize {
-        if self.space.is_identity() || self.turned.is_some() {
+        if self.space.is_identity() || self.turned.is_some() || self.direct.is_some() {
             1
         } else {
             self.places.div_ceil(self.tile.max(1))
@@ -237,6 +256,12 @@ impl Layout {
             row: terms,
             column: 1,
         };
+        if let Some(direct) = &self.direct {
+            let size = self.outputs * places;
+            // SAFETY: the result has so many elements for each member, and nobody else uses this one's.
+            let out = unsafe { std::slice::from_raw_parts_mut(out.add(member * size), size) };
+            return direct.run(x, weights, out, columns, work, team);
+        }
         let (from, count, columns) = if self.space.is_identity() {
             let columns = Matrix {
                 elements: x,
