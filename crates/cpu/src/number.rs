@@ -22,6 +22,11 @@ pub(crate) trait Number: Element + Cell + Factor {
     fn narrow(x: Self::Sum) -> Self;
     fn add(x: Self::Sum, y: Self::Sum) -> Self::Sum;
     fn mul(x: Self::Sum, y: Self::Sum) -> Self::Sum;
+    /// x * y + z, of floats rounded once. Slow but where the machine has an instruction for it.
+    #[inline(always)]
+    fn fused(x: Self::Sum, y: Self::Sum, z: Self::Sum) -> Self::Sum {
+        Self::add(z, Self::mul(x, y))
+    }
     /// One factor more in a product that starts at 1.
     #[inline(always)]
     fn factor(x: Self::Sum, y: Self::Sum) -> Self::Sum {
@@ -98,6 +103,10 @@ macro_rules! float {
             #[inline(always)]
             fn mul(x: f64, y: f64) -> f64 {
                 x * y
+            }
+            #[inline(always)]
+            fn fused(x: f64, y: f64, z: f64) -> f64 {
+                x.mul_add(y, z)
             }
             const NOTHING: $T = 0.0;
             #[inline(always)]

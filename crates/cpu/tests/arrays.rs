@@ -617,6 +617,63 @@ struct Filter {
 
 fn conv() {
     let cases = [
+        // As they stand: with zeros around, without any, cut off, between elements, in groups, along one and
+        // three axes.
+        Filter {
+            x: &[2, 3, 15, 17],
+            kernel: &[7, 3, 5, 3],
+            stride: &[1, 1],
+            padding: &[(2, 1), (0, 4)],
+            dilation: &[1, 1],
+            input_dilation: &[1, 1],
+            groups: 1,
+        },
+        Filter {
+            x: &[1, 2, 12, 40],
+            kernel: &[3, 2, 3, 4],
+            stride: &[1, 1],
+            padding: &[(0, 0), (0, 0)],
+            dilation: &[1, 1],
+            input_dilation: &[1, 1],
+            groups: 1,
+        },
+        Filter {
+            x: &[2, 4, 11, 13],
+            kernel: &[6, 2, 3, 3],
+            stride: &[1, 1],
+            padding: &[(-2, 3), (1, -1)],
+            dilation: &[1, 2],
+            input_dilation: &[1, 1],
+            groups: 2,
+        },
+        Filter {
+            x: &[2, 40, 31],
+            kernel: &[13, 40, 8],
+            stride: &[1],
+            padding: &[(3, 3)],
+            dilation: &[1],
+            input_dilation: &[1],
+            groups: 1,
+        },
+        Filter {
+            x: &[1, 2, 5, 6, 7],
+            kernel: &[4, 2, 3, 2, 3],
+            stride: &[1, 1, 1],
+            padding: &[(1, 1), (0, 1), (2, 0)],
+            dilation: &[1, 1, 1],
+            input_dilation: &[1, 1, 1],
+            groups: 1,
+        },
+        // Zeros alone meet the kernel.
+        Filter {
+            x: &[1, 1, 2],
+            kernel: &[2, 1, 2],
+            stride: &[1],
+            padding: &[(5, -2)],
+            dilation: &[1],
+            input_dilation: &[1],
+            groups: 1,
+        },
         // Kernels longer than the result.
         Filter {
             x: &[3, 4, 30, 29],

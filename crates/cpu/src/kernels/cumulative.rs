@@ -1,6 +1,7 @@
 //! Running sums and products, and the linear recurrence.
 
 use super::{Site, around};
+use crate::lane::has_avx2;
 use crate::memory::{Run, run1, run2};
 use crate::number::{Number, by_dtype};
 
@@ -46,25 +47,54 @@ fn running<T: Number>(
     ))
 }
 
-/// h_i = a_i * h_(i-1) + b_i, the product and the sum rounded one after the other.
+/// h_i = a_i * h_(i-1) + b_i, rounded once where the machine does so in one instruction: each step waits for
+/// the one before, so that is half the time.
 pub(super) fn recurrence(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
     let [a, b] = site.args else { return None };
     let shape = Columns::new(around(&a.ty, axis), reverse);
     let (a, b, out) = (a.slot, b.slot, site.out.slot);
     by_dtype!(numeric site.out.ty.dtype, T => Some(run2(a, b, out, site.scratch, move |a: &[T], b: &[T], out: &mut [T], _: &mut [u8]| {
-        shape.each(|first, at, width, state: &mut [<T as Number>::Sum]| {
+        #[cfg(target_arch = "x86_64")]
+        if has_avx2() {
+            // SAFETY: the machine has these instructions.
+            unsafe { recur_fused(&shape, a, b, out) };
+            return Ok(());
+        }
+        recur(&shape, a, b, out, |a, h, b| T::add(b, T::mul(a, h)));
+        Ok(())
+    })), else None)
+}
+
+/// # Safety
+/// The machine has AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn recur_fused<T: Number>(shape: &Columns, a: &[T], b: &[T], out: &mut [T]) {
+    recur(shape, a, b, out, T::fused);
+}
+
+#[inline(always)]
+fn recur<T: Number>(
+    shape: &Columns,
+    a: &[T],
+    b: &[T],
+    out: &mut [T],
+    step: impl Fn(T::Sum, T::Sum, T::Sum) -> T::Sum,
+) {
+    shape.each(
+        |first, at, width, state: &mut [T::Sum]| {
             let columns = a[at..at + width].iter().zip(&b[at..at + width]);
-            for (state, ((a, b), out)) in state.iter_mut().zip(columns.zip(&mut out[at..at + width])) {
-                *state = if first {
-                    b.widen()
-                } else {
-                    T::add(b.widen(), T::mul(a.widen(), *state))
+            let columns = columns.zip(&mut out[at..at + width]);
+            for (state, ((a, b), out)) in state.iter_mut().zip(columns) {
+                *state = match first {
+                    true => b.widen(),
+                    false => step(a.widen(), *state, b.widen()),
                 };
                 *out = T::narrow(*state);
             }
-        }, <T as Number>::ZERO);
-        Ok(())
-    })), else None)
+        },
+        T::ZERO,
+    );
 }
 
 /// A walk along one axis, many columns at a time.
