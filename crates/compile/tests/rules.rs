@@ -103,6 +103,19 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("fn f(x: f64[20]) -> f64[20] { max(x, axes=[]) }", ""),
     (
+        "fn f(x: f64[20, 1]) -> f64[20] { sum(x, axes=[1]) }",
+        "reshape add",
+    ),
+    ("fn f(x: f32[20]) -> f32 { sum(-x, axes=[0]) }", "sum sub"),
+    (
+        "fn f(x: f64[20], y: f64[1]) -> f64[20, 1] { dot(x, y, contract=([], [])) }",
+        "reshape reshape broadcast mul add",
+    ),
+    (
+        "fn f(x: f32[1], y: f32[1, 20]) -> f32[20] { dot(x, y, contract=([0], [0])) }",
+        "reshape reshape broadcast mul add",
+    ),
+    (
         "fn f(x: f64[20]) -> f64[20] { reshape(reshape(x, shape=[4, 5]), shape=[20]) }",
         "",
     ),

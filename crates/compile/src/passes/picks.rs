@@ -33,8 +33,17 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     if found.is_empty() {
         return Ok(None);
     }
+    let sums = sums(graph, &live, &found);
+    found.extend(sums.into_iter().map(|v| (v, Found::Sum)));
     rewrite_from(graph, |b, v, to| match found.get(&v)? {
         Found::OneHot => put(b, graph.equation(v), graph.ty(v).tensor()?, to),
+        Found::Sum => {
+            let rows = graph.equation(v).args.first()?;
+            let numbers = graph.equation(*rows).args.first()?;
+            let numbers = to[numbers.index()];
+            let zero = b.like(numbers, 0.0);
+            Some(b.add(numbers, zero))
+        }
         Found::Picks(cone) => pick(b, graph, graph.equation(v), cone, to),
     })
     .map(Some)
@@ -43,8 +52,31 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
 enum Found {
     /// Numbers that are put into rows of zeros.
     OneHot,
+    /// Sums of such rows, which are the numbers.
+    Sum,
     /// Elements of what these operations compute, in order.
     Picks(Vec<Var>),
+}
+
+/// The sums of rows with one number each, where the rows are read for something else, too: that finds indices
+/// out of range.
+fn sums(graph: &Graph, live: &[bool], found: &HashMap<Var, Found>) -> Vec<Var> {
+    let put = |v: &Var| matches!(found.get(v), Some(Found::OneHot));
+    let (mut sums, mut others) = (Vec::new(), BTreeSet::new());
+    for (v, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
+        let along = match &e.op {
+            Op::Array(ArrayOp::Sum(op)) => op.axes.first().filter(|_| op.axes.len() == 1),
+            _ => None,
+        };
+        let rank = |x: &Var| graph.ty(*x).tensor().map_or(0, |ty| ty.shape.len());
+        match (&e.args[..], along) {
+            ([x], Some(axis)) if put(x) && axis + 1 == rank(x) => sums.push((v, *x)),
+            (args, _) => others.extend(args.iter().copied().filter(put)),
+        }
+    }
+    others.extend(graph.outputs().iter().copied());
+    sums.retain(|(_, rows)| others.contains(rows));
+    sums.into_iter().map(|(v, _)| v).collect()
 }
 
 /// The length of the rows, if an operation on such an array takes one index for each.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use cotangent_array::{DType, Scalar};
-use cotangent_graph::{Equation, Graph, Op, TensorType, Type, Var};
+use cotangent_graph::{Builder, Equation, Graph, Op, TensorType, Type, Var};
 use smallvec::SmallVec;
 
 use super::fold::fold;
@@ -35,6 +35,10 @@ pub enum Better {
     Op(Op, SmallVec<[Var; 3]>),
     /// The same with a number everywhere before or behind the operands.
     WithNumber(Op, Var, Side, Scalar),
+    /// 0 less the result of another operation.
+    Negated(Op, Var),
+    /// Several operations, which give an array of the type; the rules look no further at them.
+    Several(fn(&mut Builder, &[Var], &TensorType) -> Var),
 }
 
 /// Where a number stands beside a variable.
@@ -98,6 +102,14 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
             match site.and_then(|site| better(&site)) {
                 None => break,
                 Some(Better::Var(var)) => return Some(var),
+                Some(Better::Several(build)) => {
+                    return e.ty.tensor().map(|ty| build(b, &args, ty));
+                }
+                Some(Better::Negated(new, x)) => {
+                    let x = b.push(new, &[x]);
+                    let zero = b.like(x, 0.0);
+                    return Some(b.sub(zero, x));
+                }
                 Some(Better::Op(new, operands)) => (op, args) = (Cow::Owned(new), operands),
                 Some(Better::WithNumber(new, var, side, number)) => {
                     let number = b.full(number, b.shape(var));

@@ -1,7 +1,7 @@
 //! Rules about operations that are not pointwise.
 
-use cotangent_graph::ops::{ArrayOp, Broadcast, Dot, Reshape, Reverse, Slice, Transpose};
-use cotangent_graph::{Op, Var};
+use cotangent_graph::ops::{ArrayOp, Broadcast, Dot, Reshape, Reverse, Slice, Transpose, Unary};
+use cotangent_graph::{Builder, Op, TensorType, Var};
 
 use super::super::simplify::{Better, Rule, Site};
 use super::{first, rules};
@@ -11,6 +11,9 @@ rules! {
     MOVES:
     "moves of one number everywhere -> that number everywhere", "every element is it" => |s| moved_number(s);
     "max, min, any, all over no axes -> x", "each element is its own group" => |s| no_axes(s);
+    "sum over axes of length 1 -> reshape(x + 0)", "of one term; +0 turns -0 into +0, as a sum does" => |s| sum_of_one(s);
+    "sum(-x) -> 0 - sum(x)", "the same sums with the other sign; a sum is never -0" => |s| sum_of_negated(s);
+    "dot of one term with a single number -> x * number + 0", "each element is one product, and regions can do it on their way" => |s| scaled(s);
     "reshape to the shape that x has -> x", "nothing moves" =>
         |s| if matches!(s.op, Op::Array(ArrayOp::Reshape(_))) && same_shape(s) { first(s) } else { None };
     "reshape(reshape(x)) -> reshape(x)", "the order of elements stays" => |s| reshape_twice(s);
@@ -73,6 +76,68 @@ fn no_axes(s: &Site) -> Option<Better> {
         _ => return None,
     };
     if axes.is_empty() { first(s) } else { None }
+}
+
+fn sum_of_one(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Sum(op)) = s.op else {
+        return None;
+    };
+    let x = s.operand(0);
+    let one = op.axes.iter().all(|axis| x.dim(*axis) == 1);
+    if !one || x.dtype != s.ty.dtype || !x.dtype.is_float() {
+        return None;
+    }
+    Some(Better::Several(|b, args, ty| {
+        let x = b.reshape(args[0], ty.shape.clone());
+        plus_zero(b, x)
+    }))
+}
+
+fn sum_of_negated(s: &Site) -> Option<Better> {
+    let (Op::Array(ArrayOp::Sum(op)), (Op::Unary(Unary::Neg), [x])) = (s.op, s.inner(0)?) else {
+        return None;
+    };
+    let known = s.graph.ty(*x).tensor()?;
+    if !s.only_use || known.dtype != s.ty.dtype || !known.dtype.is_float() {
+        return None;
+    }
+    Some(Better::Negated(op.clone().into(), *x))
+}
+
+fn scaled(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Dot(op)) = s.op else {
+        return None;
+    };
+    let one = op
+        .contract
+        .0
+        .iter()
+        .all(|axis| s.operand(0).dim(*axis) == 1);
+    if !one || !op.batch.0.is_empty() || !s.dtype().is_float() {
+        return None;
+    }
+    match (elements(s, 0), elements(s, 1)) {
+        (_, 1) => Some(Better::Several(|b, args, ty| {
+            times_number(b, args[0], args[1], ty)
+        })),
+        (1, _) => Some(Better::Several(|b, args, ty| {
+            times_number(b, args[1], args[0], ty)
+        })),
+        _ => None,
+    }
+}
+
+fn times_number(b: &mut Builder, x: Var, number: Var, ty: &TensorType) -> Var {
+    let x = b.reshape(x, ty.shape.clone());
+    let number = b.reshape(number, ());
+    let number = b.broadcast(number, ty.shape.clone(), &[]);
+    let product = b.mul(x, number);
+    plus_zero(b, product)
+}
+
+fn plus_zero(b: &mut Builder, x: Var) -> Var {
+    let zero = b.like(x, 0.0);
+    b.add(x, zero)
 }
 
 fn reshape_twice(s: &Site) -> Option<Better> {
