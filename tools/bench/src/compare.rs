@@ -14,13 +14,16 @@ use crate::process::{Next, Session};
 use crate::report::{PeerRow, Report, Row};
 use crate::timing::median;
 use crate::workloads::{ALL, Scale, Workload, find};
-use crate::{expected, peers, worker};
+use crate::{expected, instructions, peers, steps, worker};
 
 /// After this time a slow comparison ends, with at least so many rounds.
 const ENOUGH: (Duration, usize) = (Duration::from_secs(40), 3);
 
 /// Measures what was asked for and prints it. Whether all of it was right.
 pub fn all(options: &Options) -> Result<bool, BenchError> {
+    if options.instructions {
+        return instructions::compare(&options.workloads);
+    }
     let named = options.workloads.iter().filter_map(|name| find(name));
     let mut workloads: Vec<&Workload> = named.collect();
     if workloads.is_empty() {
@@ -30,6 +33,14 @@ pub fn all(options: &Options) -> Result<bool, BenchError> {
         true => &[Scale::Usual, Scale::Odd],
         false => &[Scale::Usual],
     };
+    if options.steps {
+        for workload in workloads {
+            for scale in scales {
+                steps::print(workload, *scale)?;
+            }
+        }
+        return Ok(true);
+    }
     let mut report = Report::new(options);
     report.begin();
     let mut right = true;

@@ -19,6 +19,8 @@ pub enum BenchError {
     #[error(transparent)]
     Library(#[from] cotangent::Error),
     #[error(transparent)]
+    Run(#[from] cotangent_cpu::RunError),
+    #[error(transparent)]
     Array(#[from] cotangent::ArrayError),
     #[error("{who}: {message}")]
     Process { who: String, message: String },

@@ -11,13 +11,18 @@ pub fn line() -> String {
     let memory = memory.map_or(String::new(), |kib| {
         format!(", {:.1} GiB", kib / (1024.0 * 1024.0))
     });
+    let flags = field("/proc/cpuinfo", "flags").unwrap_or_default();
+    let widest = ["avx512f", "avx2"].into_iter();
+    let widest = widest.filter(|name| flags.split(' ').any(|flag| flag == *name));
+    let vectors = widest.take(1).map(|name| format!(", {name}"));
+    let vectors: String = vectors.collect();
     let pages = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
     let pages = pages.ok().and_then(|text| {
         let chosen = text.split(['[', ']']).nth(1)?;
         Some(format!(", huge pages: {chosen}"))
     });
     format!(
-        "{cpu}, {cores} cores{memory}, {} {}{}",
+        "{cpu}{vectors}, {cores} cores{memory}, {} {}{}",
         std::env::consts::OS,
         std::env::consts::ARCH,
         pages.unwrap_or_default()

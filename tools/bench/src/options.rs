@@ -33,6 +33,10 @@ pub struct Options {
     #[arg(long)]
     pub json: bool,
 
+    /// The table in Markdown, with fewer columns
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+
     /// Every workload at a second size, too, which is a little off
     #[arg(long)]
     pub odd: bool,
@@ -56,6 +60,15 @@ pub struct Options {
     /// In how many turns
     #[arg(long, value_name = "N", default_value = "9")]
     pub rounds: NonZeroUsize,
+
+    /// Print the plan of each derivative with the time that each step takes, and compare nothing
+    #[arg(long, conflicts_with_all = ["peers", "json", "markdown"])]
+    pub steps: bool,
+
+    /// Count the instructions of a call under valgrind and compare them with those that are kept; BLESS=1 keeps
+    /// the new ones
+    #[arg(long, conflicts_with_all = ["peers", "json", "markdown", "steps"])]
+    pub instructions: bool,
 
     /// Let malloc ask for huge pages in every process (glibc alone)
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! Prints what was measured: a table, or JSON lines.
+//! Prints what was measured: a table, also in Markdown, or JSON lines.
 
 use serde_json::{Value, json};
 
@@ -66,6 +66,15 @@ impl<'a> Report<'a> {
             false => "",
         };
         println!("{}{pages}; threads: {threads}", machine::line());
+        if self.options.markdown {
+            println!();
+            println!(
+                "| workload | gradient, ms | build, ms |{}",
+                self.columns(|peer| format!(" {peer} |"))
+            );
+            println!("|---|---|---|{}", self.columns(|_| "---|".to_owned()));
+            return;
+        }
         println!("times in ms, medians; a ratio of a peer is ours over theirs, pair by pair\n");
         let mut header = line(
             ["workload", "size", "inputs"],
@@ -82,6 +91,8 @@ impl<'a> Report<'a> {
     pub fn row(&mut self, row: &Row) {
         if self.options.json {
             println!("{}", row.json(self.options.threads.get()));
+        } else if self.options.markdown {
+            println!("{}", self.markdown(row));
         } else {
             println!("{}", self.text(row));
         }
@@ -125,6 +136,26 @@ impl<'a> Report<'a> {
             let all = self.unchecked.join(" ");
             eprintln!("bench: no reference for these inputs, so nothing was checked: {all}");
         }
+    }
+
+    fn columns(&self, column: impl Fn(&str) -> String) -> String {
+        self.options.peers.iter().map(|peer| column(peer)).collect()
+    }
+
+    /// A line of a table in Markdown: of each peer the ratio alone.
+    fn markdown(&self, row: &Row) -> String {
+        let build = row.done.get("build_ms").and_then(Value::as_f64);
+        let peers = self.columns(|name| match row.peers.iter().find(|p| p.name == *name) {
+            Some(peer) => format!(" {} |", ratio(peer.ratio)),
+            None => " |".to_owned(),
+        });
+        format!(
+            "| {} {} | {} | {} |{peers}",
+            row.label(),
+            row.title,
+            ms(row.grad_ms),
+            build.map_or(String::new(), |build| format!("{build:.1}")),
+        )
     }
 
     fn text(&self, row: &Row) -> String {
@@ -297,6 +328,13 @@ mod tests {
             ..row()
         };
         assert_eq!(wrong.json(1)["error"], "value");
+    }
+
+    #[test]
+    fn markdown_has_the_ratios_alone() {
+        let options = Options::parse_from(["bench", "--markdown", "--peers", "jax,c"]);
+        let text = Report::new(&options).markdown(&row());
+        assert_eq!(text, "| W1 Gaussian mixture, f64 | 6.000 | 4.0 | | 2.00 |");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The process that runs one workload. It measures when it is told to, in lines on standard input:
-//! `burst SECONDS` and `next`, first for the derivative, then for the function. It answers in JSON
+//! `burst SECONDS`, `calls COUNT` and `next`, first for the derivative, then for the function. It answers in JSON
 //! lines, as the driver of the peers does.
 
 use std::io::{self, BufRead, Write};
@@ -125,11 +125,15 @@ fn phase(
                 let seconds = burst(seconds, &mut call)?;
                 say(output, &json!({"seconds": seconds}))?;
             }
+            (Some("calls"), Some(Ok(count))) => {
+                (0..count as u64).try_for_each(|_| call())?;
+                say(output, &json!({"calls": count as u64}))?;
+            }
             _ => {
                 let found = line.trim().to_owned();
                 return Err(BenchError::input(
                     "stdin",
-                    "`burst SECONDS` or `next`",
+                    "`burst SECONDS`, `calls COUNT` or `next`",
                     found,
                 ));
             }
