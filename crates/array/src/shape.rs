@@ -1,6 +1,7 @@
 //! Shapes: sizes per axis, row-major strides, broadcasting, and a walk over all indices.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
 use crate::ArrayError;
@@ -16,26 +17,30 @@ use crate::ArrayError;
 /// assert_eq!(shape.strides(), [12, 4, 1]);
 /// assert_eq!(shape.to_string(), "[2, 3, 4]");
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-pub struct Shape(Vec<usize>);
+#[derive(Clone, Eq, Default, PartialOrd, Ord)]
+pub struct Shape(Box<[usize]>);
 
 impl Shape {
     /// The number of axes.
+    #[inline]
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
     /// The sizes, outermost axis first.
+    #[inline]
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
 
     /// The number of elements, `usize::MAX` if it is larger than that.
+    #[inline]
     pub fn elements(&self) -> usize {
         self.checked_elements().unwrap_or(usize::MAX)
     }
 
     /// The number of elements, `None` if it overflows. A shape with a size of 0 has none, however large the others.
+    #[inline]
     pub fn checked_elements(&self) -> Option<usize> {
         if self.0.contains(&0) {
             return Some(0);
@@ -49,7 +54,7 @@ impl Shape {
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1usize; self.0.len()];
         let mut step = 1usize;
-        for (stride, &dim) in strides.iter_mut().zip(&self.0).rev() {
+        for (stride, &dim) in strides.iter_mut().zip(self.0.iter()).rev() {
             *stride = step;
             step = step.saturating_mul(dim);
         }
@@ -57,6 +62,7 @@ impl Shape {
     }
 
     /// Whether the rank is 0.
+    #[inline]
     pub fn is_scalar(&self) -> bool {
         self.0.is_empty()
     }
@@ -89,7 +95,7 @@ impl Shape {
                 }
             }
         }
-        Ok(Shape(dims))
+        Ok(Shape(dims.into()))
     }
 }
 
@@ -174,31 +180,31 @@ impl AsRef<[usize]> for Shape {
 
 impl<const N: usize> From<[usize; N]> for Shape {
     fn from(dims: [usize; N]) -> Shape {
-        Shape(dims.to_vec())
+        Shape(dims.as_slice().into())
     }
 }
 
 impl<const N: usize> From<&[usize; N]> for Shape {
     fn from(dims: &[usize; N]) -> Shape {
-        Shape(dims.to_vec())
+        Shape(dims.as_slice().into())
     }
 }
 
 impl From<&[usize]> for Shape {
     fn from(dims: &[usize]) -> Shape {
-        Shape(dims.to_vec())
+        Shape(dims.into())
     }
 }
 
 impl From<Vec<usize>> for Shape {
     fn from(dims: Vec<usize>) -> Shape {
-        Shape(dims)
+        Shape(dims.into())
     }
 }
 
 impl From<&Vec<usize>> for Shape {
     fn from(dims: &Vec<usize>) -> Shape {
-        Shape(dims.clone())
+        Shape(dims.as_slice().into())
     }
 }
 
@@ -211,13 +217,13 @@ impl From<&Shape> for Shape {
 impl From<()> for Shape {
     /// Rank 0.
     fn from((): ()) -> Shape {
-        Shape(Vec::new())
+        Shape::default()
     }
 }
 
 impl From<Shape> for Vec<usize> {
     fn from(shape: Shape) -> Vec<usize> {
-        shape.0
+        shape.0.into_vec()
     }
 }
 
@@ -236,27 +242,43 @@ impl<'a> IntoIterator for &'a Shape {
     }
 }
 
+/// Size by size, and not as blocks of memory: no sizes have an address that is not mapped, and there the
+/// comparison of the C library, which masks what is behind the end, takes a hundred times as long.
 impl PartialEq<[usize]> for Shape {
+    #[inline]
     fn eq(&self, dims: &[usize]) -> bool {
-        self.0 == dims
+        self.0.len() == dims.len() && self.0.iter().zip(dims).all(|(a, b)| a == b)
+    }
+}
+
+impl PartialEq for Shape {
+    #[inline]
+    fn eq(&self, other: &Shape) -> bool {
+        *self == *other.0
+    }
+}
+
+impl Hash for Shape {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
 impl PartialEq<&[usize]> for Shape {
     fn eq(&self, dims: &&[usize]) -> bool {
-        self.0 == *dims
+        *self == dims[..]
     }
 }
 
 impl PartialEq<Vec<usize>> for Shape {
     fn eq(&self, dims: &Vec<usize>) -> bool {
-        self.0 == *dims
+        *self == dims[..]
     }
 }
 
 impl<const N: usize> PartialEq<[usize; N]> for Shape {
     fn eq(&self, dims: &[usize; N]) -> bool {
-        self.0 == dims
+        *self == dims[..]
     }
 }
 

@@ -1,14 +1,15 @@
 //! Lowers an optimised graph to the steps of a plan.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Equation, FastMap, Graph, Location, Op, TensorType, Type, Var};
+use cotangent_graph::{Equation, FastHasher, FastMap, Graph, Location, Op, TensorType, Type, Var};
 use smallvec::{SmallVec, smallvec};
 
 use crate::check::reads_splats;
-use crate::fuse::{self, Group, Pattern, Unit, is_view};
+use crate::fuse::{self, Fusion, Group, Pattern, Patterns, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
 use crate::{CompileError, Flow, Target, rows, tape};
@@ -44,18 +45,21 @@ pub(crate) fn lower(
         region: vec![0; graph.equations().len()],
         read_outside: vec![false; graph.equations().len()],
         programs: FastMap::default(),
+        roots: Vec::new(),
+        numbers: vec![(0, 0); graph.equations().len()],
         filled: FastMap::default(),
         next: 0,
     };
     lower.choose_homes();
-    let fusion = fuse::fuse(graph, target.fuse, target.fma);
-    lower.find_regions(&fusion.units);
+    let mut fusion = fuse::fuse(graph, target.fuse, target.fma);
+    lower.roots = std::mem::take(&mut fusion.roots);
+    lower.find_regions(&fusion);
     for unit in &fusion.units {
         match unit {
             Unit::Single(v) => {
                 lower.values[v.index()] = lower.equation(*v, graph.equation(*v))?;
             }
-            Unit::Region(group) => lower.region(group)?,
+            Unit::Region(group) => lower.region(group, &fusion.patterns)?,
         }
     }
     for (i, var) in graph.outputs().iter().enumerate() {
@@ -86,13 +90,12 @@ enum Value {
     Tuple(Arc<[Place]>),
 }
 
-type RegionKey = (
-    Lanes,
-    SmallVec<[usize; 4]>,
-    Vec<LaneInput>,
-    Vec<LaneOp>,
-    Vec<LaneOutput>,
-);
+/// A region, and the bytes of working memory that it takes.
+#[derive(Clone)]
+struct Written {
+    program: Arc<LaneProgram>,
+    scratch: usize,
+}
 
 struct Lower<'a> {
     graph: &'a Graph,
@@ -111,8 +114,13 @@ struct Lower<'a> {
     region: Vec<u32>,
     /// Whether something outside its region reads the variable, or a view of it.
     read_outside: Vec<bool>,
-    /// Regions by their content: a repeated one is written once.
-    programs: FastMap<RegionKey, Arc<LaneProgram>>,
+    /// Regions by a hash of their content: a repeated one is written once.
+    programs: FastMap<u64, Vec<Written>>,
+    /// The variable whose memory each shows.
+    roots: Vec<Var>,
+    /// For each variable the last region that reads or computes it, and its number among the values
+    /// there.
+    numbers: Vec<(u32, u32)>,
     /// Where numbers and spread elements were stored for steps that want an array.
     filled: FastMap<Var, Place>,
     next: u32,
@@ -263,8 +271,11 @@ impl Lower<'_> {
     }
 
     /// Notes which region each variable is in, and what is read from outside its region.
-    fn find_regions(&mut self, units: &[Unit]) {
+    fn find_regions(&mut self, fusion: &Fusion) {
         let graph = self.graph;
+        let Fusion {
+            units, patterns, ..
+        } = fusion;
         let mut next = 0;
         for unit in units {
             if let Unit::Region(group) = unit {
@@ -296,14 +307,16 @@ impl Lower<'_> {
                         let own = self.region[v.index()];
                         for a in &graph.equation(*v).args {
                             let root = self.root(*a);
-                            if self.region[root.index()] == own || group.spread.contains(&root) {
-                                continue;
+                            let inside = self.region[root.index()] == own
+                                || self.read_outside[root.index()]
+                                || (patterns.get(root).is_some() && group.is_spread(root));
+                            if !inside {
+                                self.read_outside[root.index()] = true;
                             }
-                            self.read_outside[root.index()] = true;
                         }
                     }
                     for b in &group.spread {
-                        if let Some(pattern) = fuse::pattern(graph, *b) {
+                        if let Some(pattern) = patterns.get(*b) {
                             let index = pattern.chosen.map(|c| c.index);
                             for read in [pattern.source].into_iter().chain(index) {
                                 let root = self.root(read);
@@ -317,17 +330,17 @@ impl Lower<'_> {
     }
 
     /// The variable whose memory a view shows.
-    fn root(&self, mut v: Var) -> Var {
-        loop {
-            let e = self.graph.equation(v);
-            match e.args.first() {
-                Some(x) if is_view(self.graph, e) => v = *x,
-                _ => return v,
-            }
-        }
+    fn root(&self, v: Var) -> Var {
+        self.roots[v.index()]
     }
 
-    fn region(&mut self, group: &Group) -> Result<(), CompileError> {
+    /// The number of a variable among the values of a region.
+    fn number(&self, region: u32, v: Var) -> Option<u32> {
+        let (of, number) = self.numbers[v.index()];
+        (of == region).then_some(number)
+    }
+
+    fn region(&mut self, group: &Group, patterns: &Patterns) -> Result<(), CompileError> {
         let graph = self.graph;
         let mut dims: SmallVec<[usize; 4]> = SmallVec::new();
         let mut whole = group.elements;
@@ -336,8 +349,11 @@ impl Lower<'_> {
             whole = *cut;
         }
         dims.push(whole);
-        let (mut args, mut inputs) = (SmallVec::new(), Vec::<LaneInput>::new());
-        let mut numbers: FastMap<Var, u32> = FastMap::default();
+        let most = group.reads();
+        let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(most);
+        let mut inputs: Vec<LaneInput> = Vec::with_capacity(most);
+        // Members have it, too, and there is no region without one.
+        let own = group.members.first().map_or(0, |v| self.region[v.index()]);
         let mut choices: FastMap<Var, u32> = FastMap::default();
         // Inputs first, since their numbers come first.
         for v in &group.members {
@@ -346,12 +362,14 @@ impl Lower<'_> {
             }
             for a in &graph.equation(*v).args {
                 let root = self.root(*a);
-                let own = self.region[root.index()] == self.region[v.index()];
-                if own || graph.splat(root).is_some() || numbers.contains_key(&root) {
+                let inside = self.region[root.index()] == own;
+                if inside || graph.splat(root).is_some() || self.number(own, root).is_some() {
                     continue;
                 }
-                let (operand, mut input, chosen) = self.region_input(root, group, &dims)?;
-                numbers.insert(root, inputs.len() as u32);
+                let through = patterns.get(root).filter(|_| group.is_spread(root));
+                let (operand, mut input, chosen) =
+                    self.region_input(root, through, group, &dims)?;
+                self.numbers[root.index()] = (own, inputs.len() as u32);
                 if let (Some(chosen), Some(index)) = (chosen, &mut input.index) {
                     // Columns of one table are read at the same indices, which stand behind the first.
                     index.input = *choices.entry(chosen).or_insert(inputs.len() as u32 + 1);
@@ -388,11 +406,11 @@ impl Lower<'_> {
                     kept -= 1;
                     inner = inner.saturating_mul(dims[kept]);
                 }
-                let Some(value) = numbers.get(&root) else {
+                let Some(value) = self.number(own, root) else {
                     return Err(self.malformed("a reduction of a value outside its region"));
                 };
                 results.push(LaneOutput {
-                    value: *value,
+                    value,
                     beside: Vec::new(),
                     dtype: ty.dtype,
                     fold: Some((fold, kept)),
@@ -402,8 +420,8 @@ impl Lower<'_> {
                 let mut values = SmallVec::new();
                 for a in &e.args {
                     let root = self.root(*a);
-                    let known = match (numbers.get(&root), graph.splat(root)) {
-                        (Some(number), _) => *number,
+                    let known = match (self.number(own, root), graph.splat(root)) {
+                        (Some(number), _) => number,
                         (None, Some(x)) => *constants.entry(x).or_insert_with(|| {
                             ops.push(lane::full(x));
                             first + ops.len() as u32 - 1
@@ -424,7 +442,7 @@ impl Lower<'_> {
                     let (op, dtype) = (e.op.clone(), ty.dtype);
                     ops.push(LaneOp { op, dtype, args });
                     let value = first + ops.len() as u32 - 1;
-                    numbers.insert(*v, value);
+                    self.numbers[v.index()] = (own, value);
                     if !self.read_outside[v.index()] {
                         continue;
                     }
@@ -443,18 +461,7 @@ impl Lower<'_> {
             outs.push(Operand { place, ty });
         }
         let lanes = group.lanes.unwrap_or(Lanes::W32);
-        let key = (lanes, dims, inputs, ops, results);
-        let program = match self.programs.get(&key) {
-            Some(known) => known.clone(),
-            None => {
-                let (lanes, dims, inputs, ops, results) = key.clone();
-                let program = LaneProgram::new(lanes, self.target.fma, dims, inputs, ops, results);
-                let program = Arc::new(program.map_err(|message| self.malformed(&message))?);
-                self.programs.insert(key, program.clone());
-                program
-            }
-        };
-        let scratch = program.scratch();
+        let Written { program, scratch } = self.program(lanes, dims, inputs, ops, results)?;
         let location = group
             .members
             .first()
@@ -470,15 +477,49 @@ impl Lower<'_> {
         Ok(())
     }
 
+    /// The region of this content.
+    fn program(
+        &mut self,
+        lanes: Lanes,
+        dims: SmallVec<[usize; 4]>,
+        inputs: Vec<LaneInput>,
+        ops: Vec<LaneOp>,
+        outputs: Vec<LaneOutput>,
+    ) -> Result<Written, CompileError> {
+        let mut hasher = FastHasher::default();
+        (lanes, &dims, &ops, inputs.len(), outputs.len()).hash(&mut hasher);
+        (inputs.iter()).for_each(|input| input.start.hash(&mut hasher));
+        let hash = hasher.finish();
+        let same = |p: &LaneProgram| {
+            let all = (p.lanes, &p.dims, &p.inputs, &p.ops, &p.outputs);
+            all == (lanes, &dims, &inputs, &ops, &outputs)
+        };
+        let known = self.programs.entry(hash).or_default();
+        if let Some(written) = known.iter().find(|written| same(&written.program)) {
+            return Ok(written.clone());
+        }
+        let program = LaneProgram::new(lanes, self.target.fma, dims, inputs, ops, outputs);
+        let program = match program {
+            Ok(program) => Arc::new(program),
+            Err(message) => return Err(self.malformed(&message)),
+        };
+        let written = Written {
+            scratch: program.scratch(),
+            program,
+        };
+        known.push(written.clone());
+        Ok(written)
+    }
+
     /// What a region reads for a variable, and how.
     fn region_input(
         &mut self,
         root: Var,
+        through: Option<&Pattern>,
         group: &Group,
         dims: &[usize],
     ) -> Result<(Operand, LaneInput, Option<Var>), CompileError> {
-        let through = fuse::pattern(self.graph, root).filter(|_| group.spread.contains(&root));
-        let source = through.as_ref().map_or(root, |pattern| pattern.source);
+        let source = through.map_or(root, |pattern| pattern.source);
         let operand = match self.values[source.index()].clone() {
             Value::Spread(one) => one,
             _ => self.stored(source)?,
@@ -491,11 +532,14 @@ impl Lower<'_> {
             step: 1,
             pad: None,
         };
+        let plain;
         let pattern = match through {
             Some(pattern) if pattern.chosen.is_some() || pattern.pad.is_some() => pattern,
-            _ if operand.elements() == 1 => whole(0),
-            Some(pattern) => pattern,
-            None => whole(1),
+            Some(pattern) if operand.elements() != 1 => pattern,
+            _ => {
+                plain = whole(usize::from(operand.elements() != 1));
+                &plain
+            }
         };
         let chosen = pattern.chosen;
         // What is the same everywhere has one element in memory.

@@ -1,6 +1,7 @@
 //! Every rule of the simplifier fires, and what the passes make of a graph has the same bits for
 //! special values too.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use cotangent_array::{Array, DType, Scalar};
@@ -347,7 +348,7 @@ fn passes_come_to_an_end() {
         let once = optimize(&graph(text), None).unwrap();
         for pass in PASSES {
             assert!(
-                (pass.run)(&once).unwrap().is_none(),
+                matches!((pass.run)(Cow::Borrowed(&once)), Ok(Cow::Borrowed(_))),
                 "{} again: {text}\n{once}",
                 pass.name
             );

@@ -152,9 +152,23 @@ pub(crate) fn push(op: impl Into<Op>, args: &[&Tensor], at: Place) -> Tensor {
     let op = op.into();
     match target(args.iter().copied()) {
         Some(trace) => trace.with(|state| {
-            let vars: Vec<Var> = args.iter().map(|a| state.var(&trace, a)).collect();
-            state.place(at, &vars);
-            let var = state.builder.push(op, &vars);
+            // Most operations have few operands, and no list of theirs is allocated.
+            let mut few = [Var::from_index(0); 4];
+            let many: Vec<Var>;
+            let vars = match few.get_mut(..args.len()) {
+                Some(few) => {
+                    for (var, a) in few.iter_mut().zip(args) {
+                        *var = state.var(&trace, a);
+                    }
+                    &*few
+                }
+                None => {
+                    many = args.iter().map(|a| state.var(&trace, a)).collect();
+                    &many[..]
+                }
+            };
+            state.place(at, vars);
+            let var = state.builder.push(op, vars);
             state.tensor(&trace, var, args.first().copied())
         }),
         None => now(&op, args, at),

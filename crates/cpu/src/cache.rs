@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cotangent_compile::{Plan, StepOp};
-use cotangent_graph::{Equation, FastHasher, Graph, Op};
+use cotangent_graph::{Equation, FastHasher, Graph, Location, Op};
 
 use crate::RunError;
 use crate::lane::Way;
@@ -117,7 +117,13 @@ fn hash_of(graph: &Graph) -> u64 {
         (name, graph.ty(*v)).hash(&mut hasher);
     }
     for e in computing(graph) {
-        (&e.op, &e.location).hash(&mut hasher);
+        // Names of files are long, and lines tell as much.
+        let line = e.location.map(|l| match l.origin() {
+            Location::Code(at) => at.line(),
+            Location::Text { line, .. } => line,
+            Location::Derivative(_) => 0,
+        });
+        (&e.op, line).hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -177,7 +177,7 @@ impl Builder {
         let hash = hash_of((op, args));
         let same = |v: Var| {
             let e = &self.graph.equations[v.index()];
-            e.args[..] == *args && e.op == *op
+            same_args(&e.args, args) && e.op == *op
         };
         match self.known.find(hash, same) {
             Some(var) => Found::Variable(var),
@@ -207,10 +207,13 @@ impl Builder {
             },
             Bound::Operands => args.iter().all(|a| self.is_finite(*a)),
         };
-        for callee in op.callees() {
-            self.graph.depth = self.graph.depth.max(callee.0.call_depth() + 1);
+        let mut parts = None;
+        if matches!(op, Op::Call(_) | Op::Region(_)) {
+            for callee in op.callees() {
+                self.graph.depth = self.graph.depth.max(callee.0.call_depth() + 1);
+            }
+            parts = self.finite_parts(&op, args);
         }
-        let parts = self.finite_parts(&op, args);
         let finite = finite || parts.as_ref().is_some_and(|p| p.iter().all(|f| *f));
         let var = self.define(op, SmallVec::from_slice(args), ty, finite);
         if var != Var::POISON {
@@ -236,11 +239,13 @@ impl Builder {
     }
 
     /// Whether an error has been recorded.
+    #[inline]
     pub fn failed(&self) -> bool {
         self.error.is_some()
     }
 
     /// The type of a variable.
+    #[inline]
     pub fn ty(&self, var: Var) -> &Type {
         self.graph
             .equations
@@ -267,17 +272,20 @@ impl Builder {
     }
 
     /// The dtype of a variable.
+    #[inline]
     pub fn dtype(&self, var: Var) -> DType {
         self.ty(var).tensor().map_or(DType::F64, |t| t.dtype)
     }
 
     /// Whether the variable's values are finite at ordinary points, so that a plain product by
     /// them keeps a zero. Inputs count as finite.
+    #[inline]
     pub fn is_finite(&self, var: Var) -> bool {
         self.finite.get(var.index()).copied().unwrap_or(true)
     }
 
     /// The graph so far.
+    #[inline]
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -321,7 +329,6 @@ impl Builder {
     /// For the results of calls, branches and loops: whether each is finite because the bodies keep
     /// finite values finite. `None` for other operations.
     fn finite_parts(&self, op: &Op, args: &[Var]) -> Option<Vec<bool>> {
-        let operands = args.iter().all(|a| self.is_finite(*a));
         let (bodies, carry): (Vec<&Graph>, usize) = match op {
             Op::Call(callee) => (vec![&callee.0], 0),
             Op::Region(Region::Cond(c)) => (vec![&c.then.0, &c.otherwise.0], 0),
@@ -330,6 +337,7 @@ impl Builder {
             Op::Region(Region::Custom(c)) => (vec![&c.call.0], 0),
             _ => return None,
         };
+        let operands = args.iter().all(|a| self.is_finite(*a));
         let kept = |i: usize| bodies.iter().all(|g| g.finite.get(i) == Some(&true));
         // What one step makes infinite the next one may spread to every carried value.
         let steady = (0..carry).all(kept);
@@ -355,6 +363,11 @@ impl Builder {
     }
 
     fn infer(&self, op: &Op, args: &[Var]) -> Result<Type, GraphError> {
+        if let [x, y] = args
+            && let Ok(ty) = op.infer(&[self.ty(*x), self.ty(*y)])
+        {
+            return Ok(ty);
+        }
         let types: SmallVec<[&Type; 4]> = args.iter().map(|a| self.ty(*a)).collect();
         op.infer(&types).map_err(|error| {
             let operands: Vec<String> = types.iter().map(|t| t.to_string()).collect();
@@ -654,6 +667,12 @@ impl Builder {
         (self.location, self.scope) = (outer, around);
         graph.outputs().iter().map(|o| to[o.index()]).collect()
     }
+}
+
+/// Whether operands are the same: one by one, since they are few, and comparing blocks of memory that
+/// hold nothing is slow.
+fn same_args(a: &[Var], b: &[Var]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
 /// What a builder knows of an operation on some operands.

@@ -18,11 +18,13 @@ impl Var {
     pub(crate) const POISON: Var = Var(u32::MAX);
 
     /// The position of the defining equation in [`Graph::equations`].
+    #[inline]
     pub fn index(self) -> usize {
         self.0 as usize
     }
 
     /// The variable that the equation at this position defines.
+    #[inline]
     pub fn from_index(index: usize) -> Var {
         Var(u32::try_from(index).unwrap_or(u32::MAX))
     }
@@ -81,6 +83,7 @@ impl Graph {
     }
 
     /// All equations in order; the position of an equation is its variable.
+    #[inline]
     pub fn equations(&self) -> &[Equation] {
         &self.equations
     }
@@ -97,6 +100,7 @@ impl Graph {
     ///
     /// # Panics
     /// When `var` belongs to another, longer graph.
+    #[inline]
     pub fn equation(&self, var: Var) -> &Equation {
         &self.equations[var.index()]
     }
@@ -105,6 +109,7 @@ impl Graph {
     ///
     /// # Panics
     /// When `var` belongs to another, longer graph.
+    #[inline]
     pub fn ty(&self, var: Var) -> &Type {
         &self.equations[var.index()].ty
     }
@@ -231,8 +236,14 @@ impl Graph {
     /// `dropped`, where nothing reads them.
     pub fn into_live(mut self, dropped: &[Var]) -> Graph {
         let mut live = self.live();
+        let mut kept = vec![true; self.equations.len()];
+        for v in dropped {
+            if let Some(kept) = kept.get_mut(v.index()) {
+                *kept = false;
+            }
+        }
         for (_, v) in &self.inputs {
-            live[v.index()] |= !dropped.contains(v);
+            live[v.index()] |= kept[v.index()];
         }
         if live.iter().all(|l| *l) {
             return self;
@@ -270,6 +281,7 @@ impl Graph {
     }
 
     /// The scalar value of a variable that is constant and the same everywhere.
+    #[inline]
     pub fn splat(&self, var: Var) -> Option<Scalar> {
         self.equations.get(var.index()).and_then(|e| e.op.splat())
     }

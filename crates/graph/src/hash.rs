@@ -108,7 +108,7 @@ impl Known {
     }
 
     pub(crate) fn insert(&mut self, hash: u64, var: Var) {
-        if 2 * (self.count + 1) > self.places.len() {
+        if 4 * (self.count + 1) > 3 * self.places.len() {
             self.grow(2 * (self.count + 1));
         }
         self.put(hash as u32, var);
@@ -117,8 +117,8 @@ impl Known {
 
     /// Makes room for so many variables.
     pub(crate) fn reserve(&mut self, count: usize) {
-        if 2 * count > self.places.len() {
-            self.grow(2 * count);
+        if 4 * count > 3 * self.places.len() {
+            self.grow(4 * count / 3 + 1);
         }
     }
 
@@ -130,7 +130,7 @@ impl Known {
         }
     }
 
-    /// At least half of the places are free.
+    /// At least a quarter of the places are free.
     fn put(&mut self, half: u32, var: Var) {
         let last = self.places.len() - 1;
         let mut at = half as usize & last;

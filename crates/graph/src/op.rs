@@ -246,6 +246,7 @@ impl Op {
     }
 
     /// Whether each element of the result depends only on the operands' elements at its place.
+    #[inline]
     pub fn is_pointwise(&self) -> bool {
         self.row().is_some() || matches!(self, Op::Convert(_))
     }
@@ -264,16 +265,19 @@ impl Op {
     }
 
     /// Whether this is an input of the graph.
+    #[inline]
     pub fn is_input(&self) -> bool {
         matches!(self, Op::Input)
     }
 
     /// Whether the value is known when the graph is made.
+    #[inline]
     pub fn is_constant(&self) -> bool {
         matches!(self, Op::Full(..) | Op::Constant(_))
     }
 
     /// The number that the result is everywhere, if that is known.
+    #[inline]
     pub fn splat(&self) -> Option<Scalar> {
         match self {
             Op::Full(value, _) => Some(*value),
@@ -304,6 +308,12 @@ impl Op {
 
     /// The type of the result, or why the operands do not fit. Inputs have no rule.
     pub fn infer(&self, args: &[&Type]) -> Result<Type, TypeError> {
+        // By far the most, and nothing of what follows concerns them.
+        if let (Op::Binary(op), [Type::Tensor(x), Type::Tensor(y)]) = (self, args) {
+            let result = op.infer(x, y)?;
+            result.check_size()?;
+            return Ok(result.into());
+        }
         let arity = self.arity();
         if !arity.allows(args.len()) {
             type_error!("expected {arity}, found {}", args.len());

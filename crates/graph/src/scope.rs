@@ -139,6 +139,6 @@ mod tests {
 
     #[test]
     fn equations_are_small() {
-        assert!(size_of::<crate::Equation>() <= 184);
+        assert!(size_of::<crate::Equation>() <= 128);
     }
 }

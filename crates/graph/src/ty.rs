@@ -96,6 +96,7 @@ pub enum Type {
 
 impl Type {
     /// The array type, unless this is a tuple.
+    #[inline]
     pub fn tensor(&self) -> Option<&TensorType> {
         match self {
             Type::Tensor(t) => Some(t),

@@ -44,6 +44,8 @@ pub(crate) struct Forward {
     split: bool,
     /// The results of calls and of linear algebra: their components and the tangents of these.
     parts: FastMap<Var, Vec<(Var, Option<Var>)>>,
+    /// The operands of one operation and their tangents: lists that every step fills anew.
+    operands: (Vec<Var>, Vec<Option<Var>>),
 }
 
 impl Forward {
@@ -104,6 +106,7 @@ impl Forward {
         split: bool,
     ) -> Result<Forward, TransformError> {
         let n = graph.equations().len();
+        b.reserve(2 * n);
         let mut f = Forward {
             // Dead equations are never read, so any variable stands for them.
             to: vec![Var::from_index(0); n],
@@ -111,6 +114,7 @@ impl Forward {
             seeds: Vec::new(),
             split,
             parts: FastMap::default(),
+            operands: (Vec::new(), Vec::new()),
         };
         for (((_, v), input), tangent) in graph.inputs().iter().zip(inputs).zip(input_tangents) {
             f.to[v.index()] = *input;
@@ -144,10 +148,26 @@ impl Forward {
             }
             return Ok(());
         }
-        let args: Vec<Var> = e.args.iter().map(|a| self.to[a.index()]).collect();
-        let tangents: Vec<Option<Var>> = e.args.iter().map(|a| self.tangents[a.index()]).collect();
+        let (mut args, mut tangents) = std::mem::take(&mut self.operands);
+        args.clear();
+        args.extend(e.args.iter().map(|a| self.to[a.index()]));
+        tangents.clear();
+        tangents.extend(e.args.iter().map(|a| self.tangents[a.index()]));
+        let done = self.operation(b, v, e, &args, &tangents);
+        self.operands = (args, tangents);
+        done
+    }
+
+    fn operation(
+        &mut self,
+        b: &mut Builder,
+        v: Var,
+        e: &Equation,
+        args: &[Var],
+        tangents: &[Option<Var>],
+    ) -> Result<(), TransformError> {
         if e.op.callees().next().is_some() {
-            let results = regions::forward(b, &e.op, &args, &tangents, self.split, e.location)?;
+            let results = regions::forward(b, &e.op, args, tangents, self.split, e.location)?;
             if let ([(value, tangent)], Some(_)) = (&results[..], e.ty.tensor()) {
                 self.to[v.index()] = *value;
                 self.tangents[v.index()] = *tangent;
@@ -165,7 +185,7 @@ impl Forward {
                     location: e.location,
                 });
             }
-            let values = b.results(e.op.clone(), &args);
+            let values = b.results(e.op.clone(), args);
             if let ([value], Some(_)) = (&values[..], e.ty.tensor()) {
                 self.to[v.index()] = *value;
             }
@@ -174,14 +194,14 @@ impl Forward {
             return Ok(());
         }
         if let Op::Linalg(op) = &e.op {
-            self.linalg(b, v, e, op, &args, &tangents);
+            self.linalg(b, v, e, op, args, tangents);
             return Ok(());
         }
-        let out = b.copy(e, &args);
+        let out = b.copy(e, args);
         self.to[v.index()] = out;
-        if tangents.iter().any(Option::is_some) && is_inexact(&b.tensor(out)) {
+        if tangents.iter().any(Option::is_some) && b.dtype(out).is_inexact() {
             b.follow_derivative(e);
-            self.tangents[v.index()] = tangent(b, &e.op, &args, out, &tangents);
+            self.tangents[v.index()] = tangent(b, &e.op, args, out, tangents);
         }
         Ok(())
     }

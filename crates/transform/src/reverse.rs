@@ -5,7 +5,7 @@ use cotangent_graph::{Graph, Var};
 use crate::TransformError;
 use crate::forward::{Forward, is_float, is_inexact};
 use crate::linearize::dependents;
-use crate::transpose::pull_back;
+use crate::transpose::{Source, pull_back};
 
 /// The vector-Jacobian product: the cotangents of the chosen inputs from those of the outputs.
 ///
@@ -75,11 +75,8 @@ fn reverse(
 ) -> Result<Graph, TransformError> {
     let (mut b, forward) = Forward::start(graph, wrt, suffix, true)?;
     let values = forward.values(graph);
-    let joint = b.graph().clone();
-    let linear = dependents(&joint, &forward.seeds);
-    let to: Vec<Option<Var>> = (0..joint.equations().len())
-        .map(|i| Some(Var::from_index(i)))
-        .collect();
+    let linear = dependents(b.graph(), &forward.seeds);
+    let to: Vec<Option<Var>> = (0..b.len()).map(|i| Some(Var::from_index(i))).collect();
     let mut seeds = Vec::new();
     for (k, (o, value)) in graph.outputs().iter().zip(&values).enumerate() {
         if !is_inexact(&b.tensor(*value)) {
@@ -100,7 +97,7 @@ fn reverse(
     let cotangents = if b.failed() {
         vec![None; forward.seeds.len()]
     } else {
-        pull_back(&mut b, &joint, &linear, &to, &seeds, &forward.seeds)?
+        pull_back(&mut b, Source::Built, &linear, &to, &seeds, &forward.seeds)?
     };
     let mut outputs = if values_too { values } else { Vec::new() };
     for (cotangent, tangent) in cotangents.into_iter().zip(&forward.seeds) {

@@ -1,5 +1,7 @@
 //! Transposition: the cotangents of a linear graph's inputs from those of its outputs.
 
+use std::borrow::Cow;
+
 use cotangent_graph::ops::complex::complex_transpose;
 use cotangent_graph::ops::{Binary, Operand, Part, Ternary, Unary};
 use cotangent_graph::{Builder, Equation, FastMap, Graph, Op, TensorType, Var};
@@ -60,7 +62,8 @@ pub(crate) fn transpose_call(
         to[v.index()] = Some(b.copy(e, &args));
     }
     b.set_location(None);
-    let results = pull_back(&mut b, graph, &depends, &to, &seeds, &wanted)?;
+    let source = Source::Apart(graph);
+    let results = pull_back(&mut b, source, &depends, &to, &seeds, &wanted)?;
     let outputs: Vec<Var> = results
         .into_iter()
         .zip(&wanted)
@@ -69,11 +72,41 @@ pub(crate) fn transpose_call(
     Ok(b.finish(&outputs)?.into_live(&[]))
 }
 
-/// Walks the linear equations of `source` backward, from cotangents of some variables to the
-/// cotangents of the wanted ones. `to` gives the known variables in `b`.
+/// Where the equations are that are walked backward.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// In another graph.
+    Apart(&'a Graph),
+    /// In the graph that is being built, before what the walk adds to it.
+    Built,
+}
+
+impl<'a> Source<'a> {
+    fn graph<'b>(self, b: &'b Builder) -> &'b Graph
+    where
+        'a: 'b,
+    {
+        match self {
+            Source::Apart(graph) => graph,
+            Source::Built => b.graph(),
+        }
+    }
+
+    /// An equation, to hold while the graph is built on.
+    fn equation(self, b: &Builder, v: Var) -> Cow<'a, Equation> {
+        match self {
+            Source::Apart(graph) => Cow::Borrowed(graph.equation(v)),
+            Source::Built => Cow::Owned(b.graph().equation(v).clone()),
+        }
+    }
+}
+
+/// Walks linear equations backward, from cotangents of some variables to the cotangents of the wanted
+/// ones. `linear` says of each variable of the source whether it is linear, `to` gives the known
+/// variables in `b`.
 pub(crate) fn pull_back(
     b: &mut Builder,
-    source: &Graph,
+    source: Source<'_>,
     linear: &[bool],
     to: &[Option<Var>],
     seeds: &[(Var, Var)],
@@ -83,21 +116,28 @@ pub(crate) fn pull_back(
         source,
         linear,
         to,
-        cotangents: vec![None; source.equations().len()],
+        cotangents: vec![None; linear.len()],
         parts: FastMap::default(),
+        operands: Vec::new(),
     };
     for (v, seed) in seeds.iter().filter(|(v, _)| linear[v.index()]) {
         walk.add(b, *v, Some(*seed));
     }
-    for (v, e) in source.iter().rev() {
-        if !linear[v.index()] || e.op.is_input() {
+    for i in (0..linear.len()).rev().filter(|i| linear[*i]) {
+        let v = Var::from_index(i);
+        let (parts, cotangent) = (walk.parts.remove(&v), walk.cotangents[i]);
+        if parts.is_none() && cotangent.is_none() {
             continue;
         }
-        b.follow_derivative(e);
-        if let Some(parts) = walk.parts.remove(&v) {
-            walk.call(b, e, &parts)?;
-        } else if let Some(cotangent) = walk.cotangents[v.index()] {
-            walk.step(b, v, e, cotangent)?;
+        let e = source.equation(b, v);
+        if e.op.is_input() {
+            continue;
+        }
+        b.follow_derivative(&e);
+        match (parts, cotangent) {
+            (Some(parts), _) => walk.call(b, &e, &parts)?,
+            (None, Some(cotangent)) => walk.step(b, &e, cotangent)?,
+            (None, None) => {}
         }
         if b.failed() {
             break;
@@ -108,12 +148,14 @@ pub(crate) fn pull_back(
 }
 
 struct PullBack<'a> {
-    source: &'a Graph,
+    source: Source<'a>,
     linear: &'a [bool],
     to: &'a [Option<Var>],
     cotangents: Vec<Option<Var>>,
     /// Cotangents of the components of tuples.
     parts: FastMap<Var, Vec<Option<Var>>>,
+    /// The operands of one operation: a list that every step fills anew.
+    operands: Vec<Operand>,
 }
 
 impl PullBack<'_> {
@@ -127,7 +169,7 @@ impl PullBack<'_> {
         match self.to[v.index()] {
             Some(known) if !self.linear[v.index()] => Operand::Known(known),
             _ => {
-                let ty = self.source.ty(v).tensor().cloned();
+                let ty = self.source.graph(b).ty(v).tensor().cloned();
                 Operand::Linear(ty.unwrap_or_else(|| b.tensor(v)))
             }
         }
@@ -137,12 +179,25 @@ impl PullBack<'_> {
     fn step(
         &mut self,
         b: &mut Builder,
-        v: Var,
         e: &Equation,
         cotangent: Var,
     ) -> Result<(), TransformError> {
-        let operands: Vec<Operand> = e.args.iter().map(|a| self.operand(b, *a)).collect();
-        let results: Option<Vec<Option<Var>>> = match (&e.op, &operands[..]) {
+        let mut operands = std::mem::take(&mut self.operands);
+        operands.clear();
+        operands.extend(e.args.iter().map(|a| self.operand(b, *a)));
+        let done = self.operation(b, e, &operands, cotangent);
+        self.operands = operands;
+        done
+    }
+
+    fn operation(
+        &mut self,
+        b: &mut Builder,
+        e: &Equation,
+        operands: &[Operand],
+        cotangent: Var,
+    ) -> Result<(), TransformError> {
+        let results: Option<Vec<Option<Var>>> = match (&e.op, operands) {
             (Op::Unary(Unary::Neg), [_]) => Some(vec![Some(b.neg(cotangent))]),
             (Op::Binary(Binary::Add), [_, _]) => Some(vec![Some(cotangent); 2]),
             (Op::Binary(Binary::Sub), [_, y]) => {
@@ -190,7 +245,7 @@ impl PullBack<'_> {
             (Op::Array(op), operands) => op.transpose(b, operands, cotangent),
             (Op::Get(index), _) => {
                 if let Some(tuple) = e.args.first() {
-                    let count = self.source.ty(*tuple).components().len();
+                    let count = self.source.graph(b).ty(*tuple).components().len();
                     let parts = self
                         .parts
                         .entry(*tuple)
@@ -208,7 +263,7 @@ impl PullBack<'_> {
         };
         let Some(results) = results else {
             return Err(TransformError::NotLinear {
-                op: self.source.equation(v).op.name().to_owned(),
+                op: e.op.name().to_owned(),
                 location: e.location,
             });
         };

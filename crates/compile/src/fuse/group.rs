@@ -99,9 +99,19 @@ impl Group {
         self.run.is_none_or(|n| n == run)
     }
 
+    /// The number of arrays that are read from outside, without those of indices.
+    pub(crate) fn reads(&self) -> usize {
+        self.loads.len()
+    }
+
+    /// Whether the variable is read through strides.
+    pub(crate) fn is_spread(&self, v: Var) -> bool {
+        holds(&self.spread, v)
+    }
+
     /// Whether the array is read element by element although it is a broadcast.
     pub(super) fn loads_whole(&self, v: Var) -> bool {
-        self.loads.contains(&v) && !self.spread.contains(&v)
+        holds(&self.loads, v) && !holds(&self.spread, v)
     }
 }
 
@@ -192,7 +202,14 @@ pub(super) fn one_width(a: Option<Lanes>, b: Option<Lanes>) -> Option<Option<Lan
 }
 
 pub(super) fn add<A: smallvec::Array<Item = Var>>(list: &mut SmallVec<A>, v: Var) {
-    if !list.contains(&v) {
+    if !holds(list, v) {
         list.push(v);
     }
+}
+
+/// Whether a variable is in a list. Regions of numbers read a hundred of them and ask this for each
+/// anew, so several are compared at a time: within a chunk nothing depends on what was found.
+pub(super) fn holds(list: &[Var], v: Var) -> bool {
+    list.chunks(32)
+        .any(|chunk| chunk.iter().fold(false, |found, x| found | (*x == v)))
 }

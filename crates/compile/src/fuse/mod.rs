@@ -24,7 +24,7 @@ use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN
 pub(crate) use self::group::{Group, inner_axes, is_stack, leading_axes, reduction};
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
-pub(crate) use self::pattern::{Pattern, is_view, pattern};
+pub(crate) use self::pattern::{Pattern, Patterns, is_view};
 use crate::lane::{self, Fold, Lanes};
 
 /// The operands of an operation.
@@ -34,6 +34,10 @@ type Operands = SmallVec<[Var; 4]>;
 pub(crate) struct Fusion {
     /// In an order in which everything is computed before it is read.
     pub(crate) units: Vec<Unit>,
+    /// What regions read through strides.
+    pub(crate) patterns: Patterns,
+    /// The variable whose memory each shows; itself for all that are no views.
+    pub(crate) roots: Vec<Var>,
 }
 
 /// What runs at a time.
@@ -53,13 +57,14 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     };
     let mut fuser = Fuser {
         graph,
+        patterns: Patterns::of(graph),
         roots,
         ranks: vec![0; n],
         group: vec![NONE; n],
         reduced: vec![false; n],
         groups: Vec::new(),
         parents: Vec::new(),
-        readers: FastMap::default(),
+        readers: Readers::new(n),
         rides,
     };
     for (v, e) in graph.iter() {
@@ -87,6 +92,7 @@ const NONE: u32 = u32::MAX;
 
 struct Fuser<'a> {
     graph: &'a Graph,
+    patterns: Patterns,
     /// The variable whose memory a view shows; itself for all others.
     roots: Vec<Var>,
     ranks: Vec<u32>,
@@ -95,10 +101,42 @@ struct Fuser<'a> {
     reduced: Vec<bool>,
     groups: Vec<Group>,
     parents: Vec<u32>,
-    /// The region that read an array last, by array, places and width.
-    readers: FastMap<(Var, usize), u32>,
+    readers: Readers,
     /// Operations that run in the region of the one that reads them.
     rides: Vec<bool>,
+}
+
+/// The region that read an array last, by array and places.
+struct Readers {
+    /// For each array the first number of places, which mostly is the only one.
+    first: Vec<(usize, u32)>,
+    others: FastMap<(Var, usize), u32>,
+}
+
+impl Readers {
+    fn new(n: usize) -> Readers {
+        Readers {
+            first: vec![(0, NONE); n],
+            others: FastMap::default(),
+        }
+    }
+
+    fn get(&self, v: Var, elements: usize) -> Option<u32> {
+        match self.first[v.index()] {
+            (_, NONE) => None,
+            (own, g) if own == elements => Some(g),
+            _ => self.others.get(&(v, elements)).copied(),
+        }
+    }
+
+    fn insert(&mut self, v: Var, elements: usize, g: u32) {
+        let first = &mut self.first[v.index()];
+        if first.1 == NONE || first.0 == elements {
+            *first = (elements, g);
+        } else {
+            self.others.insert((v, elements), g);
+        }
+    }
 }
 
 /// How an operation reads an operand inside a region.
@@ -138,9 +176,17 @@ impl Fuser<'_> {
         args.iter().map(|a| self.rank(*a) + 1).max().unwrap_or(0)
     }
 
+    fn has_riders(&self, e: &Equation) -> bool {
+        let mut roots = e.args.iter().map(|a| self.roots[a.index()]);
+        roots.any(|root| self.rides[root.index()])
+    }
+
     /// The operations that run with this one, each after those that it reads.
     fn riders(&self, e: &Equation) -> SmallVec<[Var; 4]> {
         let (mut riders, mut next) = (SmallVec::new(), 0);
+        if !self.has_riders(e) {
+            return riders;
+        }
         let of = |e: &Equation, riders: &mut SmallVec<[Var; 4]>| {
             let roots = e.args.iter().map(|a| self.roots[a.index()]);
             riders.extend(roots.filter(|a| self.rides[a.index()]));
@@ -157,6 +203,9 @@ impl Fuser<'_> {
 
     /// What an operation and its riders read from elsewhere.
     fn operands(&self, e: &Equation) -> Operands {
+        if !self.has_riders(e) {
+            return Operands::from_slice(&e.args);
+        }
         let mut operands = Operands::new();
         let mut work: SmallVec<[Var; 8]> = e.args.iter().rev().copied().collect();
         while let Some(v) = work.pop() {
@@ -198,13 +247,15 @@ impl Fuser<'_> {
         let Some(ty) = e.ty.tensor() else {
             return false;
         };
-        let types: SmallVec<[DType; 3]> = e
-            .args
-            .iter()
-            .filter_map(|a| self.graph.ty(*a).tensor().map(|t| t.dtype))
-            .collect();
-        if !e.op.is_pointwise() || types.len() != e.args.len() {
+        if !e.op.is_pointwise() {
             return false;
+        }
+        let mut types: SmallVec<[DType; 3]> = SmallVec::new();
+        for a in &e.args {
+            match self.graph.ty(*a).tensor() {
+                Some(ty) => types.push(ty.dtype),
+                None => return false,
+            }
         }
         let Some(lanes) = lane::lanes_of(&e.op, &types, ty.dtype) else {
             return false;
@@ -242,11 +293,15 @@ impl Fuser<'_> {
         lanes: Option<Lanes>,
     ) -> bool {
         let operands = self.operands(e);
-        let mut candidates: SmallVec<[u32; 4]> = SmallVec::new();
+        let mut candidates: SmallVec<[u32; 8]> = SmallVec::new();
         for a in &operands {
             let root = self.roots[a.index()];
-            candidates.extend(self.group_of(*a));
-            candidates.extend(self.readers.get(&(root, elements)).map(|g| self.find(*g)));
+            if let Some(g) = self.group_of(*a) {
+                candidates.push(g);
+            }
+            if let Some(g) = self.readers.get(root, elements) {
+                candidates.push(self.find(g));
+            }
         }
         candidates.sort_unstable_by_key(|g| Reverse((self.groups[*g as usize].rank, *g)));
         candidates.dedup();
@@ -290,7 +345,7 @@ impl Fuser<'_> {
         for a in operands {
             let root = self.roots[a.index()];
             if self.group_of(root) != Some(g) && self.graph.splat(root).is_none() {
-                self.readers.insert((root, elements), g);
+                self.readers.insert(root, elements, g);
             }
         }
     }
@@ -309,6 +364,17 @@ impl Fuser<'_> {
         let wide = one_width(own.lanes, lanes).is_none();
         if own.elements != elements || own.cost + cost > MAX_COST || wide {
             return None;
+        }
+        // What reads nothing but the region itself and numbers adds nothing to what it reads.
+        let inside = operands.iter().all(|a| {
+            let number = || self.graph.splat(self.roots[a.index()]).is_some();
+            self.group_of(*a) == Some(g) || number()
+        });
+        if inside {
+            let own = &mut self.groups[g as usize];
+            own.lanes = own.lanes.or(lanes);
+            own.cost += cost;
+            return Some(g);
         }
         // The region grows where it stands and is cut back if something does not fit: copies of its
         // lists would take more time than all the rest.
@@ -437,11 +503,11 @@ impl Fuser<'_> {
         if e.op.splat().is_some() {
             return Read::Number;
         }
-        if let Some(pattern) = pattern(self.graph, root)
+        if let Some(pattern) = self.patterns.get(root)
             && !group.loads_whole(root)
         {
             let x = pattern.source;
-            let cuts = cuts_of(&pattern);
+            let cuts = cuts_of(pattern);
             let mut joined = group.cuts.clone();
             let short = |cut: &usize| *cut < MIN_RUN && group.elements / cut.max(&1) > FEW_RUNS;
             if add_cuts(&mut joined, &cuts, group.elements).is_some()

@@ -47,10 +47,25 @@ pub(crate) fn is_view(graph: &Graph, e: &Equation) -> bool {
     }
 }
 
-/// How the operand of a broadcast, a slice or a choice of elements stands in the space of the result;
-/// `None` for all else and where there are no elements. A slice of a vector is looked through: it is
-/// its operand, further on.
-pub(crate) fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
+/// For each variable how its operand stands in its space, if it is a broadcast, a slice or a choice of
+/// elements.
+pub(crate) struct Patterns(Vec<Option<Box<Pattern>>>);
+
+impl Patterns {
+    pub(super) fn of(graph: &Graph) -> Patterns {
+        let patterns = graph.iter().map(|(v, _)| pattern(graph, v).map(Box::new));
+        Patterns(patterns.collect())
+    }
+
+    /// How the operand of a broadcast, a slice or a choice of elements stands in the space of the result;
+    /// `None` for all else and where there are no elements. A slice of a vector is looked through: it is
+    /// its operand, further on.
+    pub(crate) fn get(&self, v: Var) -> Option<&Pattern> {
+        self.0.get(v.index())?.as_deref()
+    }
+}
+
+fn pattern(graph: &Graph, v: Var) -> Option<Pattern> {
     let mut pattern = own_pattern(graph, v)?;
     for _ in 0..MAX_SLICES {
         let mut root = pattern.source;
@@ -93,6 +108,10 @@ fn viewed(graph: &Graph, v: Var) -> Option<Var> {
 
 fn own_pattern(graph: &Graph, v: Var) -> Option<Pattern> {
     let e = graph.equation(v);
+    // Most equations are none of those below, which is told here at once.
+    if !matches!(e.op, Op::Array(_)) {
+        return None;
+    }
     let source = *e.args.first()?;
     let (shape, x) = (&e.ty.tensor()?.shape, graph.ty(source).tensor()?);
     // Of an array without elements there is nothing to read.

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use cotangent_graph::Var;
 
-use super::{Fuser, Fusion, NONE, Unit, pattern};
+use super::{Fuser, Fusion, NONE, Unit};
 
 impl Fuser<'_> {
     /// Units in an order that follows what they read, close to that of the graph.
@@ -20,19 +20,19 @@ impl Fuser<'_> {
             g => n + s.find(g) as usize,
         };
         let units = n + self.groups.len();
-        let mut key: Vec<usize> = vec![0; units];
-        let mut edges: Vec<(u32, u32)> = Vec::new();
+        let mut key: Vec<u32> = vec![0; units];
+        let mut edges: Vec<(u32, u32)> = Vec::with_capacity(2 * n);
         for (v, e) in self.graph.iter() {
             let own = unit(&self, v.index());
-            key[own] = key[own].max(v.index());
+            key[own] = key[own].max(v.index() as u32);
             for a in &e.args {
                 // A region reads the memory behind views and broadcasts.
                 let (mut from, mut index) = (*a, None);
                 if own >= n {
                     from = self.roots[a.index()];
                     let group = &self.groups[own - n];
-                    if group.spread.contains(&from)
-                        && let Some(pattern) = pattern(self.graph, from)
+                    if let Some(pattern) = self.patterns.get(from)
+                        && group.is_spread(from)
                     {
                         from = self.roots[pattern.source.index()];
                         index = pattern.chosen.map(|c| self.roots[c.index.index()]);
@@ -47,7 +47,7 @@ impl Fuser<'_> {
             }
         }
         let mut missing = vec![0_u32; units];
-        let mut first = vec![0_usize; units + 1];
+        let mut first = vec![0_u32; units + 1];
         for (from, to) in &edges {
             missing[*to as usize] += 1;
             first[*from as usize + 1] += 1;
@@ -58,24 +58,25 @@ impl Fuser<'_> {
         let mut targets = vec![0_u32; edges.len()];
         let mut next = first.clone();
         for (from, to) in &edges {
-            targets[next[*from as usize]] = *to;
+            targets[next[*from as usize] as usize] = *to;
             next[*from as usize] += 1;
         }
         let real = |u: usize, s: &Self| match u.checked_sub(n) {
             Some(g) => !s.groups[g].members.is_empty(),
             None => s.group[u] == NONE,
         };
-        let mut ready: BinaryHeap<Reverse<(usize, usize)>> = (0..units)
+        let mut ready: BinaryHeap<Reverse<(u32, u32)>> = (0..units)
             .filter(|u| missing[*u] == 0 && real(*u, &self))
-            .map(|u| Reverse((key[u], u)))
+            .map(|u| Reverse((key[u], u as u32)))
             .collect();
         let mut order = Vec::with_capacity(n);
         while let Some(Reverse((_, u))) = ready.pop() {
-            for to in &targets[first[u]..first[u + 1]] {
+            let u = u as usize;
+            for to in &targets[first[u] as usize..first[u + 1] as usize] {
                 let left = &mut missing[*to as usize];
                 *left -= 1;
                 if *left == 0 {
-                    ready.push(Reverse((key[*to as usize], *to as usize)));
+                    ready.push(Reverse((key[*to as usize], *to)));
                 }
             }
             order.push(match u.checked_sub(n) {
@@ -83,6 +84,10 @@ impl Fuser<'_> {
                 None => Unit::Single(Var::from_index(u)),
             });
         }
-        Fusion { units: order }
+        Fusion {
+            units: order,
+            patterns: self.patterns,
+            roots: self.roots,
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The instructions that a region runs: one list for every way of running.
 
-use cotangent_graph::FastMap;
+use std::hash::{Hash, Hasher};
 
+use cotangent_graph::FastHasher;
 use cotangent_graph::ops::Unary;
 
 /// The width of all lanes of a region: bits of one element. A region never mixes widths, so every
@@ -154,12 +155,22 @@ impl Prim {
 }
 
 /// An instruction: what is done, and the numbers of the instructions whose results it reads.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Inst {
     /// What is done.
     pub prim: Prim,
     /// As many as [`Prim::arity`] says; the rest is 0.
     pub args: [u32; 3],
+}
+
+/// Two words for the operands, since instructions are hashed by the ten thousand.
+impl Hash for Inst {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c] = self.args;
+        self.prim.hash(state);
+        state.write_u64(u64::from(a) << 32 | u64::from(b));
+        state.write_u32(c);
+    }
 }
 
 impl Inst {
@@ -289,8 +300,12 @@ pub(crate) struct Writer {
     pub(crate) lanes: Lanes,
     pub(crate) fma: bool,
     insts: Vec<Inst>,
-    known: FastMap<Inst, u32>,
+    /// The numbers of the instructions, each at the first place from its hash on that was free.
+    places: Vec<u32>,
 }
+
+/// A place without an instruction.
+const FREE: u32 = u32::MAX;
 
 impl Writer {
     pub(crate) fn new(lanes: Lanes, fma: bool) -> Writer {
@@ -298,7 +313,7 @@ impl Writer {
             lanes,
             fma,
             insts: Vec::new(),
-            known: FastMap::default(),
+            places: Vec::new(),
         }
     }
 
@@ -318,7 +333,7 @@ impl Writer {
 
     /// The instructions so far.
     pub(crate) fn take(&mut self) -> Vec<Inst> {
-        self.known.clear();
+        self.places.clear();
         std::mem::take(&mut self.insts)
     }
 
@@ -331,13 +346,51 @@ impl Writer {
             all.swap(0, 1);
         }
         let inst = Inst { prim, args: all };
-        if let Some(known) = self.known.get(&inst) {
-            return *known;
+        if 2 * (self.insts.len() + 1) > self.places.len() {
+            self.grow();
         }
-        let number = self.insts.len() as u32;
-        self.insts.push(inst);
-        self.known.insert(inst, number);
-        number
+        let place = self.place(&inst);
+        let number = &mut self.places[place];
+        if *number == FREE {
+            *number = self.insts.len() as u32;
+            self.insts.push(inst);
+        }
+        *number
+    }
+
+    /// Where an instruction stands, or else belongs. At least half of the places are free.
+    fn place(&self, inst: &Inst) -> usize {
+        let mut hasher = FastHasher::default();
+        inst.hash(&mut hasher);
+        let last = self.places.len() - 1;
+        let mut at = hasher.finish() as usize & last;
+        while self.places[at] != FREE && self.insts[self.places[at] as usize] != *inst {
+            at = (at + 1) & last;
+        }
+        at
+    }
+
+    /// Makes room for so many further instructions.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.insts.reserve(count);
+        if 2 * (self.insts.len() + count) > self.places.len() {
+            self.spread(2 * (self.insts.len() + count));
+        }
+    }
+
+    fn grow(&mut self) {
+        self.spread(4 * (self.insts.len() + 1));
+    }
+
+    /// Gives every instruction a place among at least so many.
+    fn spread(&mut self, count: usize) {
+        let count = count.next_power_of_two().max(64);
+        self.places.clear();
+        self.places.resize(count, FREE);
+        for number in 0..self.insts.len() {
+            let place = self.place(&self.insts[number]);
+            self.places[place] = number as u32;
+        }
     }
 
     /// A float; rounded to f32 in a region of that width.

@@ -118,23 +118,28 @@ pub(super) fn expand(
         ops,
         values: vec![None; inputs.len() + ops.len()],
         reads: vec![0; inputs.len() + ops.len()],
+        stored: vec![false; inputs.len() + ops.len()],
         delayed: vec![false; ops.len()],
     };
-    let mut stores: Vec<Vec<u32>> = vec![Vec::new(); inputs.len() + ops.len()];
+    // The values that are stored and the numbers of the results, by value.
     let written = outputs.iter();
     let written = written.flat_map(|o| [o.value].into_iter().chain(o.beside.iter().copied()));
-    for (k, value) in written.enumerate() {
+    let mut stores: Vec<(u32, u32)> = written.zip(0..).collect();
+    for (value, k) in &stores {
         let missing = || format!("result {k} is a value that is not there");
-        let stores = stores.get_mut(value as usize).ok_or_else(missing)?;
-        stores.push(k as u32);
+        *x.stored.get_mut(*value as usize).ok_or_else(missing)? = true;
     }
+    stores.sort_unstable();
+    let mut stores = stores.into_iter().peekable();
     for op in ops {
         for a in &op.args {
             let missing = || format!("a value {a} that is not there is read");
             *x.reads.get_mut(*a as usize).ok_or_else(missing)? += 1;
         }
     }
-    x.delay(fma, &stores);
+    x.delay(fma);
+    // Most operations are one instruction.
+    x.w.reserve(inputs.len() + ops.len() + outputs.len());
     for v in 0..x.values.len() as u32 {
         if v as usize >= inputs.len() {
             let k = v as usize - inputs.len();
@@ -144,7 +149,7 @@ pub(super) fn expand(
             let value = x.operation(k)?;
             x.values[v as usize] = Some(value);
         }
-        for k in stores[v as usize].clone() {
+        while let Some((_, k)) = stores.next_if(|(value, _)| *value == v) {
             let value = x.value(v)?;
             x.w.put(Prim::Store(k), &[value]);
         }
@@ -159,13 +164,15 @@ struct Expand<'a> {
     /// The instruction of each value; inputs are loaded when they are first read.
     values: Vec<Option<u32>>,
     reads: Vec<u32>,
+    /// Whether a value is stored.
+    stored: Vec<bool>,
     /// Products that become part of the sum that alone reads them.
     delayed: Vec<bool>,
 }
 
 impl Expand<'_> {
     /// Finds the products that are read once, by a sum or difference: those are rounded with it.
-    fn delay(&mut self, fma: bool, stores: &[Vec<u32>]) {
+    fn delay(&mut self, fma: bool) {
         if !fma {
             return;
         }
@@ -182,7 +189,7 @@ impl Expand<'_> {
                     .ops
                     .get(k)
                     .is_some_and(|p| matches!(p.op, Op::Binary(Binary::Mul)));
-                if product && self.reads[*a as usize] == 1 && stores[*a as usize].is_empty() {
+                if product && self.reads[*a as usize] == 1 && !self.stored[*a as usize] {
                     self.delayed[k] = true;
                     break;
                 }

@@ -244,16 +244,13 @@ impl LaneProgram {
 
     /// Whether an input is copied to a buffer, where its elements are side by side.
     pub fn packs_input(&self, input: usize) -> bool {
-        let read = self
-            .inputs
-            .iter()
-            .all(|i| i.index.is_none_or(|i| i.input as usize != input));
         let apart = |i: &LaneInput| {
             let moves = i.index.is_some() || i.pad.is_some();
             moves || i.strides.last().is_some_and(|s| *s > 1)
         };
-        let apart = self.inputs.get(input).is_some_and(apart);
-        read && apart
+        // Indices are not read by instructions.
+        let indices = || self.inputs.iter().filter_map(|i| i.index);
+        self.inputs.get(input).is_some_and(apart) && indices().all(|i| i.input as usize != input)
     }
 
     /// The number of elements of a result.
@@ -447,6 +444,7 @@ impl LaneProgram {
         {
             return Err("the instructions of the region are not for its dtypes".into());
         }
+        let are_indices = are_indices(&self.inputs);
         for inst in &self.code.insts {
             let (Prim::Load(k) | Prim::Splat(k)) = inst.prim else {
                 continue;
@@ -458,7 +456,7 @@ impl LaneProgram {
             if stays != matches!(inst.prim, Prim::Splat(_)) {
                 return Err(format!("input {k} of the region is read in the wrong way"));
             }
-            if is_index(&self.inputs, k as usize) {
+            if are_indices.get(k as usize) == Some(&true) {
                 return Err(format!("input {k} of the region holds indices"));
             }
         }
@@ -519,21 +517,25 @@ impl LaneOutput {
     }
 }
 
-/// Whether an input holds the positions of another.
-fn is_index(inputs: &[LaneInput], input: usize) -> bool {
-    let mut indices = inputs.iter().filter_map(|i| i.index);
-    indices.any(|index| index.input as usize == input)
+/// For each input whether it holds the positions of another.
+fn are_indices(inputs: &[LaneInput]) -> Vec<bool> {
+    let mut are = vec![false; inputs.len()];
+    for index in inputs.iter().filter_map(|i| i.index) {
+        if let Some(is) = are.get_mut(index.input as usize) {
+            *is = true;
+        }
+    }
+    are
 }
 
 /// The element kinds of inputs; of indices, which no instruction reads, any.
 fn input_kinds(inputs: &[LaneInput], lanes: Lanes) -> Result<Vec<Elem>, String> {
-    let kind = |(k, input): (usize, &LaneInput)| {
-        if is_index(inputs, k) {
-            return Ok(Elem::Lane);
-        }
-        fitting(input.dtype, lanes)
+    let kinds = inputs.iter().zip(are_indices(inputs));
+    let kind = |(input, is_index): (&LaneInput, bool)| match is_index {
+        true => Ok(Elem::Lane),
+        false => fitting(input.dtype, lanes),
     };
-    inputs.iter().enumerate().map(kind).collect()
+    kinds.map(kind).collect()
 }
 
 /// The element kinds of all that is stored.

@@ -21,6 +21,8 @@ pub struct Tape {
     pub code: LaneCode,
     /// Operations of one run, in units of one addition.
     pub cost: u64,
+    /// Room for values that wait, in values.
+    room: usize,
 }
 
 /// Bytes of working memory for a value: a vector, all lanes of which hold the number.
@@ -52,6 +54,7 @@ impl Tape {
         Ok(Tape {
             inputs,
             outputs,
+            room: room(&code),
             code,
             cost,
         })
@@ -65,7 +68,7 @@ impl Tape {
 
     /// Room for values that wait, in values.
     pub fn room(&self) -> usize {
-        self.code.tiles().1 + SPARE
+        self.room
     }
 
     /// Bytes of working memory: values that wait, then an address for each operand and result.
@@ -85,7 +88,8 @@ impl Tape {
         let fits = self.code.inputs.len() == self.inputs.len()
             && self.code.outputs.len() == self.outputs.len()
             && lane(&self.code.inputs)
-            && lane(&self.code.outputs);
+            && lane(&self.code.outputs)
+            && self.room == room(&self.code);
         match fits {
             true => Ok(()),
             false => Err("the instructions of the tape are not for its arrays".into()),
@@ -112,6 +116,11 @@ impl Tape {
         }
         Some(results)
     }
+}
+
+/// Room for the values of some instructions that wait.
+fn room(code: &LaneCode) -> usize {
+    code.tiles().1 + SPARE
 }
 
 /// Checks that instructions read what was computed before and elements that are there, and that every

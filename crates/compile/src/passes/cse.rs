@@ -1,5 +1,7 @@
 //! Gives equal operations one variable.
 
+use std::cmp::Ordering;
+
 use cotangent_graph::ops::{Binary, Compare};
 use cotangent_graph::{Equation, FastMap, Graph, Op, Var};
 
@@ -9,15 +11,25 @@ use crate::CompileError;
 /// The builder gives equal operations one variable; this pass finds those that differ in the order
 /// of the operands of a commutative operation alone. The first one stays, as it was written.
 pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
-    let mut known: FastMap<Key, Var> = FastMap::default();
-    let twice = |(v, e): (Var, &Equation)| {
-        key(&e.op, &e.args).is_some_and(|key| *known.entry(key).or_insert(v) != v)
+    // Of two that are equal one has its operands in falling order: mostly there are few of those.
+    let operands = |e: &Equation| match e.args[..] {
+        [x, y] => x.cmp(&y),
+        _ => Ordering::Equal,
     };
-    if !graph.iter().any(twice) {
+    let mut falling: FastMap<Key, ()> = FastMap::default();
+    let of = |order: Ordering| {
+        graph
+            .equations()
+            .iter()
+            .filter(move |e| operands(e) == order)
+    };
+    falling.extend(of(Ordering::Greater).filter_map(|e| Some((key(&e.op, &e.args)?, ()))));
+    let twice = |e: &Equation| key(&e.op, &e.args).is_some_and(|key| falling.contains_key(&key));
+    if falling.is_empty() || !of(Ordering::Less).any(twice) {
         return Ok(None);
     }
-    known.clear();
-    rewrite(graph, |b, e, args| {
+    let mut known: FastMap<Key, Var> = FastMap::default();
+    rewrite(graph, |b, _, e, args| {
         let key = key(&e.op, args)?;
         Some(
             *known

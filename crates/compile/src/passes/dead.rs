@@ -1,21 +1,24 @@
 //! Removes operations that no output needs.
 
-use cotangent_graph::Graph;
+use std::borrow::Cow;
+
+use cotangent_graph::{Equation, Graph, Var};
 
 use crate::CompileError;
 
 /// Inputs stay, whether they are needed or not: they are the function's signature.
-pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
+pub(super) fn run(graph: Cow<'_, Graph>) -> Result<Cow<'_, Graph>, CompileError> {
     let live = graph.live();
-    if graph
-        .iter()
-        .all(|(v, e)| live[v.index()] || e.op.is_input())
-    {
-        return Ok(None);
+    let needed = |(v, e): (Var, &Equation)| live[v.index()] || e.op.is_input();
+    if graph.iter().all(needed) {
+        return Ok(graph);
     }
-    let out = graph.without_dead_code();
+    let out = match graph {
+        Cow::Borrowed(graph) => graph.without_dead_code(),
+        Cow::Owned(graph) => graph.into_live(&[]),
+    };
     if cfg!(debug_assertions) {
         out.verify()?;
     }
-    Ok(Some(out))
+    Ok(Cow::Owned(out))
 }

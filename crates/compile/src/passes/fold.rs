@@ -25,7 +25,7 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     {
         return Ok(None);
     }
-    rewrite(graph, |b, e, args| {
+    rewrite(graph, |b, _, e, args| {
         let value = fold(b.graph(), &e.op, args, &e.ty)?;
         Some(b.push(value, &[]))
     })

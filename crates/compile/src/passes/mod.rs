@@ -28,8 +28,10 @@ pub struct Pass {
     pub name: &'static str,
     /// What the pass does.
     pub doc: &'static str,
-    /// Runs the pass; `None` where it finds nothing to improve.
-    pub run: fn(&Graph) -> Result<Option<Graph>, CompileError>,
+    /// Runs the pass; the graph as it was where the pass finds nothing to improve.
+    pub run: for<'a> fn(Cow<'a, Graph>) -> Result<Cow<'a, Graph>, CompileError>,
+    /// A later pass that does the work of this one on its way. Where that one runs, this one need not.
+    pub within: Option<&'static str>,
 }
 
 /// Every pass, in the order in which they run.
@@ -37,52 +39,62 @@ pub const PASSES: &[Pass] = &[
     Pass {
         name: "custom",
         doc: "Puts functions that have rules of their own in place: small ones are copied, others called.",
-        run: custom::run,
+        run: |graph| changed(graph, custom::run),
+        within: None,
     },
     Pass {
         name: "loops",
         doc: "Takes out of loops and branches what nobody reads and what is the same in every step.",
-        run: loops::run,
+        run: |graph| changed(graph, loops::run),
+        within: None,
     },
     Pass {
         name: "fold",
         doc: "Computes operations on constants with the reference evaluator, up to 1,024 elements.",
-        run: fold::run,
+        run: |graph| changed(graph, fold::run),
+        within: Some("simplify"),
     },
     Pass {
         name: "simplify",
         doc: "Replaces operations by cheaper equal ones, rule by rule.",
-        run: simplify::run,
+        run: |graph| changed(graph, simplify::run),
+        within: None,
     },
     Pass {
         name: "cse",
         doc: "Gives equal operations one variable, whatever the order of operands where it does not matter.",
-        run: cse::run,
+        run: |graph| changed(graph, cse::run),
+        within: None,
     },
     Pass {
         name: "parts",
         doc: "Puts parts of an array side by side where they were padded with zeros and summed.",
-        run: parts::run,
+        run: |graph| changed(graph, parts::run),
+        within: None,
     },
     Pass {
         name: "products",
         doc: "Orders sums of products by cost: chains of matrices, sums before products, outer products that are summed.",
-        run: products::run,
+        run: |graph| changed(graph, products::run),
+        within: None,
     },
     Pass {
         name: "picks",
         doc: "Computes only what is picked, where one element of each row is; puts numbers into rows by comparing positions.",
-        run: picks::run,
+        run: |graph| changed(graph, picks::run),
+        within: None,
     },
     Pass {
         name: "columns",
         doc: "Takes arrays of a long first axis and short other ones apart, where operations mix along the short ones.",
-        run: columns::run,
+        run: |graph| changed(graph, columns::run),
+        within: None,
     },
     Pass {
         name: "dead",
         doc: "Removes operations that no output needs.",
         run: dead::run,
+        within: None,
     },
 ];
 
@@ -113,11 +125,25 @@ pub(crate) fn improved<'a>(
             }
         },
     };
+    let passes = &PASSES[..end];
+    let done_later = |pass: &Pass| {
+        let later = pass.within;
+        later.is_some_and(|later| passes.iter().any(|p| p.name == later))
+    };
     let mut current = Cow::Borrowed(graph);
-    for pass in &PASSES[..end] {
-        if let Some(better) = (pass.run)(&current)? {
-            current = Cow::Owned(better);
-        }
+    for pass in passes.iter().filter(|pass| !done_later(pass)) {
+        current = (pass.run)(current)?;
     }
     Ok(current)
+}
+
+/// The graph that a pass makes of another, or that one.
+fn changed<'a>(
+    graph: Cow<'a, Graph>,
+    pass: fn(&Graph) -> Result<Option<Graph>, CompileError>,
+) -> Result<Cow<'a, Graph>, CompileError> {
+    Ok(match pass(&graph)? {
+        Some(better) => Cow::Owned(better),
+        None => graph,
+    })
 }

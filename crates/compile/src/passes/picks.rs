@@ -21,6 +21,10 @@ const SHORT: usize = 16;
 const SMALL: usize = 4096;
 
 pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
+    let choice = |op: &Op| matches!(op, Op::Array(ArrayOp::Gather(_) | ArrayOp::ScatterAdd(_)));
+    if !graph.equations().iter().any(|e| choice(&e.op)) {
+        return Ok(None);
+    }
     let live = graph.live();
     let mut found: HashMap<Var, Found> = HashMap::new();
     for (v, e) in graph.iter().filter(|(v, _)| live[v.index()]) {

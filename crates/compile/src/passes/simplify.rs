@@ -69,7 +69,8 @@ pub struct Site<'a> {
 /// that undo each other.
 const MAX_STEPS: usize = 16;
 
-/// Walks over the graph and tries all rules at each operation, until none applies.
+/// Walks over the graph, computes operations on constants, and tries all rules at each other operation,
+/// until none applies.
 pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
     let mut uses = vec![0_u32; graph.equations().len()];
     for v in graph
@@ -81,15 +82,20 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
         uses[v.index()] = uses[v.index()].saturating_add(1);
     }
     let only_use = |e: &Equation| e.args.first().is_some_and(|a| uses[a.index()] == 1);
-    // Rules are many and builders are slow, so first see whether there is anything to do.
+    // Rules are many and builders are slow, so first see where there is anything to do.
     let applies = |e: &Equation| {
         let site = site(graph, &e.op, &e.args, &e.ty, only_use(e));
-        site.is_some_and(|site| better(&site).is_some())
+        fold(graph, &e.op, &e.args, &e.ty).is_some()
+            || site.is_some_and(|site| better(&site).is_some())
     };
-    if !graph.equations().iter().any(applies) {
+    let Some(first) = graph.equations().iter().position(applies) else {
         return Ok(None);
-    }
-    rewrite(graph, |b, e, args| {
+    };
+    rewrite(graph, |b, v, e, args| {
+        // Before it all stays as it is.
+        if v.index() < first {
+            return None;
+        }
         // Rules before may have made the operands constants, which folding came too early for.
         if let Some(value) = fold(b.graph(), &e.op, args, &e.ty) {
             return Some(b.push(value, &[]));

@@ -270,9 +270,9 @@ fn transposes_of_transposes() {
             let back = op.transpose(&mut b, &operands, ct).unwrap()[which].unwrap();
             let graph = b.finish(&[back]).unwrap();
             let inner = graph.equations().iter().find_map(|e| match &e.op {
-                crate::Op::Array(crate::ops::ArrayOp::Conv(c)) if *c != op || e.args[0] != x => {
+                crate::Op::Array(crate::ops::ArrayOp::Conv(c)) if **c != op || e.args[0] != x => {
                     Some((
-                        c.clone(),
+                        Conv::clone(c),
                         [graph.ty(e.args[0]).clone(), graph.ty(e.args[1]).clone()],
                     ))
                 }

@@ -3,6 +3,7 @@
 mod sweeps;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use cotangent_array::{Array, DType};
 
@@ -72,7 +73,7 @@ pub enum Region {
     /// See [`While`].
     While(While),
     /// See [`Sweeps`].
-    Sweeps(Sweeps),
+    Sweeps(Arc<Sweeps>),
     /// See [`Custom`].
     Custom(Custom),
     /// See [`Pullback`].
@@ -288,11 +289,12 @@ impl Region {
                 }
                 let given = bodies.iter().map(|b| b.0.outputs().len());
                 let carry = numbers.take("carry")?.unwrap_or(given.collect());
-                Region::Sweeps(Sweeps {
+                let sweeps = Sweeps {
                     test,
                     bodies,
                     carry,
-                })
+                };
+                Region::Sweeps(sweeps.into())
             }
             _ => {
                 let (test, body) = (callee("test")?, callee("body")?);
@@ -349,11 +351,14 @@ impl Region {
                 body: f(&w.body)?,
                 carry: w.carry,
             }),
-            Region::Sweeps(s) => Region::Sweeps(Sweeps {
-                test: f(&s.test)?,
-                bodies: s.bodies.iter().map(f).collect::<Result<_, E>>()?,
-                carry: s.carry.clone(),
-            }),
+            Region::Sweeps(s) => {
+                let sweeps = Sweeps {
+                    test: f(&s.test)?,
+                    bodies: s.bodies.iter().map(f).collect::<Result<_, E>>()?,
+                    carry: s.carry.clone(),
+                };
+                Region::Sweeps(sweeps.into())
+            }
             Region::Custom(c) => Region::Custom(Custom {
                 call: f(&c.call)?,
                 rule: f(&c.rule)?,

@@ -1,5 +1,7 @@
 //! What an operation that is not pointwise must say about itself, and the closed set of them.
 
+use std::sync::Arc;
+
 use cotangent_array::Array;
 
 use super::*;
@@ -84,14 +86,21 @@ pub trait Rule: Attributed {
     fn cost(&self, args: &[&TensorType], out: &TensorType) -> u64;
 }
 
+/// How an operation stands in [`ArrayOp`]: those of several lists are shared, so that every equation is
+/// small and a copy of one allocates nothing.
+macro_rules! held {
+    ($T:ident) => { $T };
+    ($T:ident shared) => { Arc<$T> };
+}
+
 macro_rules! closed_set {
-    ($($T:ident),* $(,)?) => {
+    ($($T:ident $($shared:ident)?),* $(,)?) => {
         /// An operation that is not pointwise.
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-        pub enum ArrayOp { $(#[doc = concat!("See [`", stringify!($T), "`].")] $T($T)),* }
+        pub enum ArrayOp { $(#[doc = concat!("See [`", stringify!($T), "`].")] $T(held!($T $($shared)?))),* }
 
-        $(impl From<$T> for ArrayOp { fn from(op: $T) -> ArrayOp { ArrayOp::$T(op) } })*
-        $(impl From<$T> for crate::Op { fn from(op: $T) -> crate::Op { crate::Op::Array(ArrayOp::$T(op)) } })*
+        $(impl From<$T> for ArrayOp { fn from(op: $T) -> ArrayOp { ArrayOp::$T(op.into()) } })*
+        $(impl From<$T> for crate::Op { fn from(op: $T) -> crate::Op { crate::Op::Array(op.into()) } })*
 
         impl ArrayOp {
             /// The name, documentation, derivative and convention of every operation.
@@ -141,7 +150,7 @@ macro_rules! closed_set {
                 args: &[&TensorType],
             ) -> Option<Result<ArrayOp, TypeError>> {
                 $(if name == <$T>::NAME {
-                    return Some(<$T>::from_attributes(attributes, args).map(ArrayOp::$T));
+                    return Some(<$T>::from_attributes(attributes, args).map(ArrayOp::from));
                 })*
                 None
             }
@@ -151,11 +160,11 @@ macro_rules! closed_set {
 
 closed_set! {
     Iota, RandomBits,
-    Reshape, Transpose, Broadcast, Reverse, Slice, Pad, Concat, Gather, ScatterAdd,
+    Reshape, Transpose, Broadcast, Reverse, Slice shared, Pad shared, Concat, Gather, ScatterAdd,
     Sum, Prod, Max, Min, Norm, ArgMax, ArgMin, Any, All,
     CumSum, CumProd, Recurrence, CumArgMax, CumArgMin,
     ArgSort, SearchSorted,
-    Dot, Conv, WindowSum, WindowMax, WindowArgMax,
+    Dot shared, Conv shared, WindowSum shared, WindowMax shared, WindowArgMax shared,
     Fft, Rfft, Irfft,
 }
 

@@ -389,7 +389,7 @@ impl Walk {
     fn largest(&mut self, w: &WindowMax, x: &State, ty: &TensorType, out: &TensorType) -> Deps {
         let leading = ty.rank().saturating_sub(w.window.len());
         if let Some(array) = x.value() {
-            let places = Op::Array(ArrayOp::WindowArgMax(w.places()));
+            let places = Op::from(w.places());
             let of = out.with_dtype(cotangent_array::DType::I64);
             // It fails where a window lies in the padding; then no decision is taken.
             if let Ok(places) = eval_op(&places, &[array], &of) {

@@ -104,6 +104,16 @@ fn kind(graph: &Graph, e: &Equation) -> Option<Kind> {
 
 /// The operations that are taken apart, if any are.
 fn choose(graph: &Graph) -> Option<Vec<Option<Kind>>> {
+    // Where nothing has several columns there is nothing to gain.
+    let several = |e: &Equation| {
+        let many = |ty: &TensorType| places(ty) >= Some(FEW_PLACES);
+        let x = e.args.first().and_then(|x| graph.ty(*x).tensor());
+        e.ty.tensor()
+            .is_some_and(|ty| many(ty) && (columns(ty) > 1 || x.is_some_and(|x| columns(x) > 1)))
+    };
+    if !graph.equations().iter().any(several) {
+        return None;
+    }
     let live = graph.live();
     let mut kinds: Vec<Option<Kind>> = vec![None; graph.equations().len()];
     for (v, e) in graph.iter().filter(|(v, _)| live[v.index()]) {

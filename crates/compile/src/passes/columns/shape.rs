@@ -1,5 +1,7 @@
 //! Which columns the columns of a result are.
 
+use std::sync::Arc;
+
 use cotangent_array::{Array, Shape};
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Equation, Op, TensorType};
@@ -47,7 +49,8 @@ pub(super) fn moved(e: &Equation, types: &[&TensorType], ty: &TensorType) -> Opt
         ArrayOp::Reverse(op) if !op.axes.contains(&0) => {}
         ArrayOp::Slice(op) => {
             let whole = (op.start.first(), op.stride.first()) == (Some(&0), Some(&1));
-            *op.limit.first_mut().filter(|n| whole && **n == p)? = 1;
+            let limit = Arc::make_mut(op).limit.first_mut();
+            *limit.filter(|n| whole && **n == p)? = 1;
         }
         ArrayOp::Pad(op) => {
             let first = [&op.low, &op.high, &op.interior].map(|n| n.first().copied());

@@ -37,6 +37,11 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
 
 /// The sums of products that get better.
 fn choose(graph: &Graph) -> FastMap<Var, (Network, order::Order)> {
+    let sums = |op: &Op| matches!(op, Op::Array(ArrayOp::Sum(_) | ArrayOp::Dot(_)));
+    let mut better = FastMap::default();
+    if !graph.equations().iter().any(|e| sums(&e.op)) {
+        return better;
+    }
     let live = graph.live();
     let mut uses = vec![0_u32; graph.equations().len()];
     for (_, e) in graph.iter().filter(|(v, _)| live[v.index()]) {
@@ -48,10 +53,8 @@ fn choose(graph: &Graph) -> FastMap<Var, (Network, order::Order)> {
         uses[o.index()] = uses[o.index()].saturating_add(2);
     }
     let mut inside = vec![false; graph.equations().len()];
-    let mut better = FastMap::default();
     for (v, e) in graph.iter().rev() {
-        let sums = matches!(&e.op, Op::Array(ArrayOp::Sum(_) | ArrayOp::Dot(_)));
-        if !sums || inside[v.index()] || !live[v.index()] {
+        if !sums(&e.op) || inside[v.index()] || !live[v.index()] {
             continue;
         }
         let Some(network) = Network::of(graph, v, &uses) else {

@@ -8,28 +8,43 @@ use super::super::simplify::{Better, Rule, Side, Site};
 use super::{first, rules};
 
 rules! {
-    /// Rules about operations of two operands.
-    BINARY:
+    /// Rules about sums.
+    ADD:
     "real x + -0 -> x, integer x + 0 -> x", "-0 is the neutral element of float addition; +0 turns -0 into +0" =>
         |s| if real(s, Binary::Add) { s.beside(s.scalar(-0.0)) } else { None };
+    "x + -y -> x - y", "negation is exact" => |s| add_of_negated(s);
+}
+
+rules! {
+    /// Rules about differences.
+    SUB:
     "x - 0 -> x", "x - +0 keeps the sign of a zero" =>
         |s| if binary(s, Binary::Sub) && s.number(1) == Some(s.scalar(0.0)) { first(s) } else { None };
     "real -0 - x -> -x, integer 0 - x -> -x", "-0 - +0 is -0 and -0 - -0 is +0" =>
         |s| if real(s, Binary::Sub) && s.number(0) == Some(s.scalar(-0.0)) { negate(s, 1) } else { None };
     "integer x - x -> 0", "integers have no NaN" =>
         |s| if binary(s, Binary::Sub) && s.dtype().is_int() && same(s) { s.everywhere(s.scalar(0.0)) } else { None };
-    "x + -y -> x - y", "negation is exact" => |s| add_of_negated(s);
     "x - -y -> x + y", "negation is exact" => |s| sub_of_negated(s);
+}
+
+rules! {
+    /// Rules about products, also with the strong zero.
+    MUL:
     "real x * 1 -> x", "exact; the zero in the complex 1 makes NaN of an infinity" =>
         |s| if real(s, Binary::Mul) { s.beside(s.scalar(1.0)) } else { None };
     "real x * -1 -> -x", "exact; integers wrap alike" => |s| times_minus_one(s);
     "integer x * 0 -> 0", "integers have no infinity" => |s| integer_times_zero(s);
     "-x * -y -> x * y", "the signs cancel exactly" => |s| product_of_negated(s);
+    "zmul(c, x) -> c * x", "the strong zero only matters beside 0, infinities and NaN; integers have none" =>
+        |s| strong_zero(s);
+}
+
+rules! {
+    /// Rules about the other operations of two operands.
+    BINARY:
     "real x / 1 -> x", "exact; complex ones as for products" =>
         |s| if real(s, Binary::Div) && s.number(1) == Some(s.scalar(1.0)) { first(s) } else { None };
     "x / 2^k -> x * 2^-k", "both are the rounded value of one real number" => |s| divide_by_power_of_two(s);
-    "zmul(c, x) -> c * x", "the strong zero only matters beside 0, infinities and NaN; integers have none" =>
-        |s| strong_zero(s);
     "maximum, minimum, and, or of x and x -> x", "idempotent, NaN included" => |s| idempotent(s);
     "x and true, x or false, x xor false -> x", "neutral elements of bools" => |s| neutral_bool(s);
     "pow(x, 0) -> 1, pow(x, 1) -> x, pow(x, 2) -> x * x", "the product is the rounded square, pow within 1 ulp of it" =>

@@ -4,13 +4,17 @@ mod arithmetic;
 mod moves;
 
 use cotangent_graph::Op;
+use cotangent_graph::ops::Binary;
 
 use super::simplify::{Better, Rule, Site};
 
 /// Every rule by the family of operations that it is about; of those of a family the first that
 /// applies is taken.
 pub const RULES: &[(&str, &[Rule])] = &[
-    ("operations of two operands", arithmetic::BINARY),
+    ("sums", arithmetic::ADD),
+    ("differences", arithmetic::SUB),
+    ("products", arithmetic::MUL),
+    ("other operations of two operands", arithmetic::BINARY),
     ("other pointwise operations", arithmetic::OTHER),
     ("moves, reductions and products", moves::MOVES),
 ];
@@ -18,6 +22,9 @@ pub const RULES: &[(&str, &[Rule])] = &[
 /// The rules that may apply to an operation.
 pub(super) fn rules_for(op: &Op) -> &'static [Rule] {
     match op {
+        Op::Binary(Binary::Add) => arithmetic::ADD,
+        Op::Binary(Binary::Sub) => arithmetic::SUB,
+        Op::Binary(Binary::Mul | Binary::Zmul) => arithmetic::MUL,
         Op::Binary(_) => arithmetic::BINARY,
         Op::Array(_) => moves::MOVES,
         _ => arithmetic::OTHER,

@@ -313,7 +313,7 @@ fn dot_of_transpose(s: &Site) -> Option<Better> {
         let Some((Op::Array(ArrayOp::Transpose(moved)), [x])) = s.inner(side) else {
             continue;
         };
-        let mut new = dot.clone();
+        let mut new = Dot::clone(dot);
         let (contract, batch) = match side {
             0 => (&mut new.contract.0, &mut new.batch.0),
             _ => (&mut new.contract.1, &mut new.batch.1),

@@ -64,7 +64,7 @@ impl From<Sweeps> for Region {
                 body: body.clone(),
                 carry: *carry,
             }),
-            _ => Region::Sweeps(s),
+            _ => Region::Sweeps(s.into()),
         }
     }
 }
