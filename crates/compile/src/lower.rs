@@ -11,7 +11,7 @@ use crate::check::reads_splats;
 use crate::fuse::{self, Group, Pattern, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, rows, tape};
+use crate::{CompileError, Flow, Target, planes, rows, tape};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
 pub(crate) fn lower(
@@ -151,8 +151,10 @@ impl Lower<'_> {
                 Ok(Value::Stored(Place::Input(index as u32)))
             }
             Op::Full(value, _) => Ok(Value::Splat(*value)),
-            // Regions read it through strides.
-            _ if is_strided(self.graph, e) && !self.read_outside[v.index()] => Ok(Value::Inside),
+            // Its readers read its operand.
+            _ if is_looked_through(self.graph, e) && !self.read_outside[v.index()] => {
+                Ok(Value::Inside)
+            }
             Op::Constant(array) => {
                 self.plan.constants.push(array.clone());
                 Ok(Value::Stored(Place::Constant(
@@ -192,16 +194,35 @@ impl Lower<'_> {
         };
         let out_ty = first.ty.clone();
         let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(e.args.len());
-        for a in &e.args {
+        // Of what another step wants stored as it is, the convolution reads that.
+        let unstored = |v: &Var| matches!(self.values[v.index()], Value::Inside);
+        let source = (planes::sources(self.graph, e).into_iter())
+            .rev()
+            .find(|source| source.between.iter().all(unstored));
+        if let Some(source) = &source {
+            for array in &source.arrays {
+                args.push(self.stored(*array)?);
+            }
+        }
+        for a in e.args.iter().skip(usize::from(source.is_some())) {
             args.push(self.operand(*a, &e.op)?);
         }
         let scratch = {
-            let types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
+            let mut types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
+            if let Some(source) = &source {
+                let kernel = types.pop();
+                types = std::iter::once(&source.planes.input)
+                    .chain(kernel)
+                    .collect();
+            }
             (self.target.scratch)(&e.op, &types, &out_ty)
         };
         let places: SmallVec<[Place; 1]> = outs.iter().map(|o| o.place).collect();
         self.plan.steps.push(Step {
-            op: StepOp::Op(e.op.clone()),
+            op: match source {
+                Some(source) => StepOp::Planes(e.op.clone(), Arc::new(source.planes)),
+                None => StepOp::Op(e.op.clone()),
+            },
             args,
             outs,
             scratch: 0..scratch,
@@ -278,14 +299,19 @@ impl Lower<'_> {
             let root = self.root(*output);
             self.read_outside[root.index()] = true;
         }
-        // Readers first: what only regions read, through strides, reads nothing itself.
+        // Readers first: what is only looked through reads nothing itself.
         for unit in units.iter().rev() {
             match unit {
                 Unit::Single(v) => {
                     let e = graph.equation(*v);
-                    let inside = is_strided(self.graph, e) && !self.read_outside[v.index()];
+                    let inside = is_looked_through(graph, e) && !self.read_outside[v.index()];
                     if !is_view(graph, e) && !inside {
-                        for a in &e.args {
+                        let mut args: SmallVec<[Var; 3]> = e.args.iter().copied().collect();
+                        if let Some(source) = planes::sources(graph, e).pop() {
+                            args.remove(0);
+                            args.extend(source.arrays);
+                        }
+                        for a in &args {
                             let root = self.root(*a);
                             self.read_outside[root.index()] = true;
                         }
@@ -649,13 +675,21 @@ impl Lower<'_> {
     }
 }
 
-/// Whether regions may read the result through strides of the operand.
-fn is_strided(graph: &Graph, e: &Equation) -> bool {
-    let strided = matches!(
+/// Whether there are readers that may read the operand instead of the result: regions through
+/// strides, and convolutions plane by plane.
+fn is_looked_through(graph: &Graph, e: &Equation) -> bool {
+    let looked_through = matches!(
         e.op,
-        Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_) | ArrayOp::Gather(_) | ArrayOp::Pad(_))
+        Op::Array(
+            ArrayOp::Broadcast(_)
+                | ArrayOp::Slice(_)
+                | ArrayOp::Gather(_)
+                | ArrayOp::Pad(_)
+                | ArrayOp::Transpose(_)
+                | ArrayOp::Concat(_)
+        )
     );
-    strided && !is_view(graph, e)
+    looked_through && !is_view(graph, e)
 }
 
 /// Whether the result is one element of memory that stands everywhere.

@@ -52,6 +52,7 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
         false => vec![false; n],
     };
     let mut fuser = Fuser {
+    let cut = riders::cut_out(graph, &roots);
         graph,
         roots,
         ranks: vec![0; n],
@@ -62,6 +63,7 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
         readers: FastMap::default(),
         rides,
     };
+        cut,
     for (v, e) in graph.iter() {
         // Riders are placed with what reads them.
         if !fuser.rides[v.index()] {
@@ -101,6 +103,8 @@ struct Fuser<'a> {
     rides: Vec<bool>,
 }
 
+    /// Slices that are stored whoever reads them.
+    cut: Vec<bool>,
 /// How an operation reads an operand inside a region.
 enum Read {
     /// A number that stands everywhere.
@@ -452,6 +456,7 @@ impl Fuser<'_> {
                 return Read::Spread {
                     key: root,
                     source: self.roots[x.index()],
+            && !self.cut[root.index()]
                     rank: self.rank(x).max(index),
                     run: pattern.pad.and(pattern.loops.last().map(|(n, _)| *n)),
                     cuts,

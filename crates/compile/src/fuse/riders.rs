@@ -1,7 +1,7 @@
 //! Which operations run in the region of the one that reads them.
 
-use cotangent_graph::ops::{Binary, Unary};
-use cotangent_graph::{Graph, Op, TensorType, Var};
+use cotangent_graph::ops::{ArrayOp, Binary, Unary};
+use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
 use super::pattern::is_view;
@@ -129,5 +129,80 @@ fn is_cheap(op: &Op) -> bool {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
         ),
         _ => false,
+    }
+}
+/// For each variable whether it is a slice that is stored, although its readers could read it inside
+/// what it is cut from: all that is much larger, and would wait for one that comes much later.
+pub(super) fn cut_out(graph: &Graph, roots: &[Var]) -> Vec<bool> {
+    let mut cut = vec![false; roots.len()];
+    let slices = |(_, e): &(Var, &Equation)| matches!(e.op, Op::Array(ArrayOp::Slice(_)));
+    if !graph.iter().any(|e| slices(&e)) {
+        return cut;
+    }
+    let reads = Reads::of(graph, roots);
+    for (v, e) in graph.iter().filter(slices) {
+        let (Some(part), Some(source)) = (e.ty.tensor(), e.args.first()) else {
+            continue;
+        };
+        let source = roots[source.index()];
+        let op = &graph.equation(source).op;
+        let there = op.is_input() || op.is_constant() || graph.outputs().contains(&source);
+        let whole = graph.ty(source).tensor().map_or(0, TensorType::bytes);
+        let saved = whole.saturating_sub(part.bytes());
+        let last = reads.last[v.index()][0];
+        let waits = last < roots.len() && last - v.index() >= LATE && {
+            // Whatever else reads all of it has done so long before.
+            let by = reads.last[source.index()].iter().max().copied();
+            by.is_some_and(|by| by < last - LATE / 2)
+        };
+        cut[v.index()] = !there && waits && saved >= part.bytes().max(LARGE);
+    }
+    cut
+}
+
+/// So many operations later is much later.
+const LATE: usize = 48;
+
+/// What takes less memory than this need not be cut.
+const LARGE: usize = 32 << 10;
+
+
+#[cfg(test)]
+mod tests {
+    use cotangent_graph::parse;
+
+    use crate::{Plan, StepOp, Target, compile};
+
+    /// Whether a part of a large array is stored that is read after so many products of matrices.
+    fn stored(products: usize, read: &str) -> (bool, Plan) {
+        let chain: String = (0..products)
+            .map(|k| format!("let m{} = m{k} @ m{k};", k + 1))
+            .collect();
+        let text = format!(
+            "fn f(x: f32[256, 256], m0: f32[64, 64]) -> f32[64, 64] {{
+                let y = exp(x @ x);
+                let part = y[0:64, 0:64];
+                let other = sum(y) + m0;
+                let m1 = m0 @ other;
+                {}
+                {read}
+            }}",
+            chain.replacen("let m1 = m0 @ m0;", "", 1)
+        );
+        let plan = compile(parse(&text).unwrap().entry(), &Target::plain()).unwrap();
+        plan.check().unwrap();
+        let slice = |s: &crate::Step| matches!(&s.op, StepOp::Op(op) if op.name() == "slice");
+        (plan.steps.iter().any(slice), plan)
+    }
+
+    #[test]
+    fn a_part_that_is_read_much_later_is_cut_out() {
+        let (late, plan) = stored(90, "sin(part) + m90");
+        assert!(late, "{plan}");
+        let (soon, plan) = stored(4, "sin(part) + m4");
+        assert!(!soon, "{plan}");
+        // What is there to the end need not be cut.
+        let (there, plan) = stored(90, "sin(part) + m90 + sum(cos(y))");
+        assert!(!there, "{plan}");
     }
 }
