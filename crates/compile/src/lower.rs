@@ -290,7 +290,7 @@ impl Lower<'_> {
         for unit in units {
             if let Unit::Region(group) = unit {
                 next += 1;
-                for v in &group.members {
+                for v in group.members.iter().filter(|v| !group.again.contains(v)) {
                     self.region[v.index()] = next;
                 }
             }
@@ -318,11 +318,13 @@ impl Lower<'_> {
                     }
                 }
                 Unit::Region(group) => {
+                    let own = self.number_of(group);
                     for v in &group.members {
-                        let own = self.region[v.index()];
                         for a in &graph.equation(*v).args {
                             let root = self.root(*a);
-                            if self.region[root.index()] == own || group.spread.contains(&root) {
+                            let inside = self.region[root.index()] == own;
+                            if inside || group.again.contains(&root) || group.spread.contains(&root)
+                            {
                                 continue;
                             }
                             self.read_outside[root.index()] = true;
@@ -340,6 +342,12 @@ impl Lower<'_> {
                 }
             }
         }
+    }
+
+    /// The number of a region.
+    fn number_of(&self, group: &Group) -> u32 {
+        let mut own = group.members.iter().filter(|v| !group.again.contains(v));
+        own.next().map_or(0, |v| self.region[v.index()])
     }
 
     /// The variable whose memory a view shows.
@@ -365,6 +373,7 @@ impl Lower<'_> {
         let (mut args, mut inputs) = (SmallVec::new(), Vec::<LaneInput>::new());
         let mut numbers: FastMap<Var, u32> = FastMap::default();
         let mut choices: FastMap<Var, u32> = FastMap::default();
+        let region = self.number_of(group);
         // Inputs first, since their numbers come first.
         for v in &group.members {
             if fuse::reduction(graph.equation(*v)).is_some() {
@@ -372,7 +381,7 @@ impl Lower<'_> {
             }
             for a in &graph.equation(*v).args {
                 let root = self.root(*a);
-                let own = self.region[root.index()] == self.region[v.index()];
+                let own = self.region[root.index()] == region || group.again.contains(&root);
                 if own || graph.splat(root).is_some() || numbers.contains_key(&root) {
                     continue;
                 }
@@ -451,7 +460,7 @@ impl Lower<'_> {
                     ops.push(LaneOp { op, dtype, args });
                     let value = first + ops.len() as u32 - 1;
                     numbers.insert(*v, value);
-                    if !self.read_outside[v.index()] {
+                    if !self.read_outside[v.index()] || group.again.contains(v) {
                         continue;
                     }
                     value
