@@ -191,6 +191,39 @@ fn last_reads(steps: &[Step], values: usize) -> Vec<usize> {
     last
 }
 
+/// For each result in the arena the values whose place it may take over if they end here: those that
+/// have its size, of which each element is read before it is written.
+pub(crate) fn may_take_over(step: &Step) -> Vec<(u32, Vec<u32>)> {
+    if !step.op.may_overwrite_any() {
+        return Vec::new();
+    }
+    let outs = step.outs.iter().enumerate();
+    let of = |(k, out): (usize, &Operand)| {
+        let Place::Arena { value, .. } = out.place else {
+            return None;
+        };
+        let args = step.args.iter().enumerate();
+        let fitting = args.filter_map(|(i, arg)| fitting(step, (i, arg), (k, out)));
+        Some((value, fitting.collect()))
+    };
+    outs.filter_map(of).collect()
+}
+
+/// The value of an operand whose place a result may take over.
+fn fitting(step: &Step, (i, arg): (usize, &Operand), (k, out): (usize, &Operand)) -> Option<u32> {
+    match arg.place {
+        Place::Arena { value, .. }
+            if arg.elements() == out.elements()
+                && arg.ty.dtype.size() == out.ty.dtype.size()
+                && step.op.may_overwrite(i, k)
+                && alone(step, value, i, k) =>
+        {
+            Some(value)
+        }
+        _ => None,
+    }
+}
+
 /// For each result the operand whose place it can take over: it has the result's size, dies here,
 /// and each element is read before it is written.
 fn in_place(step: &Step, dies: &impl Fn(u32) -> bool) -> SmallVec<[Option<u32>; 2]> {
@@ -200,18 +233,13 @@ fn in_place(step: &Step, dies: &impl Fn(u32) -> bool) -> SmallVec<[Option<u32>; 
         return taken;
     }
     for (k, out) in step.outs.iter().enumerate() {
-        let fits = |(i, arg): (usize, &Operand)| match arg.place {
-            Place::Arena { value, .. }
-                if dies(value)
-                    && !taken.contains(&Some(value))
-                    && arg.elements() == out.elements()
-                    && arg.ty.dtype.size() == out.ty.dtype.size()
-                    && step.op.may_overwrite(i, k)
-                    && alone(step, value, i, k) =>
-            {
-                Some(value)
-            }
-            _ => None,
+        let fits = |arg: (usize, &Operand)| {
+            let value = match arg.1.place {
+                Place::Arena { value, .. } => value,
+                _ => return None,
+            };
+            let free = dies(value) && !taken.contains(&Some(value));
+            fitting(step, arg, (k, out)).filter(|_| free)
         };
         let inside = matches!(out.place, Place::Arena { .. });
         let found = inside.then(|| step.args.iter().enumerate().find_map(fits));

@@ -319,7 +319,7 @@ impl Replay<'_> {
                 }
                 Ok(())
             }
-            StepOp::Op(op) => {
+            StepOp::Op(op) | StepOp::Planes(op, _) => {
                 let Some(out) = step.outs.first() else {
                     return Err("an operation has a result".into());
                 };
@@ -354,7 +354,16 @@ impl Replay<'_> {
                         },
                     );
                 }
-                let types: SmallVec<[&TensorType; 3]> = types.iter().map(|t| &**t).collect();
+                let mut types: SmallVec<[&TensorType; 3]> = types.iter().map(|t| &**t).collect();
+                if let StepOp::Planes(_, planes) = &step.op {
+                    let Some(kernel) = types.pop() else {
+                        return Err("a convolution has a kernel".into());
+                    };
+                    if !planes.are_inside(op, &types, kernel) {
+                        return Err("the operands have not all planes of the input".into());
+                    }
+                    types = SmallVec::from_slice(&[&planes.input, kernel]);
+                }
                 if let Op::Linalg(op) = op {
                     let results = op.results(&types).map_err(|e| e.to_string())?;
                     let results: Vec<&TensorType> = results.iter().collect();

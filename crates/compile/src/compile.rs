@@ -52,26 +52,54 @@ pub fn compile_with(
     target: &Target,
     options: &Options,
 ) -> Result<Plan, CompileError> {
-    let first = within_budget(graph, target, options);
-    let Err(CompileError::Budget { reached, .. }) = first else {
-        return first;
-    };
-    // A row block holds all that its regions read and write at once, where single regions may take
-    // turns with other steps.
-    let apart = Target {
-        row_cache: 0,
-        ..*target
-    };
-    match within_budget(graph, &apart, options) {
-        Err(CompileError::Budget { reached: other, .. }) if other >= reached => first,
-        second => second,
+    let module = Module::of(graph)?;
+    let free = module.free(target, options)?;
+    module.within(&free, target, options)
+}
+
+impl Module<'_> {
+    /// The plan without a budget, and the plans it calls.
+    pub(crate) fn free(
+        &self,
+        target: &Target,
+        options: &Options,
+    ) -> Result<(Plan, Plans), CompileError> {
+        self.plan(target, &HashMap::new(), None, &options.search)
+    }
+
+    /// The plan within the budget of the options, where `free` is the one without a budget.
+    pub(crate) fn within(
+        &self,
+        free: &(Plan, Plans),
+        target: &Target,
+        options: &Options,
+    ) -> Result<Plan, CompileError> {
+        let first = within_budget(self, free, target, options);
+        let Err(CompileError::Budget { reached, .. }) = first else {
+            return first;
+        };
+        // A row block holds all that its regions read and write at once, where single regions may take
+        // turns with other steps.
+        let apart = Target {
+            row_cache: 0,
+            ..*target
+        };
+        match within_budget(self, &self.free(&apart, options)?, &apart, options) {
+            Err(CompileError::Budget { reached: other, .. }) if other >= reached => first,
+            second => second,
+        }
     }
 }
 
-fn within_budget(graph: &Graph, target: &Target, options: &Options) -> Result<Plan, CompileError> {
-    let module = Module::of(graph)?;
+fn within_budget(
+    module: &Module<'_>,
+    free: &(Plan, Plans),
+    target: &Target,
+    options: &Options,
+) -> Result<Plan, CompileError> {
+    let graph = &*module.entry;
     let none = HashMap::new();
-    let (mut plan, mut callees) = module.plan(target, &none, None, &options.search)?;
+    let (mut plan, mut callees) = free.clone();
     let Some(budget) = options.memory_budget else {
         return Ok(plan);
     };
@@ -153,7 +181,7 @@ pub(crate) struct Module<'a> {
 }
 
 /// The plans that a plan calls, by the graphs that they are of.
-type Plans = FastMap<u128, Arc<Plan>>;
+pub(crate) type Plans = FastMap<u128, Arc<Plan>>;
 
 impl<'a> Module<'a> {
     pub(crate) fn of(graph: &'a Graph) -> Result<Module<'a>, CompileError> {

@@ -12,7 +12,7 @@ use crate::check::reads_splats;
 use crate::fuse::{self, Fusion, Group, Pattern, Patterns, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, rows, tape};
+use crate::{CompileError, Flow, Target, planes, rows, tape};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
 pub(crate) fn lower(
@@ -159,8 +159,10 @@ impl Lower<'_> {
                 Ok(Value::Stored(Place::Input(index as u32)))
             }
             Op::Full(value, _) => Ok(Value::Splat(*value)),
-            // Regions read it through strides.
-            _ if is_strided(self.graph, e) && !self.read_outside[v.index()] => Ok(Value::Inside),
+            // Its readers read its operand.
+            _ if is_looked_through(self.graph, e) && !self.read_outside[v.index()] => {
+                Ok(Value::Inside)
+            }
             Op::Constant(array) => {
                 self.plan.constants.push(array.clone());
                 Ok(Value::Stored(Place::Constant(
@@ -200,16 +202,35 @@ impl Lower<'_> {
         };
         let out_ty = first.ty.clone();
         let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(e.args.len());
-        for a in &e.args {
+        // Of what another step wants stored as it is, the convolution reads that.
+        let unstored = |v: &Var| matches!(self.values[v.index()], Value::Inside);
+        let source = (planes::sources(self.graph, e).into_iter())
+            .rev()
+            .find(|source| source.between.iter().all(unstored));
+        if let Some(source) = &source {
+            for array in &source.arrays {
+                args.push(self.stored(*array)?);
+            }
+        }
+        for a in e.args.iter().skip(usize::from(source.is_some())) {
             args.push(self.operand(*a, &e.op)?);
         }
         let scratch = {
-            let types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
+            let mut types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
+            if let Some(source) = &source {
+                let kernel = types.pop();
+                types = std::iter::once(&source.planes.input)
+                    .chain(kernel)
+                    .collect();
+            }
             (self.target.scratch)(&e.op, &types, &out_ty)
         };
         let places: SmallVec<[Place; 1]> = outs.iter().map(|o| o.place).collect();
         self.plan.steps.push(Step {
-            op: StepOp::Op(e.op.clone()),
+            op: match source {
+                Some(source) => StepOp::Planes(e.op.clone(), Arc::new(source.planes)),
+                None => StepOp::Op(e.op.clone()),
+            },
             args,
             outs,
             scratch: 0..scratch,
@@ -280,7 +301,7 @@ impl Lower<'_> {
         for unit in units {
             if let Unit::Region(group) = unit {
                 next += 1;
-                for v in &group.members {
+                for v in group.members.iter().filter(|v| !group.again.contains(v)) {
                     self.region[v.index()] = next;
                 }
             }
@@ -289,26 +310,32 @@ impl Lower<'_> {
             let root = self.root(*output);
             self.read_outside[root.index()] = true;
         }
-        // Readers first: what only regions read, through strides, reads nothing itself.
+        // Readers first: what is only looked through reads nothing itself.
         for unit in units.iter().rev() {
             match unit {
                 Unit::Single(v) => {
                     let e = graph.equation(*v);
-                    let inside = is_strided(self.graph, e) && !self.read_outside[v.index()];
+                    let inside = is_looked_through(graph, e) && !self.read_outside[v.index()];
                     if !is_view(graph, e) && !inside {
-                        for a in &e.args {
+                        let mut args: SmallVec<[Var; 3]> = e.args.iter().copied().collect();
+                        if let Some(source) = planes::sources(graph, e).pop() {
+                            args.remove(0);
+                            args.extend(source.arrays);
+                        }
+                        for a in &args {
                             let root = self.root(*a);
                             self.read_outside[root.index()] = true;
                         }
                     }
                 }
                 Unit::Region(group) => {
+                    let own = self.number_of(group);
                     for v in &group.members {
-                        let own = self.region[v.index()];
                         for a in &graph.equation(*v).args {
                             let root = self.root(*a);
                             let inside = self.region[root.index()] == own
                                 || self.read_outside[root.index()]
+                                || group.again.contains(&root)
                                 || (patterns.get(root).is_some() && group.is_spread(root));
                             if !inside {
                                 self.read_outside[root.index()] = true;
@@ -327,6 +354,12 @@ impl Lower<'_> {
                 }
             }
         }
+    }
+
+    /// The number of a region.
+    fn number_of(&self, group: &Group) -> u32 {
+        let mut own = group.members.iter().filter(|v| !group.again.contains(v));
+        own.next().map_or(0, |v| self.region[v.index()])
     }
 
     /// The variable whose memory a view shows.
@@ -352,9 +385,8 @@ impl Lower<'_> {
         let most = group.reads();
         let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(most);
         let mut inputs: Vec<LaneInput> = Vec::with_capacity(most);
-        // Members have it, too, and there is no region without one.
-        let own = group.members.first().map_or(0, |v| self.region[v.index()]);
         let mut choices: FastMap<Var, u32> = FastMap::default();
+        let own = self.number_of(group);
         // Inputs first, since their numbers come first.
         for v in &group.members {
             if fuse::reduction(graph.equation(*v)).is_some() {
@@ -362,7 +394,7 @@ impl Lower<'_> {
             }
             for a in &graph.equation(*v).args {
                 let root = self.root(*a);
-                let inside = self.region[root.index()] == own;
+                let inside = self.region[root.index()] == own || group.again.contains(&root);
                 if inside || graph.splat(root).is_some() || self.number(own, root).is_some() {
                     continue;
                 }
@@ -443,7 +475,7 @@ impl Lower<'_> {
                     ops.push(LaneOp { op, dtype, args });
                     let value = first + ops.len() as u32 - 1;
                     self.numbers[v.index()] = (own, value);
-                    if !self.read_outside[v.index()] {
+                    if !self.read_outside[v.index()] || group.again.contains(v) {
                         continue;
                     }
                     value
@@ -693,13 +725,21 @@ impl Lower<'_> {
     }
 }
 
-/// Whether regions may read the result through strides of the operand.
-fn is_strided(graph: &Graph, e: &Equation) -> bool {
-    let strided = matches!(
+/// Whether there are readers that may read the operand instead of the result: regions through
+/// strides, and convolutions plane by plane.
+fn is_looked_through(graph: &Graph, e: &Equation) -> bool {
+    let looked_through = matches!(
         e.op,
-        Op::Array(ArrayOp::Broadcast(_) | ArrayOp::Slice(_) | ArrayOp::Gather(_) | ArrayOp::Pad(_))
+        Op::Array(
+            ArrayOp::Broadcast(_)
+                | ArrayOp::Slice(_)
+                | ArrayOp::Gather(_)
+                | ArrayOp::Pad(_)
+                | ArrayOp::Transpose(_)
+                | ArrayOp::Concat(_)
+        )
     );
-    strided && !is_view(graph, e)
+    looked_through && !is_view(graph, e)
 }
 
 /// Whether the result is one element of memory that stands everywhere.

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::Flow;
 use crate::budget::Unlimited;
 use crate::lane::{LaneProgram, Tape};
+use crate::planes::Planes;
 use crate::rows::RowBlock;
 
 /// A compiled function as plain data: what is computed, in which order, and where each value
@@ -71,6 +72,9 @@ pub enum StepOp {
     /// The operands of a pointwise operation have as many elements as the result, or one element,
     /// which then stands at every place.
     Op(Op),
+    /// A convolution that reads its input from where it was before it was transposed or put together: its
+    /// operands are the parts of the input, and the kernel.
+    Planes(Op, Arc<Planes>),
     /// Operations fused into one loop nest; results that are no reductions have an element for each
     /// place, and operands stand as the region's strides say.
     Region(Arc<LaneProgram>),
@@ -151,7 +155,7 @@ impl StepOp {
     /// The name of what is done.
     pub fn name(&self) -> &str {
         match self {
-            StepOp::Op(op) => op.name(),
+            StepOp::Op(op) | StepOp::Planes(op, _) => op.name(),
             StepOp::Region(_) => "region",
             StepOp::Rows(_) => "rows",
             StepOp::Tape(_) => "tape",
@@ -206,12 +210,19 @@ impl Step {
             StepOp::Tape(tape) => tape.cost,
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
-            StepOp::Op(op) => {
+            StepOp::Op(op) | StepOp::Planes(op, _) => {
                 let Some(out) = self.outs.first() else {
                     return 0;
                 };
-                let types: SmallVec<[cotangent_graph::Type; 2]> =
+                let mut types: SmallVec<[cotangent_graph::Type; 2]> =
                     self.args.iter().map(|a| (*a.ty).clone().into()).collect();
+                if let StepOp::Planes(_, planes) = &self.op {
+                    let kernel = types.pop();
+                    types = [Some(planes.input.clone().into()), kernel]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                }
                 let types: SmallVec<[&cotangent_graph::Type; 2]> = types.iter().collect();
                 op.cost(&types, &(*out.ty).clone().into())
             }

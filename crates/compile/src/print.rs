@@ -100,11 +100,19 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             comma(f)?;
             write!(f, "dtype={dtype}")?;
         }
-        StepOp::Op(Op::Array(op)) => {
-            let types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
+        StepOp::Op(Op::Array(op)) | StepOp::Planes(Op::Array(op), _) => {
+            let mut types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
+            if let StepOp::Planes(_, planes) = &step.op {
+                types = std::iter::once(&planes.input).chain(types.pop()).collect();
+            }
             for (key, value) in op.attributes(&types) {
                 comma(f)?;
                 write!(f, "{key}={value}")?;
+            }
+            if let StepOp::Planes(_, planes) = &step.op {
+                let steps: Vec<[usize; 3]> = planes.parts.iter().map(|p| p.steps).collect();
+                comma(f)?;
+                write!(f, "planes={steps:?}")?;
             }
         }
         StepOp::Native(native) => {

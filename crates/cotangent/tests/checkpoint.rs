@@ -50,6 +50,110 @@ fn values_and_gradients_are_the_same_bits_from_less_memory() {
     assert!(part < whole * 2 / 3, "{part} of {whole}");
 }
 
+/// Operations in an order drawn from a seed, on what is there by then; the first of the two results is
+/// handed on.
+fn drawn(seed: u64, inputs: &[Tensor], key: &Key) -> (Tensor, Tensor) {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut below = |n: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % n
+    };
+    let mut pool = inputs.to_vec();
+    for _ in 0..14 {
+        // What came last is read more often.
+        let [x, y] = [0, 1].map(|_| {
+            let last = pool.len() - 1 - below(pool.len().min(4));
+            pool[if below(2) == 0 {
+                last
+            } else {
+                below(pool.len())
+            }]
+            .clone()
+        });
+        pool.push(match below(9) {
+            0..=2 => x * y,
+            3 | 4 => x + y,
+            5 => x - y,
+            6 => x.sin(),
+            7 => bernoulli(key, 0.7, [33]).select(x * 1.25, 0.0),
+            _ => x.tanh(),
+        });
+    }
+    let other = pool[pool.len() - 1 - below(8)].clone();
+    // Something always comes back to the first input, so that no cotangent is known to be zero.
+    ((&pool[pool.len() - 1] * &inputs[0]).tanh(), other)
+}
+
+#[test]
+fn no_gradient_changes_a_bit_whatever_reads_its_products() {
+    let at = (
+        (0..8).map(|k| numbers(&[33], 40 + k)).collect::<Vec<_>>(),
+        Key::new(5),
+    );
+    for seed in 0..150 {
+        let network = |checkpoint: bool| {
+            Function::new(move |given: &Vec<Tensor>, key: &Key| {
+                let mut h = given[0].clone();
+                let mut sums: Option<Tensor> = None;
+                // Each part alone reads what it reads: cotangents that come from several parts would be
+                // added in another order, those of a part first.
+                let weights = given[2..].chunks_exact(2);
+                for (k, (w, key)) in weights.zip(key.split_many(3)).enumerate() {
+                    let part = |(inputs, key): (Vec<Tensor>, Key)| {
+                        drawn(3 * seed + k as u64, &inputs, &key)
+                    };
+                    let inputs = vec![h, w[0].clone(), w[1].clone()];
+                    // The gradient wants the second result's derivative alone, not its value.
+                    let (next, other) = match checkpoint {
+                        true => control::checkpoint(part, (inputs, key)),
+                        false => part((inputs, key)),
+                    };
+                    let other = (other * &given[1]).sum(..);
+                    sums = Some(sums.map_or(other.clone(), |sums| sums + other));
+                    h = next;
+                }
+                (h * &given[1]).sum(..) + sums.unwrap_or_else(|| given[1].sum(..))
+            })
+        };
+        let (plain, less) = (network(false), network(true));
+        assert_eq!(
+            plain.grad().call(at.clone()).unwrap(),
+            less.grad().call(at.clone()).unwrap(),
+            "seed {seed}"
+        );
+        assert_eq!(
+            plain.value_and_grad().call(at.clone()).unwrap(),
+            less.value_and_grad().call(at.clone()).unwrap(),
+            "seed {seed}, with the value"
+        );
+    }
+}
+
+#[test]
+fn a_product_that_is_kept_by_name_is_rounded_as_it_was() {
+    let f = |keep: Option<&'static str>| {
+        Function::new(move |x: &Tensor, w: &Tensor| {
+            let part = |x: Tensor| {
+                let product = control::name("product", &(&x * w));
+                ((&product + 0.3).sin() * 3.0 + product.cos(), product)
+            };
+            let (y, product) = match keep {
+                None => part(x.clone()),
+                Some(name) => control::checkpoint_keeping([name], part, x.clone()),
+            };
+            (y.square() * product).sum(..)
+        })
+        .grad()
+    };
+    let at = (numbers(&[50], 1), numbers(&[50], 2));
+    let expected = f(None).call(at.clone()).unwrap();
+    for name in ["product", "nothing"] {
+        assert_eq!(f(Some(name)).call(at.clone()).unwrap(), expected, "{name}");
+    }
+}
+
 #[test]
 fn every_derivative_goes_through() {
     let layer = |x: Tensor| (&x * x.sin()).cumsum(0).tanh();

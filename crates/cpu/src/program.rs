@@ -493,12 +493,20 @@ impl Core {
         };
         let run = match &step.op {
             StepOp::Copy => kernels::copy(&site),
-            StepOp::Op(op) => {
-                let types: SmallVec<[&TensorType; 3]> = step.args.iter().map(|a| &*a.ty).collect();
+            StepOp::Op(op) | StepOp::Planes(op, _) => {
+                let mut types: SmallVec<[&TensorType; 3]> =
+                    step.args.iter().map(|a| &*a.ty).collect();
+                if let StepOp::Planes(_, planes) = &step.op {
+                    let kernel = types.pop();
+                    types = std::iter::once(&planes.input).chain(kernel).collect();
+                }
                 if step.scratch.len() < kernels::scratch(op, &types, &out.ty) {
                     return None;
                 }
-                kernels::choose(op, &site)
+                match &step.op {
+                    StepOp::Planes(op, planes) => kernels::planes(op, planes, &site),
+                    _ => kernels::choose(op, &site),
+                }
             }
             StepOp::Call(_)
             | StepOp::Flow(_)

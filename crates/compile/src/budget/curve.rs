@@ -3,7 +3,8 @@
 use cotangent_graph::Graph;
 
 use super::Options;
-use crate::{CompileError, Target, compile, compile_with};
+use crate::compile::Module;
+use crate::{CompileError, Target};
 
 /// One budget and what it costs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,7 +28,10 @@ pub fn curve(
     points: usize,
     options: &Options,
 ) -> Result<Vec<Point>, CompileError> {
-    let free = compile(graph, target)?;
+    // The passes run once; only what depends on a budget is done for every point.
+    let module = Module::of(graph)?;
+    let plans = module.free(target, options)?;
+    let free = &plans.0;
     let mut curve = vec![Point {
         memory: free.memory(),
         time: free.time,
@@ -38,7 +42,7 @@ pub fn curve(
             memory_budget: Some(memory_budget),
             ..*options
         };
-        let plan = compile_with(graph, target, &options)?;
+        let plan = module.within(&plans, target, &options)?;
         let again = plan.steps.iter().filter(|s| s.again).count();
         Ok(Point {
             memory: plan.memory(),

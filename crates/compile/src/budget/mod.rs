@@ -216,9 +216,6 @@ pub(crate) fn smallest(
 }
 
 /// The plan with steps that run again, within the room, if such a one is found.
-///
-/// The planner does not know that a result may take over the place of an operand; what that saves
-/// is added to the room first, and less and less of it where the plan then turns out too large.
 fn within(
     plan: &Plan,
     problem: &Problem,
@@ -226,31 +223,23 @@ fn within(
     room: usize,
     options: &remat::Options,
 ) -> Option<Plan> {
-    let base = usize::try_from(problem.base_peak()).ok()?;
-    let taken_over = base.saturating_sub(plan.arena);
-    let mut last = usize::MAX;
-    for part in [4, 2, 1, 0] {
-        let mut target = room.saturating_add(taken_over / 4 * part);
-        // Gaps between places make a plan higher than the bytes that live at one time.
-        for _ in 0..3 {
-            if target >= last || target >= base {
-                break;
-            }
-            last = target;
-            let Ok(schedule) = remat::plan(problem, target as u64, options) else {
-                break;
-            };
-            let mut found = steps::scheduled(plan, &schedule)?;
-            found.arena = arena::place(&mut found.steps, alignment)?;
-            if found.arena > room {
-                found.arena = arena::place_tightly(&mut found.steps, alignment, room)?;
-            }
-            if found.arena <= room {
-                found.total();
-                return Some(found);
-            }
-            target = target.saturating_sub((found.arena - room).min(target / 8));
+    let mut target = room;
+    // Gaps between places make a plan higher than the bytes that live at one time.
+    for _ in 0..TRIES {
+        let schedule = remat::plan(problem, target as u64, options).ok()?;
+        let mut found = steps::scheduled(plan, &schedule)?;
+        found.arena = arena::place(&mut found.steps, alignment)?;
+        if found.arena > room {
+            found.arena = arena::place_tightly(&mut found.steps, alignment, room)?;
         }
+        if found.arena <= room {
+            found.total();
+            return Some(found);
+        }
+        target = target.checked_sub((found.arena - room).min(target / 8).max(1))?;
     }
     None
 }
+
+/// How often a plan is made within fewer bytes, because the one before could not be placed.
+const TRIES: usize = 4;

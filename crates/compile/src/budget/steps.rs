@@ -35,6 +35,7 @@ pub(super) fn problem(plan: &Plan, alignment: usize) -> Option<Problem> {
             backward: false,
             reads: step.args.iter().filter_map(|a| number(a.place)).collect(),
             writes: step.outs.iter().filter_map(|o| number(o.place)).collect(),
+            over: arena::may_take_over(step),
         });
     }
     let outputs = (0..plan.outputs.len() as u32).map(|i| values as u32 + i);

@@ -1,21 +1,36 @@
 //! Which operations run in the region of the one that reads them.
 
-use cotangent_graph::ops::{Binary, Unary};
-use cotangent_graph::{Graph, Op, TensorType, Var};
+use cotangent_graph::ops::{ArrayOp, Binary, Unary};
+use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
 use super::pattern::is_view;
 
-/// For each variable whether its operation runs with the one operation that reads it.
-pub(super) fn riders(graph: &Graph, roots: &[Var], fma: bool) -> Vec<bool> {
-    let reads = Reads::of(graph, roots);
-    let mut rides = if fma {
-        contracted(graph, roots, &reads)
-    } else {
-        vec![false; roots.len()]
-    };
-    late(graph, roots, &reads, &mut rides);
-    rides
+/// What runs in the region of something that reads it.
+pub(super) struct Riders {
+    /// For each variable whether its operation runs with the one operation that reads it.
+    pub(super) rides: Vec<bool>,
+    /// For each sum the product that is computed again with it, because others read it, too.
+    pub(super) again: Vec<Option<Var>>,
+}
+
+impl Riders {
+    pub(super) fn none(count: usize) -> Riders {
+        Riders {
+            rides: vec![false; count],
+            again: vec![None; count],
+        }
+    }
+
+    pub(super) fn of(graph: &Graph, roots: &[Var], fma: bool) -> Riders {
+        let reads = Reads::of(graph, roots);
+        let mut riders = Riders::none(roots.len());
+        if fma {
+            contracted(graph, roots, &reads, &mut riders);
+        }
+        late(graph, roots, &reads, &mut riders);
+        riders
+    }
 }
 
 /// Who reads the memory of each variable, views aside.
@@ -47,30 +62,39 @@ impl Reads {
     }
 }
 
-/// Products of floats that nothing but one sum or difference reads: they are rounded with it. Of two
-/// such terms of a sum the first is rounded by itself.
-fn contracted(graph: &Graph, roots: &[Var], reads: &Reads) -> Vec<bool> {
-    let mut contracted = vec![false; roots.len()];
-    for e in graph.equations().iter().filter(|e| !is_view(graph, e)) {
+/// Every sum or difference of floats that has a product among its terms is rounded together with it, of
+/// two products with the second. What else reads the product decides only whether it is computed
+/// twice: a derivative, a checkpoint or a result that is not wanted changes who reads what, and no bit
+/// may depend on that.
+fn contracted(graph: &Graph, roots: &[Var], reads: &Reads, riders: &mut Riders) {
+    let mut left = reads.count.clone();
+    for (sum, e) in graph.iter().filter(|(_, e)| !is_view(graph, e)) {
         let float = e.ty.tensor().is_some_and(|t| t.dtype.is_float());
         if !float || !matches!(e.op, Op::Binary(Binary::Add | Binary::Sub)) {
             continue;
         }
-        let product = |v: &Var| {
-            reads.count[v.index()] == 1 && matches!(graph.equation(*v).op, Op::Binary(Binary::Mul))
-        };
+        let product = |v: &Var| matches!(graph.equation(*v).op, Op::Binary(Binary::Mul));
         let mut terms = e.args.iter().rev().map(|a| roots[a.index()]);
+        // Twice the same product is exact.
+        if terms.clone().is_sorted_by(|a, b| a == b) {
+            continue;
+        }
         if let Some(v) = terms.find(product) {
-            contracted[v.index()] = true;
+            match left[v.index()] {
+                1 => riders.rides[v.index()] = true,
+                _ => {
+                    left[v.index()] -= 1;
+                    riders.again[sum.index()] = Some(v);
+                }
+            }
         }
     }
-    contracted
 }
 
 /// Adds results that are read once, much later, and can be had by a few cheap operations from what is
 /// still stored then: the slope `1 - y * y` of a `tanh`, which the way back reads, from `y`, which it
 /// reads anyway.
-fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
+fn late(graph: &Graph, roots: &[Var], reads: &Reads, riders: &mut Riders) {
     for (reader, e) in graph.iter() {
         // Numbers are not stored anyway: tapes order them as they are read.
         let many = |t: &&TensorType| t.dtype.is_float() && t.shape.elements() > 1;
@@ -93,14 +117,21 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
                     && chain.len() < LONGEST;
                 if cheap {
                     chain.push(v);
-                    work.extend(e.args.iter().map(|a| roots[a.index()]));
+                    for a in e.args.iter().map(|a| roots[a.index()]) {
+                        match riders.again[v.index()] == Some(a) {
+                            true => {
+                                work.extend(graph.equation(a).args.iter().map(|f| roots[f.index()]))
+                            }
+                            false => work.push(a),
+                        }
+                    }
                 } else if !(v != top && still_there(graph, reads, v, top, reader)) {
                     found = false;
                     break;
                 }
             }
             if found {
-                chain.iter().for_each(|v| rides[v.index()] = true);
+                chain.iter().for_each(|v| riders.rides[v.index()] = true);
             }
         }
     }
@@ -117,6 +148,41 @@ fn still_there(graph: &Graph, reads: &Reads, v: Var, top: Var, reader: Var) -> b
     reads.last[v.index()].iter().any(|by| near(*by))
 }
 
+/// For each variable whether it is a slice that is stored, although its readers could read it inside
+/// what it is cut from: all that is much larger, and would wait for one that comes much later.
+pub(super) fn cut_out(graph: &Graph, roots: &[Var]) -> Vec<bool> {
+    let mut cut = vec![false; roots.len()];
+    let slices = |(_, e): &(Var, &Equation)| matches!(e.op, Op::Array(ArrayOp::Slice(_)));
+    if !graph.iter().any(|e| slices(&e)) {
+        return cut;
+    }
+    let reads = Reads::of(graph, roots);
+    for (v, e) in graph.iter().filter(slices) {
+        let (Some(part), Some(source)) = (e.ty.tensor(), e.args.first()) else {
+            continue;
+        };
+        let source = roots[source.index()];
+        let op = &graph.equation(source).op;
+        let there = op.is_input() || op.is_constant() || graph.outputs().contains(&source);
+        let whole = graph.ty(source).tensor().map_or(0, TensorType::bytes);
+        let saved = whole.saturating_sub(part.bytes());
+        let last = reads.last[v.index()][0];
+        let waits = last < roots.len() && last - v.index() >= LATE && {
+            // Whatever else reads all of it has done so long before.
+            let by = reads.last[source.index()].iter().max().copied();
+            by.is_some_and(|by| by < last - LATE / 2)
+        };
+        cut[v.index()] = !there && waits && saved >= part.bytes().max(LARGE);
+    }
+    cut
+}
+
+/// So many operations later is much later.
+const LATE: usize = 48;
+
+/// What takes less memory than this need not be cut.
+const LARGE: usize = 32 << 10;
+
 /// The most operations that run late for one reader.
 const LONGEST: usize = 16;
 
@@ -129,5 +195,45 @@ fn is_cheap(op: &Op) -> bool {
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
         ),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cotangent_graph::parse;
+
+    use crate::{Plan, StepOp, Target, compile};
+
+    /// Whether a part of a large array is stored that is read after so many products of matrices.
+    fn stored(products: usize, read: &str) -> (bool, Plan) {
+        let chain: String = (0..products)
+            .map(|k| format!("let m{} = m{k} @ m{k};", k + 1))
+            .collect();
+        let text = format!(
+            "fn f(x: f32[256, 256], m0: f32[64, 64]) -> f32[64, 64] {{
+                let y = exp(x @ x);
+                let part = y[0:64, 0:64];
+                let other = sum(y) + m0;
+                let m1 = m0 @ other;
+                {}
+                {read}
+            }}",
+            chain.replacen("let m1 = m0 @ m0;", "", 1)
+        );
+        let plan = compile(parse(&text).unwrap().entry(), &Target::plain()).unwrap();
+        plan.check().unwrap();
+        let slice = |s: &crate::Step| matches!(&s.op, StepOp::Op(op) if op.name() == "slice");
+        (plan.steps.iter().any(slice), plan)
+    }
+
+    #[test]
+    fn a_part_that_is_read_much_later_is_cut_out() {
+        let (late, plan) = stored(90, "sin(part) + m90");
+        assert!(late, "{plan}");
+        let (soon, plan) = stored(4, "sin(part) + m4");
+        assert!(!soon, "{plan}");
+        // What is there to the end need not be cut.
+        let (there, plan) = stored(90, "sin(part) + m90 + sum(cos(y))");
+        assert!(!there, "{plan}");
     }
 }

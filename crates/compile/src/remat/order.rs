@@ -41,10 +41,11 @@ fn peak(problem: &Problem, order: &[u32]) -> u64 {
     for &i in order {
         let step = &problem.steps[i as usize];
         live += problem.written(step);
-        peak = peak.max(live + step.scratch);
         for &value in &step.reads {
             left[value as usize] -= 1;
         }
+        let over = problem.taken_over(step, |v| left[v as usize] == 0 && ends(problem, v));
+        peak = peak.max(live + step.scratch - over);
         let done = step.reads.iter().chain(&step.writes);
         let freed = done.filter(|v| left[**v as usize] == 0 && ends(problem, **v));
         live -= freed.map(|v| problem.bytes[*v as usize]).sum::<u64>();

@@ -324,7 +324,7 @@ pub struct Lifetime {
 impl Schedule {
     /// The memory that each run needs for what it writes and for its work, to be given offsets by
     /// [`place`](super::place). A value that is computed again has a lifetime for each time; inputs
-    /// have none. The load of these buffers and [`Problem::held`] make up the peak.
+    /// have none, and a result that takes over the memory of another value has none of its own. The load of these buffers and [`Problem::held`] make up the peak.
     ///
     /// The schedule must be one of the problem; what is no step or value of it is left out.
     pub fn lifetimes(&self, problem: &Problem) -> Vec<Lifetime> {
@@ -333,7 +333,7 @@ impl Schedule {
         let runs = self.actions.iter().filter(|a| matches!(a, Action::Run(_)));
         let end = runs.count() as u64;
         let mut now = 0;
-        for action in &self.actions {
+        for (at, action) in self.actions.iter().enumerate() {
             match *action {
                 Action::Free(value) => {
                     if let Some(at) = open.get_mut(value as usize).and_then(Option::take) {
@@ -356,9 +356,19 @@ impl Schedule {
                         });
                         lifetimes.len() - 1
                     };
+                    let next = self.actions.get(at + 1..).unwrap_or_default();
+                    let ends = |value| {
+                        let mut freed = next.iter().take_while(|a| matches!(a, Action::Free(_)));
+                        freed.any(|a| *a == Action::Free(value))
+                    };
+                    for (result, value) in problem.takers(step, ends) {
+                        open[result as usize] = open[value as usize].take();
+                    }
                     for value in &step.writes {
-                        let size = problem.bytes[*value as usize];
-                        open[*value as usize] = Some(add(Some(*value), size, end));
+                        if open[*value as usize].is_none() {
+                            let size = problem.bytes[*value as usize];
+                            open[*value as usize] = Some(add(Some(*value), size, end));
+                        }
                     }
                     if step.scratch > 0 {
                         add(None, step.scratch, now as u64 + 1);

@@ -1,5 +1,7 @@
 //! What is to be computed: steps in order, the values they read and write, and their sizes.
 
+use smallvec::SmallVec;
+
 /// Steps in their base order, with the bytes of every value and the cost of every step.
 ///
 /// A step reads values and writes values, which live until they are no longer needed. A value
@@ -31,6 +33,10 @@ pub struct Step {
     pub reads: Vec<u32>,
     /// The values it writes, which no other step writes.
     pub writes: Vec<u32>,
+    /// Results that may take over the memory of something the step reads, where that ends with it: a
+    /// result, and the values whose place it may take, the first choice first. They have as many bytes as
+    /// the result; others are left out.
+    pub over: Vec<(u32, Vec<u32>)>,
 }
 
 /// Why steps and values make no [`Problem`].
@@ -148,6 +154,17 @@ impl Problem {
                 }
             }
         }
+        for step in &mut steps {
+            let (reads, writes) = (&step.reads, &step.writes);
+            step.over.retain_mut(|(result, values)| {
+                let size = bytes.get(*result as usize);
+                values.retain(|v| {
+                    let inner = writer.get(*v as usize).is_some_and(Option::is_some);
+                    inner && reads.binary_search(v).is_ok() && bytes.get(*v as usize) == size
+                });
+                !values.is_empty() && writes.contains(result)
+            });
+        }
         outputs.sort_unstable();
         outputs.dedup();
         for &value in &outputs {
@@ -260,12 +277,38 @@ impl Problem {
         }
         let mut live = self.held;
         let mut peak = live;
-        for (step, free) in self.steps.iter().zip(frees) {
+        for (i, (step, free)) in self.steps.iter().zip(frees).enumerate() {
             live += self.written(step);
-            peak = peak.max(live + step.scratch);
+            let over = self.taken_over(step, |value| {
+                let last = self.readers[value as usize].last();
+                last == Some(&(i as u32)) && self.outputs.binary_search(&value).is_err()
+            });
+            peak = peak.max(live + step.scratch - over);
             live -= free;
         }
         peak
+    }
+
+    /// What results take over what, where `ends` says which of the values read end with the step.
+    pub(crate) fn takers(
+        &self,
+        step: &Step,
+        ends: impl Fn(u32) -> bool,
+    ) -> SmallVec<[(u32, u32); 2]> {
+        let mut takers: SmallVec<[(u32, u32); 2]> = SmallVec::new();
+        for (result, values) in &step.over {
+            let free = |v: &&u32| takers.iter().all(|(_, taken)| taken != *v) && ends(**v);
+            if let Some(value) = values.iter().find(free) {
+                takers.push((*result, *value));
+            }
+        }
+        takers
+    }
+
+    /// The bytes that results take over; see [`Problem::takers`].
+    pub(crate) fn taken_over(&self, step: &Step, ends: impl Fn(u32) -> bool) -> u64 {
+        let takers = self.takers(step, ends);
+        takers.iter().map(|(r, _)| self.bytes[*r as usize]).sum()
     }
 
     /// A budget that no schedule can undercut: each step needs what it reads, what it writes and
@@ -274,7 +317,7 @@ impl Problem {
         let of = |step: &Step| {
             let reads = step.reads.iter().filter(|v| self.writer(**v).is_some());
             let reads: u64 = reads.map(|v| self.bytes[*v as usize]).sum();
-            reads + self.written(step) + step.scratch
+            reads + self.written(step) + step.scratch - self.taken_over(step, |_| true)
         };
         let steps = self.steps.iter().map(of).max().unwrap_or(0);
         let outputs = self.outputs.iter().filter(|v| self.writer(**v).is_some());

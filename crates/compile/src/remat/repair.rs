@@ -322,14 +322,14 @@ impl Repair {
                     continue;
                 }
                 let bytes = state.bytes(value);
-                if state.profile.most(end.next(), at) + bytes <= self.budget {
+                if state.profile.most(state.behind(end), at) + bytes <= self.budget {
                     continue;
                 }
                 if keep == Keep::Inputs && at == key {
                     if bytes >= self.evicted {
                         return None;
                     }
-                    burden += state.profile.burden(end.next(), at, bytes, self.budget);
+                    burden += (state.profile).burden(state.behind(end), at, bytes, self.budget);
                     continue;
                 }
                 self.met[writer as usize] = self.walk;

@@ -103,7 +103,7 @@ pub enum ScheduleError {
 /// order, and the outputs are there at the end.
 ///
 /// The memory at a run is every value that is there, what the step writes included, and its working
-/// memory.
+/// memory; less what results take over from values that are freed right after the run.
 ///
 /// # Errors
 /// The first rule that an action breaks.
@@ -140,7 +140,13 @@ pub fn replay(problem: &Problem, actions: &[Action]) -> Result<Replay, ScheduleE
                     }
                     live += u128::from(problem.bytes()[value as usize]);
                 }
-                let now = live + u128::from(run.scratch);
+                let next = actions.get(at + 1..).unwrap_or_default();
+                let ends = |value| {
+                    let mut freed = next.iter().take_while(|a| matches!(a, Action::Free(_)));
+                    freed.any(|a| *a == Action::Free(value))
+                };
+                let over = u128::from(problem.taken_over(run, ends));
+                let now = live + u128::from(run.scratch) - over;
                 found.peak = found.peak.max(u64::try_from(now).unwrap_or(u64::MAX));
                 found.cost += u128::from(run.cost);
             }

@@ -1,5 +1,9 @@
 //! A schedule that can be changed step by step: which steps run again before which first runs.
 
+use std::collections::HashMap;
+
+use smallvec::SmallVec;
+
 use super::profile::{Key, Profile};
 use super::{Action, Problem};
 
@@ -26,6 +30,10 @@ pub(crate) struct State<'a> {
     again_at: Vec<u32>,
     /// The changes made, so that they can be undone.
     log: Vec<(Key, bool)>,
+    /// Whether any result may take over the memory of another value, and the bytes that are taken
+    /// over at each run, where there are any.
+    takes: bool,
+    taken: HashMap<Key, i64>,
 }
 
 /// Where a value lives.
@@ -50,6 +58,7 @@ impl<'a> State<'a> {
             reads[*value as usize].push(last);
         }
         let mut profile = Profile::new(n + 1);
+        let takes = problem.steps.iter().any(|s| !s.over.is_empty());
         for (i, step) in problem.steps.iter().enumerate() {
             let start = Key::new(i as u32, i as u32);
             profile.add(start, start.next(), step.scratch as i64);
@@ -58,7 +67,7 @@ impl<'a> State<'a> {
                 profile.add(start, end.next(), problem.bytes[*value as usize] as i64);
             }
         }
-        State {
+        let mut state = State {
             problem,
             profile,
             stages: (0..n).map(|s| vec![s as u32]).collect(),
@@ -68,7 +77,13 @@ impl<'a> State<'a> {
             again: Vec::new(),
             again_at: vec![0; n],
             log: Vec::new(),
+            takes,
+            taken: HashMap::new(),
+        };
+        for i in (0..n as u32).filter(|_| takes) {
+            state.take_over(Key::new(i, i));
         }
+        state
     }
 
     /// The most bytes held at one time, what is held throughout included.
@@ -196,8 +211,62 @@ impl<'a> State<'a> {
             }
             let start = Key::new(stages[at.saturating_sub(1)], step);
             let end = self.last_read(value, start, key);
-            self.profile.most(end.next(), key) + self.bytes(value) <= budget
+            self.profile.most(self.behind(end), key) + self.bytes(value) <= budget
         })
+    }
+
+    /// Where there are more bytes if a value lives on after the run that reads it last: from behind that
+    /// run on, or from the run itself if a result takes something over there.
+    pub(crate) fn behind(&self, end: Key) -> Key {
+        match self.taken.contains_key(&end) {
+            true => end,
+            false => end.next(),
+        }
+    }
+
+    /// The runs at which what is taken over may change with a run: itself, and those at which what it
+    /// reads and writes ends.
+    fn concerned(&self, key: Key) -> SmallVec<[Key; 8]> {
+        let mut concerned = SmallVec::new();
+        if !self.takes {
+            return concerned;
+        }
+        let run = &self.problem.steps[key.step() as usize];
+        concerned.push(key);
+        for &value in &run.writes {
+            for at in [key, key.next()] {
+                concerned.push(self.life(value, key.step(), at).end);
+            }
+        }
+        for &value in &run.reads {
+            if let Some(writer) = self.writer(value) {
+                concerned.push(self.life(value, writer, key).end);
+            }
+        }
+        concerned
+    }
+
+    /// Counts what is taken over at a run anew.
+    fn take_over(&mut self, key: Key) {
+        let Some(step) = self.problem.steps.get(key.step() as usize) else {
+            return;
+        };
+        if step.over.is_empty() {
+            return;
+        }
+        let ends = |value: u32| {
+            let writer = self.writer(value);
+            writer.is_some_and(|w| self.life(value, w, key).end == key)
+        };
+        let now = match self.runs(key) {
+            true => self.problem.taken_over(step, ends) as i64,
+            false => 0,
+        };
+        let before = match now {
+            0 => self.taken.remove(&key),
+            _ => self.taken.insert(key, now),
+        };
+        self.profile.add(key, key.next(), before.unwrap_or(0) - now);
     }
 
     /// The runs in order, with each value freed after its last read.
@@ -224,6 +293,21 @@ impl<'a> State<'a> {
     }
 
     fn insert_run(&mut self, key: Key) {
+        let before = self.concerned(key);
+        self.insert_alone(key);
+        let after = self.concerned(key);
+        (before.into_iter().chain(after)).for_each(|key| self.take_over(key));
+    }
+
+    fn remove_run(&mut self, key: Key) {
+        let before = self.concerned(key);
+        self.remove_alone(key);
+        let after = self.concerned(key);
+        (before.into_iter().chain(after)).for_each(|key| self.take_over(key));
+    }
+
+    /// [`State::insert_run`] but for what is taken over.
+    fn insert_alone(&mut self, key: Key) {
         let problem = self.problem;
         let step = key.step();
         let run = &problem.steps[step as usize];
@@ -231,6 +315,8 @@ impl<'a> State<'a> {
         // Between two runs live those values of the second that it does not write itself.
         let next_own = problem.steps.get(next as usize);
         let next_own = next_own.map_or(0, |s| problem.written(s) + s.scratch) as i64;
+        let taken = self.taken.get(&Key::new(key.stage(), next));
+        let next_own = next_own - taken.copied().unwrap_or(0);
         self.profile.insert(key, run.scratch as i64 - next_own);
         for &value in &run.writes {
             let life = self.life(value, step, key);
@@ -262,7 +348,8 @@ impl<'a> State<'a> {
         self.reruns += 1;
     }
 
-    fn remove_run(&mut self, key: Key) {
+    /// [`State::remove_run`] but for what is taken over.
+    fn remove_alone(&mut self, key: Key) {
         let problem = self.problem;
         let step = key.step();
         let run = &problem.steps[step as usize];
@@ -315,8 +402,12 @@ mod tests {
             let reads = (0..random.below(4)).map(|_| random.below(bytes.len()) as u32);
             let reads = reads.collect();
             let first = bytes.len() as u32;
-            bytes.extend((0..random.below(3)).map(|_| random.below(9) as u64));
+            bytes.extend((0..random.below(3)).map(|_| random.below(3) as u64));
+            let reads: Vec<u32> = reads;
+            let over = (first..bytes.len() as u32).filter(|_| random.below(2) == 0);
+            let over = over.map(|v| (v, reads.clone())).collect();
             steps.push(Step {
+                over,
                 cost: random.below(5) as u64,
                 scratch: random.below(3) as u64,
                 backward: false,

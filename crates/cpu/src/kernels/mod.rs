@@ -21,6 +21,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
+use cotangent_compile::Planes;
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Op, TensorType};
 
@@ -100,6 +101,14 @@ pub(crate) fn choose(op: &Op, site: &Site<'_>) -> Option<Run> {
     }
 }
 
+/// The kernel of a convolution whose planes do not follow one another in one array.
+pub(crate) fn planes(op: &Op, planes: &Planes, site: &Site<'_>) -> Option<Run> {
+    match op {
+        Op::Array(ArrayOp::Conv(op)) => conv::conv(op, Some(planes), site),
+        _ => None,
+    }
+}
+
 /// The kernel that copies an operand, or repeats its only element.
 pub(crate) fn copy(site: &Site<'_>) -> Option<Run> {
     moves::copy(site)
@@ -136,7 +145,7 @@ fn array(op: &ArrayOp, site: &Site<'_>) -> Option<Run> {
         A::ArgSort(op) => sort::argsort(op, site),
         A::SearchSorted(op) => sort::searchsorted(op, site),
         A::Dot(op) => dot::dot(op, site),
-        A::Conv(op) => conv::conv(op, site),
+        A::Conv(op) => conv::conv(op, None, site),
         A::WindowSum(op) => window::sum(&window::Windows::of_sum(op), site),
         A::WindowMax(op) => window::max(&window::Windows::of_max(op), site),
         A::WindowArgMax(op) => window::argmax(&window::Windows::of_argmax(op), site),

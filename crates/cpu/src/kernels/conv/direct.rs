@@ -18,9 +18,8 @@ pub(super) struct Direct {
     channels: usize,
     outputs: usize,
     axes: Vec<Line>,
-    /// Elements of a channel with zeros around it, and whether there are any zeros.
+    /// Elements of a channel with zeros around it.
     padded: usize,
-    pads: bool,
     /// Columns from the first place to the last, those between rows among them.
     columns: usize,
     /// Places of the result.
@@ -76,8 +75,6 @@ impl Direct {
         if between > places.checked_mul(ELEMENT + RUN / run)? {
             return None;
         }
-        let pads = lines.iter().any(|l| l.from > 0 || l.count < l.size)
-            || lines.iter().map(|l| l.size).product::<usize>() != padded;
         let mut shifts: Vec<u32> = (0..channels).map(|c| (c * padded) as u32).collect();
         for (axis, line) in axes.iter().zip(&lines) {
             let along = |k: usize| (k * axis.dilation * line.step) as u32;
@@ -91,7 +88,6 @@ impl Direct {
             outputs,
             axes: lines,
             padded,
-            pads,
             columns,
             places,
             shifts,
@@ -100,20 +96,17 @@ impl Direct {
 
     /// Elements of working memory.
     pub(super) fn room(&self) -> usize {
-        let image = match self.pads {
-            true => self.channels.saturating_mul(self.padded),
-            false => 0,
-        };
+        let image = self.channels.saturating_mul(self.padded);
         image.saturating_add(self.outputs.saturating_mul(self.columns))
     }
 
-    /// The result of one image and group.
+    /// The result of one image and group, whose channels stand at these places.
     ///
     /// # Errors
     /// A panic on another thread.
-    pub(super) fn run<T: Number>(
+    pub(super) fn run<'a, T: Number>(
         &self,
-        x: &[T],
+        plane: impl Fn(usize) -> &'a [T],
         weights: Matrix<'_, T>,
         out: &mut [T],
         scratch: &mut [T],
@@ -122,13 +115,8 @@ impl Direct {
     ) -> Result<(), RunError> {
         let all = self.outputs * self.columns;
         let (products, image) = scratch.split_at_mut(all);
-        let x = match self.pads {
-            true => {
-                self.pad(x, image);
-                &image[..self.channels * self.padded]
-            }
-            false => x,
-        };
+        self.pad(plane, image);
+        let x = &image[..self.channels * self.padded];
         let to = Out {
             start: products.as_mut_ptr(),
             len: all,
@@ -157,16 +145,15 @@ impl Direct {
     }
 
     /// Copies an image to the middle of zeros.
-    fn pad<T: Number>(&self, x: &[T], to: &mut [T]) {
+    fn pad<'a, T: Number>(&self, plane: impl Fn(usize) -> &'a [T], to: &mut [T]) {
         to[..self.channels * self.padded].fill(T::NOTHING);
-        let size: usize = self.axes.iter().map(|line| line.size).product();
-        let Some(last) = self.axes.last() else {
-            return to[..x.len()].copy_from_slice(x);
-        };
-        for (x, to) in x
-            .chunks_exact(size.max(1))
-            .zip(to.chunks_exact_mut(self.padded))
-        {
+        let channels = to.chunks_exact_mut(self.padded).take(self.channels);
+        for (channel, to) in channels.enumerate() {
+            let x = plane(channel);
+            let Some(last) = self.axes.last() else {
+                to.iter_mut().zip(x).for_each(|(to, x)| *to = *x);
+                continue;
+            };
             each_row(
                 &self.axes,
                 |l| l.count,

@@ -10,15 +10,17 @@ mod direct;
 
 use std::ops::Range;
 
+use cotangent_compile::{Part, Planes};
 use cotangent_graph::TensorType;
 use cotangent_graph::ops::Conv;
+use smallvec::SmallVec;
 
 use self::direct::Direct;
 use super::gemm::{self, Batch, Matrix, Means, Out, multiply_at};
 use super::spatial::{Axis, Space};
 use super::{Site, resized};
 use crate::RunError;
-use crate::memory::{Frame, Run};
+use crate::memory::{Frame, Run, Slot};
 use crate::number::{Number, by_dtype};
 use crate::pool::{DIVIDE, Shared, Team, share};
 
@@ -36,12 +38,19 @@ pub(super) fn scratch(op: &Conv, x: &TensorType, kernel: &TensorType, out: &Tens
         .saturating_mul(x.dtype.size())
 }
 
-pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
-    let [x, kernel] = site.args else { return None };
-    let plan = Layout::new(op, &x.ty, &kernel.ty, &site.out.ty);
+/// The kernel; `planes` say where the input stands, where that is not in one array and in order.
+pub(super) fn conv(op: &Conv, planes: Option<&Planes>, site: &Site<'_>) -> Option<Run> {
+    let (kernel, arrays) = site.args.split_last()?;
+    let input = planes.map_or(&*arrays.first()?.ty, |planes| &planes.input);
+    let mut plan = Layout::new(op, input, &kernel.ty, &site.out.ty);
+    if let Some(planes) = planes {
+        plan.by_channels = planes.channels;
+        plan.parts = planes.parts.iter().copied().collect();
+    }
+    let arrays: SmallVec<[Slot; 2]> = arrays.iter().map(|a| a.slot).collect();
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
-    let (x, kernel, out, work) = (x.slot, kernel.slot, site.out.slot, site.work);
+    let (kernel, out, work) = (kernel.slot, site.out.slot, site.work);
     if work >= DIVIDE {
         site.wants(site.scratch.len);
     }
@@ -49,13 +58,14 @@ pub(super) fn conv(op: &Conv, site: &Site<'_>) -> Option<Run> {
         // SAFETY: the plan was checked: nothing that is written overlaps anything else, and the types
         // are those of the plan. Working memory holds any numbers.
         let (x, kernel, out, scratch) = unsafe {
-            let (x, kernel) = (frame.read::<T>(x), frame.read::<T>(kernel));
+            let x: SmallVec<[&[T]; 2]> = arrays.iter().map(|a| frame.read::<T>(*a)).collect();
+            let kernel = frame.read::<T>(kernel);
             (x, kernel, frame.write::<T>(out), frame.write::<T>(scratch))
         };
         if T::PACKED {
-            return plan.by_matrices(x, kernel, out, scratch, work, &frame.team);
+            return plan.by_matrices(&x, kernel, out, scratch, work, &frame.team);
         }
-        plan.directly(x, kernel, out);
+        plan.directly(&x, kernel, out);
         Ok(())
     }) as Run), else None)
 }
@@ -75,6 +85,14 @@ fn turn(axis: Axis) -> Axis {
     }
 }
 
+/// A group of an image, with the arrays that make up all images.
+#[derive(Clone, Copy)]
+struct Image<'a, T> {
+    x: &'a [&'a [T]],
+    image: usize,
+    group: usize,
+}
+
 struct Layout {
     images: usize,
     groups: usize,
@@ -86,10 +104,12 @@ struct Layout {
     turned: Option<Space>,
     /// Where nothing is laid out.
     direct: Option<Direct>,
-    /// Elements of an image's channel, of a kernel's channel, and of a result's channel.
-    size: usize,
+    /// Elements of a kernel's channel, and of a result's channel.
     window: usize,
     places: usize,
+    /// The arrays that make up the input, along its channels or else along its images.
+    by_channels: bool,
+    parts: SmallVec<[Part; 2]>,
     /// Places that are laid out at a time.
     tile: usize,
 }
@@ -137,11 +157,36 @@ impl Layout {
             space,
             turned,
             direct,
-            size,
             window,
             places,
+            by_channels: false,
+            parts: SmallVec::from_elem(
+                Part {
+                    count: x.dim(0),
+                    steps: [
+                        size.saturating_mul(x.dim(1)),
+                        size.saturating_mul(channels),
+                        size,
+                    ],
+                },
+                1,
+            ),
             tile,
         }
+    }
+
+    /// The elements of the input from the first one of a channel on.
+    fn from_plane<'a, T>(&self, image: &Image<'a, T>, channel: usize) -> &'a [T] {
+        let mut at = [image.image, image.group, channel];
+        let along = if self.by_channels { 2 } else { 0 };
+        for (part, array) in self.parts.iter().zip(image.x) {
+            if at[along] < part.count {
+                let steps = at.iter().zip(part.steps);
+                return &array[steps.map(|(i, step)| i * step).sum()..];
+            }
+            at[along] -= part.count;
+        }
+        &[]
     }
 
     fn terms(&self) -> usize {
@@ -171,7 +216,7 @@ impl Layout {
         if self.direct.is_some() {
             0
         } else if self.space.is_identity() {
-            room(self.places, [self.size, 1])
+            room(self.places, [self.parts[0].steps[2], 1])
         } else if self.turned.is_some() {
             room(self.places, [1, terms])
         } else {
@@ -191,7 +236,7 @@ impl Layout {
 
     fn by_matrices<T: Number>(
         &self,
-        x: &[T],
+        x: &[&[T]],
         kernel: &[T],
         out: &mut [T],
         scratch: &mut [T],
@@ -216,7 +261,7 @@ impl Layout {
             let each = work / units.max(1) as u64;
             return (0..units).try_for_each(|unit| {
                 // SAFETY: the result is borrowed.
-                unsafe { self.product([x, kernel], out.as_mut_ptr(), scratch, unit, each, team) }
+                unsafe { self.product(x, kernel, out.as_mut_ptr(), scratch, unit, each, team) }
             });
         }
         // SAFETY: units write results of their own, each thread works in memory of its own.
@@ -228,7 +273,7 @@ impl Layout {
             let scratch = unsafe { std::slice::from_raw_parts_mut(scratch, room) };
             share(units, part, parts).try_for_each(|unit| {
                 // SAFETY: the result is borrowed; units are different places of it.
-                unsafe { self.product([x, kernel], out, scratch, unit, 0, &Team::ALONE) }
+                unsafe { self.product(x, kernel, out, scratch, unit, 0, &Team::ALONE) }
             })
         })
     }
@@ -239,7 +284,8 @@ impl Layout {
     /// `out` is the whole result, of which nobody else uses the elements of this unit.
     unsafe fn product<T: Number>(
         &self,
-        [x, kernel]: [&[T]; 2],
+        x: &[&[T]],
+        kernel: &[T],
         out: *mut T,
         scratch: &mut [T],
         unit: usize,
@@ -250,7 +296,11 @@ impl Layout {
         let (terms, places) = (self.terms(), self.places);
         let group = member % self.groups;
         let (columns, scratch) = scratch.split_at_mut(self.room());
-        let x = &x[member * self.channels * self.size..][..self.channels * self.size];
+        let image = Image {
+            x,
+            image: member / self.groups,
+            group,
+        };
         let weights = Matrix {
             elements: &kernel[group * self.outputs * terms..][..self.outputs * terms],
             row: terms,
@@ -260,17 +310,24 @@ impl Layout {
             let size = self.outputs * places;
             // SAFETY: the result has so many elements for each member, and nobody else uses this one's.
             let out = unsafe { std::slice::from_raw_parts_mut(out.add(member * size), size) };
-            return direct.run(x, weights, out, columns, work, team);
+            return direct.run(
+                |c| self.from_plane(&image, c),
+                weights,
+                out,
+                columns,
+                work,
+                team,
+            );
         }
         let (from, count, columns) = if self.space.is_identity() {
             let columns = Matrix {
-                elements: x,
-                row: self.size,
+                elements: self.from_plane(&image, 0),
+                row: self.parts[0].steps[2],
                 column: 1,
             };
             (0, places, columns)
         } else if let Some(turned) = &self.turned {
-            self.lay_out_turned(turned, x, columns, work, team)?;
+            self.lay_out_turned(turned, &image, columns, work, team)?;
             let columns = Matrix {
                 elements: &*columns,
                 row: 1,
@@ -281,7 +338,7 @@ impl Layout {
             let from = tile * self.tile;
             let count = self.tile.min(places - from);
             let columns = &mut columns[..terms * count];
-            self.lay_out(x, from, count, columns, work, team)?;
+            self.lay_out(&image, from, count, columns, work, team)?;
             let columns = Matrix {
                 elements: &*columns,
                 row: count,
@@ -305,7 +362,7 @@ impl Layout {
     /// column for each place.
     fn lay_out<T: Number>(
         &self,
-        x: &[T],
+        image: &Image<'_, T>,
         from: usize,
         count: usize,
         columns: &mut [T],
@@ -325,7 +382,7 @@ impl Layout {
                 let start = columns.add(channels.start * rows);
                 std::slice::from_raw_parts_mut(start, channels.len() * rows)
             };
-            self.lay_out_channels(x, from, count, columns, channels);
+            self.lay_out_channels(image, from, count, columns, channels);
             Ok(())
         })
     }
@@ -333,7 +390,7 @@ impl Layout {
     /// [`Layout::lay_out`] for some channels, whose rows these are.
     fn lay_out_channels<T: Number>(
         &self,
-        x: &[T],
+        image: &Image<'_, T>,
         from: usize,
         count: usize,
         columns: &mut [T],
@@ -352,18 +409,18 @@ impl Layout {
                         let line = (i * self.window + k + tap.k) * count;
                         // The column of the row's place 0, which may stand before the first one.
                         let to = (line + start - from).wrapping_sub(left);
-                        let at = channel * self.size + base;
+                        let x = self.from_plane(image, channel);
                         if tap.out_step == 1 && tap.x_step == 1 {
                             let first = tap.out.max(left);
                             let last = (tap.out + tap.count).min(right);
                             if first < last {
-                                let source = at + tap.x + (first - tap.out);
+                                let source = base + tap.x + (first - tap.out);
                                 columns[to.wrapping_add(first)..][..last - first]
                                     .copy_from_slice(&x[source..][..last - first]);
                             }
                         } else {
                             tap.each(left, right, |place, met| {
-                                columns[to.wrapping_add(place)] = x[at + met]
+                                columns[to.wrapping_add(place)] = x[base + met]
                             });
                         }
                     }
@@ -378,7 +435,7 @@ impl Layout {
     fn lay_out_turned<T: Number>(
         &self,
         turned: &Space,
-        x: &[T],
+        image: &Image<'_, T>,
         rows: &mut [T],
         work: u64,
         team: &Team,
@@ -407,12 +464,12 @@ impl Layout {
                             let first =
                                 (place + tap.k) * terms + channel * self.window + part * width;
                             let line = line(first, width);
-                            let at = channel * self.size + base;
+                            let x = self.from_plane(image, channel);
                             if tap.out_step == 1 && tap.x_step == 1 {
                                 line[tap.out..tap.out + tap.count]
-                                    .copy_from_slice(&x[at + tap.x..][..tap.count]);
+                                    .copy_from_slice(&x[base + tap.x..][..tap.count]);
                             } else {
-                                tap.each(0, width, |k, met| line[k] = x[at + met]);
+                                tap.each(0, width, |k, met| line[k] = x[base + met]);
                             }
                         }
                     }
@@ -423,7 +480,7 @@ impl Layout {
     }
 
     /// Element by element, for integers: sums wrap, so any order gives the same bits.
-    fn directly<T: Number>(&self, x: &[T], kernel: &[T], out: &mut [T]) {
+    fn directly<T: Number>(&self, x: &[&[T]], kernel: &[T], out: &mut [T]) {
         let width = self.space.width();
         if out.is_empty() || width == 0 {
             return;
@@ -433,7 +490,7 @@ impl Layout {
         for (i, out) in out.chunks_exact_mut(self.places).enumerate() {
             let (image, output) = (i / outputs, i % outputs);
             let group = output / self.outputs;
-            let first = (image * self.groups + group) * self.channels * self.size;
+            let image = Image { x, image, group };
             let weights = &kernel[output * terms..][..terms];
             for (row, out) in out.chunks_exact_mut(width).enumerate() {
                 out.fill(T::NOTHING);
@@ -441,9 +498,9 @@ impl Layout {
                     for tap in &self.space.last {
                         for channel in 0..self.channels {
                             let weight = weights[channel * self.window + k + tap.k];
-                            let at = first + channel * self.size + base;
+                            let x = self.from_plane(&image, channel);
                             tap.each(0, width, |place, met| {
-                                out[place] = out[place].plus(weight.times(x[at + met]));
+                                out[place] = out[place].plus(weight.times(x[base + met]));
                             });
                         }
                     }
