@@ -54,7 +54,7 @@ pub fn compile_with(
 ) -> Result<Plan, CompileError> {
     let module = Module::of(graph)?;
     let free = module.free(target, options)?;
-    module.within(&free, target, options)
+    module.within(free, target, options)
 }
 
 impl Module<'_> {
@@ -70,7 +70,7 @@ impl Module<'_> {
     /// The plan within the budget of the options, where `free` is the one without a budget.
     pub(crate) fn within(
         &self,
-        free: &(Plan, Plans),
+        free: (Plan, Plans),
         target: &Target,
         options: &Options,
     ) -> Result<Plan, CompileError> {
@@ -84,7 +84,7 @@ impl Module<'_> {
             row_cache: 0,
             ..*target
         };
-        match within_budget(self, &self.free(&apart, options)?, &apart, options) {
+        match within_budget(self, self.free(&apart, options)?, &apart, options) {
             Err(CompileError::Budget { reached: other, .. }) if other >= reached => first,
             second => second,
         }
@@ -93,13 +93,13 @@ impl Module<'_> {
 
 fn within_budget(
     module: &Module<'_>,
-    free: &(Plan, Plans),
+    free: (Plan, Plans),
     target: &Target,
     options: &Options,
 ) -> Result<Plan, CompileError> {
     let graph = &*module.entry;
     let none = HashMap::new();
-    let (mut plan, mut callees) = free.clone();
+    let (mut plan, mut callees) = free;
     let Some(budget) = options.memory_budget else {
         return Ok(plan);
     };

@@ -145,7 +145,7 @@ fn joined(graph: &Graph, e: &Equation, whole: &Source) -> Option<Source> {
     // One of the two goes along the axis; the other one over whole turns, or stays inside a step.
     let [image, _, channel] = steps;
     let along = |step: usize, count: usize| step == inner && count == length;
-    let (by_channels, other, other_count) = match inner % plane == 0 {
+    let (by_channels, other, other_count) = match inner.is_multiple_of(plane) {
         true if along(channel, channels) => (true, image, images),
         true if along(image, images) => (false, channel, channels),
         _ => return None,

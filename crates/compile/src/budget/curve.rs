@@ -42,7 +42,7 @@ pub fn curve(
             memory_budget: Some(memory_budget),
             ..*options
         };
-        let plan = module.within(&plans, target, &options)?;
+        let plan = module.within(plans.clone(), target, &options)?;
         let again = plan.steps.iter().filter(|s| s.again).count();
         Ok(Point {
             memory: plan.memory(),

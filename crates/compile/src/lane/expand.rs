@@ -203,11 +203,8 @@ impl Expand<'_> {
     /// The factors of a value, if it is a product of this region.
     fn product(&self, v: u32) -> Option<(u32, u32)> {
         let k = (v as usize).checked_sub(self.inputs.len())?;
-        match self.ops.get(k)? {
-            LaneOp { op, args, .. } if matches!(op, Op::Binary(Binary::Mul)) => match args[..] {
-                [a, b] => Some((a, b)),
-                _ => None,
-            },
+        match (&self.ops.get(k)?.op, &self.ops.get(k)?.args[..]) {
+            (Op::Binary(Binary::Mul), [a, b]) => Some((*a, *b)),
             _ => None,
         }
     }

@@ -176,7 +176,7 @@ impl Layout {
     }
 
     /// The elements of the input from the first one of a channel on.
-    fn from_plane<'a, T>(&self, image: &Image<'a, T>, channel: usize) -> &'a [T] {
+    fn plane<'a, T>(&self, image: &Image<'a, T>, channel: usize) -> &'a [T] {
         let mut at = [image.image, image.group, channel];
         let along = if self.by_channels { 2 } else { 0 };
         for (part, array) in self.parts.iter().zip(image.x) {
@@ -261,7 +261,7 @@ impl Layout {
             let each = work / units.max(1) as u64;
             return (0..units).try_for_each(|unit| {
                 // SAFETY: the result is borrowed.
-                unsafe { self.product(x, kernel, out.as_mut_ptr(), scratch, unit, each, team) }
+                unsafe { self.product((x, kernel), out.as_mut_ptr(), scratch, unit, each, team) }
             });
         }
         // SAFETY: units write results of their own, each thread works in memory of its own.
@@ -273,7 +273,7 @@ impl Layout {
             let scratch = unsafe { std::slice::from_raw_parts_mut(scratch, room) };
             share(units, part, parts).try_for_each(|unit| {
                 // SAFETY: the result is borrowed; units are different places of it.
-                unsafe { self.product(x, kernel, out, scratch, unit, 0, &Team::ALONE) }
+                unsafe { self.product((x, kernel), out, scratch, unit, 0, &Team::ALONE) }
             })
         })
     }
@@ -284,8 +284,7 @@ impl Layout {
     /// `out` is the whole result, of which nobody else uses the elements of this unit.
     unsafe fn product<T: Number>(
         &self,
-        x: &[&[T]],
-        kernel: &[T],
+        (x, kernel): (&[&[T]], &[T]),
         out: *mut T,
         scratch: &mut [T],
         unit: usize,
@@ -321,7 +320,7 @@ impl Layout {
         }
         let (from, count, columns) = if self.space.is_identity() {
             let columns = Matrix {
-                elements: self.from_plane(&image, 0),
+                elements: self.plane(&image, 0),
                 row: self.parts[0].steps[2],
                 column: 1,
             };
@@ -409,7 +408,7 @@ impl Layout {
                         let line = (i * self.window + k + tap.k) * count;
                         // The column of the row's place 0, which may stand before the first one.
                         let to = (line + start - from).wrapping_sub(left);
-                        let x = self.from_plane(image, channel);
+                        let x = self.plane(image, channel);
                         if tap.out_step == 1 && tap.x_step == 1 {
                             let first = tap.out.max(left);
                             let last = (tap.out + tap.count).min(right);
@@ -464,7 +463,7 @@ impl Layout {
                             let first =
                                 (place + tap.k) * terms + channel * self.window + part * width;
                             let line = line(first, width);
-                            let x = self.from_plane(image, channel);
+                            let x = self.plane(image, channel);
                             if tap.out_step == 1 && tap.x_step == 1 {
                                 line[tap.out..tap.out + tap.count]
                                     .copy_from_slice(&x[base + tap.x..][..tap.count]);
@@ -498,7 +497,7 @@ impl Layout {
                     for tap in &self.space.last {
                         for channel in 0..self.channels {
                             let weight = weights[channel * self.window + k + tap.k];
-                            let x = self.from_plane(&image, channel);
+                            let x = self.plane(&image, channel);
                             tap.each(0, width, |place, met| {
                                 out[place] = out[place].plus(weight.times(x[base + met]));
                             });
