@@ -1,6 +1,6 @@
 //! Bundle adjustment: residuals of observations of points by cameras, and their sparse Jacobian.
 
-use cotangent::{Array, DType, Function, Tensor, Tree, concat, control, grad, stack};
+use cotangent::{Array, DType, Function, Tensor, Tree, concat, grad, stack};
 use serde_json::{Value, json};
 
 use crate::eval::{Eval, EvalError};
@@ -178,10 +178,8 @@ pub fn rotation(axis: &Tensor, point: &Tensor) -> Tensor {
 }
 
 /// [`rotation`] by any angle. At 0 its first two terms are used, which have the right derivative
-/// there.
+/// there. What is not chosen may be NaN: it has no part in the result, nor in a derivative.
 fn guarded_rotation(axis: &Tensor, point: &Tensor) -> Tensor {
-    let turn = |(axis, point): (Tensor, Tensor)| rotation(&axis, &point);
-    let small = |(axis, point): (Tensor, Tensor)| &point + axis.cross(&point, 0);
     let turned = axis.square().sum(..).not_equal(0.0);
-    control::cond(&turned, turn, small, (axis.clone(), point.clone()))
+    turned.select(rotation(axis, point), point + axis.cross(point, 0))
 }

@@ -309,14 +309,7 @@ impl Layout {
             let size = self.outputs * places;
             // SAFETY: the result has so many elements for each member, and nobody else uses this one's.
             let out = unsafe { std::slice::from_raw_parts_mut(out.add(member * size), size) };
-            return direct.run(
-                |c| self.from_plane(&image, c),
-                weights,
-                out,
-                columns,
-                work,
-                team,
-            );
+            return direct.run(|c| self.plane(&image, c), weights, out, columns, work, team);
         }
         let (from, count, columns) = if self.space.is_identity() {
             let columns = Matrix {
