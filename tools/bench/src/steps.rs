@@ -22,7 +22,14 @@ pub fn print(workload: &Workload, scale: Scale) -> Result<(), BenchError> {
     let plan = program.plan();
     let mut steps = times.iter();
     println!("{}: {:.1} us", workload.name, times.iter().sum::<f64>());
-    for line in plan.to_string().lines() {
+    let text = plan.to_string();
+    // Plans that are called stand before the plan itself.
+    let own = text.rfind("\nplan ").map_or(0, |at| at + 1);
+    let (called, own) = text.split_at(own);
+    for line in called.lines() {
+        println!("{:10} {line}", "");
+    }
+    for line in own.lines() {
         // A step begins in the fifth column; what it consists of stands further in. Constants are none.
         let begins = line.strip_prefix("    ");
         let begins = begins.is_some_and(|rest| !rest.starts_with([' ', '/']));

@@ -178,8 +178,10 @@ pub fn rotation(axis: &Tensor, point: &Tensor) -> Tensor {
 }
 
 /// [`rotation`] by any angle. At 0 its first two terms are used, which have the right derivative
-/// there. What is not chosen may be NaN: it has no part in the result, nor in a derivative.
+/// there. Products of vectors turn the NaN of an arm that is not chosen into one of its derivative, so that arm
+/// turns around some other axis there.
 fn guarded_rotation(axis: &Tensor, point: &Tensor) -> Tensor {
     let turned = axis.square().sum(..).not_equal(0.0);
-    turned.select(rotation(axis, point), point + axis.cross(point, 0))
+    let some_axis = turned.select(axis, 1.0);
+    turned.select(rotation(&some_axis, point), point + axis.cross(point, 0))
 }
