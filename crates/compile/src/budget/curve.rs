@@ -21,7 +21,7 @@ pub struct Point {
 /// over about `points` budgets in equal steps. The first point is the plan without a budget.
 ///
 /// # Errors
-/// Those of [`compile`]. That a budget is too small ends the curve.
+/// Those of [`compile`](crate::compile). That a budget is too small ends the curve.
 pub fn curve(
     graph: &Graph,
     target: &Target,
