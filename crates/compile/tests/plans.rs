@@ -49,3 +49,21 @@ fn plan_of(text: &str) -> String {
     assert_eq!(plan.check(), Ok(()));
     format!("{}\n{plan}", optimize(graph, None).unwrap())
 }
+
+/// A product that two sums are rounded with, one of them before something that a region cannot do.
+#[test]
+fn a_product_is_computed_again_where_a_sum_is_rounded_with_it() {
+    let text = "fn f(x: f64[2]) -> f64[2] {
+        let product = x * 0.5;
+        product + polygamma(product + 2.25, n=1)
+    }";
+    let module = cotangent_graph::parse(text).unwrap_or_else(|e| panic!("{}", e.render(text)));
+    let target = Target {
+        fuse: true,
+        fma: true,
+        ..Target::plain()
+    };
+    let plan = compile(module.entry(), &target).unwrap();
+    assert_eq!(plan.check(), Ok(()));
+    assert_eq!(plan.steps.len(), 3, "{plan}");
+}

@@ -52,32 +52,42 @@ pub(crate) enum Unit {
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let n = graph.equations().len();
     let roots = roots(graph);
-    let Riders { rides, again } = match on {
+    let mut riders = match on {
         true => Riders::of(graph, &roots, fma),
         false => Riders::none(n),
     };
-    let cut = riders::cut_out(graph, &roots);
     let mut fuser = Fuser {
-        graph,
+        cut: riders::cut_out(graph, &roots),
         patterns: Patterns::of(graph),
+        graph,
         roots,
-        ranks: vec![0; n],
-        group: vec![NONE; n],
-        reduced: vec![false; n],
+        ranks: Vec::new(),
+        group: Vec::new(),
+        reduced: Vec::new(),
         groups: Vec::new(),
         parents: Vec::new(),
-        readers: Readers::new(n),
-        rides,
-        again,
-        cut,
+        readers: Readers::new(0),
+        rides: Vec::new(),
+        again: Vec::new(),
     };
-    for (v, e) in graph.iter() {
-        // Riders are placed with what reads them.
-        if !fuser.rides[v.index()] {
-            fuser.equation(v, e, on);
+    loop {
+        fuser.place(riders, on);
+        // A sum whose reader found no region stands alone, and must not wait for the region of its product,
+        // which may wait for that reader. It takes a place of its own then, and all are placed anew.
+        let alone = |v: &usize| fuser.rides[*v] && fuser.group[*v] == NONE;
+        let stranded = (0..n).filter(|v| fuser.again[*v].is_some() && alone(v));
+        let stranded: Vec<usize> = stranded.collect();
+        if stranded.is_empty() {
+            return fuser.schedule();
+        }
+        riders = Riders {
+            rides: std::mem::take(&mut fuser.rides),
+            again: std::mem::take(&mut fuser.again),
+        };
+        for v in stranded {
+            riders.rides[v] = false;
         }
     }
-    fuser.schedule()
 }
 
 /// The variable whose memory each shows; itself for all that are no views.
@@ -166,6 +176,22 @@ enum Read {
 }
 
 impl Fuser<'_> {
+    /// Gives every operation its place, as if none had one.
+    fn place(&mut self, riders: Riders, on: bool) {
+        let n = self.graph.equations().len();
+        (self.rides, self.again) = (riders.rides, riders.again);
+        (self.ranks, self.group) = (vec![0; n], vec![NONE; n]);
+        self.reduced = vec![false; n];
+        (self.groups, self.parents) = (Vec::new(), Vec::new());
+        self.readers = Readers::new(n);
+        for (v, e) in self.graph.iter() {
+            // Riders are placed with what reads them.
+            if !self.rides[v.index()] {
+                self.equation(v, e, on);
+            }
+        }
+    }
+
     fn equation(&mut self, v: Var, e: &Equation, on: bool) {
         let placed =
             on && (self.join_pointwise(v, e) || self.join_reduction(v, e) || self.join_stack(v, e));
