@@ -301,7 +301,7 @@ impl Lower<'_> {
         for unit in units {
             if let Unit::Region(group) = unit {
                 next += 1;
-                for v in group.members.iter().filter(|v| !group.again.contains(v)) {
+                for v in &group.members {
                     self.region[v.index()] = next;
                 }
             }
@@ -329,13 +329,12 @@ impl Lower<'_> {
                     }
                 }
                 Unit::Region(group) => {
-                    let own = self.number_of(group);
                     for v in &group.members {
+                        let own = self.region[v.index()];
                         for a in &graph.equation(*v).args {
                             let root = self.root(*a);
                             let inside = self.region[root.index()] == own
                                 || self.read_outside[root.index()]
-                                || group.again.contains(&root)
                                 || (patterns.get(root).is_some() && group.is_spread(root));
                             if !inside {
                                 self.read_outside[root.index()] = true;
@@ -354,12 +353,6 @@ impl Lower<'_> {
                 }
             }
         }
-    }
-
-    /// The number of a region.
-    fn number_of(&self, group: &Group) -> u32 {
-        let mut own = group.members.iter().filter(|v| !group.again.contains(v));
-        own.next().map_or(0, |v| self.region[v.index()])
     }
 
     /// The variable whose memory a view shows.
@@ -385,8 +378,9 @@ impl Lower<'_> {
         let most = group.reads();
         let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(most);
         let mut inputs: Vec<LaneInput> = Vec::with_capacity(most);
+        // Members have it, too, and there is no region without one.
+        let own = group.members.first().map_or(0, |v| self.region[v.index()]);
         let mut choices: FastMap<Var, u32> = FastMap::default();
-        let own = self.number_of(group);
         // Inputs first, since their numbers come first.
         for v in &group.members {
             if fuse::reduction(graph.equation(*v)).is_some() {
@@ -394,7 +388,7 @@ impl Lower<'_> {
             }
             for a in &graph.equation(*v).args {
                 let root = self.root(*a);
-                let inside = self.region[root.index()] == own || group.again.contains(&root);
+                let inside = self.region[root.index()] == own;
                 if inside || graph.splat(root).is_some() || self.number(own, root).is_some() {
                     continue;
                 }
@@ -475,7 +469,7 @@ impl Lower<'_> {
                     ops.push(LaneOp { op, dtype, args });
                     let value = first + ops.len() as u32 - 1;
                     self.numbers[v.index()] = (own, value);
-                    if !self.read_outside[v.index()] || group.again.contains(v) {
+                    if !self.read_outside[v.index()] {
                         continue;
                     }
                     value

@@ -38,8 +38,6 @@ pub(crate) struct Group {
     pub(crate) cuts: SmallVec<[usize; 4]>,
     /// In increasing order when fusion is done.
     pub(crate) members: Vec<Var>,
-    /// Those of them that run elsewhere, too, and are computed here only for what reads them here.
-    pub(crate) again: Vec<Var>,
     /// What is read from outside; for what is read through strides the broadcast or slice.
     pub(super) loads: SmallVec<[Var; 8]>,
     /// The broadcasts and slices that are read through strides.

@@ -25,7 +25,6 @@ pub(crate) use self::group::{Group, inner_axes, is_stack, leading_axes, reductio
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
 pub(crate) use self::pattern::{Pattern, Patterns, is_view};
-use self::riders::Riders;
 use crate::lane::{self, Fold, Lanes};
 
 /// The operands of an operation.
@@ -52,42 +51,31 @@ pub(crate) enum Unit {
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let n = graph.equations().len();
     let roots = roots(graph);
-    let mut riders = match on {
-        true => Riders::of(graph, &roots, fma),
-        false => Riders::none(n),
+    let rides = match on {
+        true => riders::riders(graph, &roots, fma),
+        false => vec![false; n],
     };
+    let cut = riders::cut_out(graph, &roots);
     let mut fuser = Fuser {
-        cut: riders::cut_out(graph, &roots),
-        patterns: Patterns::of(graph),
         graph,
+        patterns: Patterns::of(graph),
         roots,
-        ranks: Vec::new(),
-        group: Vec::new(),
-        reduced: Vec::new(),
+        ranks: vec![0; n],
+        group: vec![NONE; n],
+        reduced: vec![false; n],
         groups: Vec::new(),
         parents: Vec::new(),
-        readers: Readers::new(0),
-        rides: Vec::new(),
-        again: Vec::new(),
+        readers: Readers::new(n),
+        rides,
+        cut,
     };
-    loop {
-        fuser.place(riders, on);
-        // A sum whose reader found no region stands alone, and must not wait for the region of its product,
-        // which may wait for that reader. It takes a place of its own then, and all are placed anew.
-        let alone = |v: &usize| fuser.rides[*v] && fuser.group[*v] == NONE;
-        let stranded = (0..n).filter(|v| fuser.again[*v].is_some() && alone(v));
-        let stranded: Vec<usize> = stranded.collect();
-        if stranded.is_empty() {
-            return fuser.schedule();
-        }
-        riders = Riders {
-            rides: std::mem::take(&mut fuser.rides),
-            again: std::mem::take(&mut fuser.again),
-        };
-        for v in stranded {
-            riders.rides[v] = false;
+    for (v, e) in graph.iter() {
+        // Riders are placed with what reads them.
+        if !fuser.rides[v.index()] {
+            fuser.equation(v, e, on);
         }
     }
+    fuser.schedule()
 }
 
 /// The variable whose memory each shows; itself for all that are no views.
@@ -118,8 +106,6 @@ struct Fuser<'a> {
     readers: Readers,
     /// Operations that run in the region of the one that reads them.
     rides: Vec<bool>,
-    /// For each sum the product that is computed again in its region.
-    again: Vec<Option<Var>>,
     /// Slices that are stored whoever reads them.
     cut: Vec<bool>,
 }
@@ -176,32 +162,14 @@ enum Read {
 }
 
 impl Fuser<'_> {
-    /// Gives every operation its place, as if none had one.
-    fn place(&mut self, riders: Riders, on: bool) {
-        let n = self.graph.equations().len();
-        (self.rides, self.again) = (riders.rides, riders.again);
-        (self.ranks, self.group) = (vec![0; n], vec![NONE; n]);
-        self.reduced = vec![false; n];
-        (self.groups, self.parents) = (Vec::new(), Vec::new());
-        self.readers = Readers::new(n);
-        for (v, e) in self.graph.iter() {
-            // Riders are placed with what reads them.
-            if !self.rides[v.index()] {
-                self.equation(v, e, on);
-            }
-        }
-    }
-
     fn equation(&mut self, v: Var, e: &Equation, on: bool) {
         let placed =
             on && (self.join_pointwise(v, e) || self.join_reduction(v, e) || self.join_stack(v, e));
         if placed {
             return;
         }
-        for (a, own) in self.riders(v) {
-            if own {
-                self.ranks[a.index()] = self.rank_behind(a);
-            }
+        for a in self.riders(e) {
+            self.ranks[a.index()] = self.rank_behind(a);
         }
         self.ranks[v.index()] = self.rank_behind(v);
     }
@@ -212,59 +180,44 @@ impl Fuser<'_> {
         args.iter().map(|a| self.rank(*a) + 1).max().unwrap_or(0)
     }
 
-    fn has_riders(&self, v: Var) -> bool {
-        let args = self.graph.equation(v).args.iter();
-        let mut roots = args.map(|a| self.roots[a.index()]);
-        self.again[v.index()].is_some() || roots.any(|root| self.rides[root.index()])
+    fn has_riders(&self, e: &Equation) -> bool {
+        let mut roots = e.args.iter().map(|a| self.roots[a.index()]);
+        roots.any(|root| self.rides[root.index()])
     }
 
-    /// The operations that run with this one, each after those that it reads, and whether that is the
-    /// only place where they run.
-    fn riders(&self, v: Var) -> SmallVec<[(Var, bool); 4]> {
-        let (mut riders, mut next): (SmallVec<[(Var, bool); 4]>, _) = (SmallVec::new(), 0);
-        if !self.has_riders(v) {
+    /// The operations that run with this one, each after those that it reads.
+    fn riders(&self, e: &Equation) -> SmallVec<[Var; 4]> {
+        let (mut riders, mut next) = (SmallVec::new(), 0);
+        if !self.has_riders(e) {
             return riders;
         }
-        let of = |v: Var, own: bool, riders: &mut SmallVec<[(Var, bool); 4]>| {
-            let roots = self
-                .graph
-                .equation(v)
-                .args
-                .iter()
-                .map(|a| self.roots[a.index()]);
-            let again = self.again[v.index()];
-            let roots = roots.filter(|a| self.rides[a.index()] && again != Some(*a));
-            riders.extend(roots.map(|a| (a, own)));
-            riders.extend(again.map(|a| (a, false)));
+        let of = |e: &Equation, riders: &mut SmallVec<[Var; 4]>| {
+            let roots = e.args.iter().map(|a| self.roots[a.index()]);
+            riders.extend(roots.filter(|a| self.rides[a.index()]));
         };
-        of(v, true, &mut riders);
-        while let Some((v, own)) = riders.get(next).copied() {
-            of(v, own, &mut riders);
+        of(e, &mut riders);
+        while let Some(v) = riders.get(next).copied() {
+            of(self.graph.equation(v), &mut riders);
             next += 1;
         }
-        // Of a rider that is met in both ways the place of its own remains.
-        riders.sort_unstable_by_key(|(v, own)| (*v, !own));
-        riders.dedup_by_key(|(v, _)| *v);
+        riders.sort_unstable();
+        riders.dedup();
         riders
     }
 
     /// What an operation and its riders read from elsewhere.
-    fn operands(&self, v: Var) -> Operands {
-        if !self.has_riders(v) {
-            return Operands::from_slice(&self.graph.equation(v).args);
+    fn operands(&self, e: &Equation) -> Operands {
+        if !self.has_riders(e) {
+            return Operands::from_slice(&e.args);
         }
         let mut operands = Operands::new();
-        let args = |v: Var| {
-            let args = self.graph.equation(v).args.iter().rev();
-            args.map(move |a| (v, *a))
-        };
-        let mut work: SmallVec<[(Var, Var); 8]> = args(v).collect();
-        while let Some((reader, a)) = work.pop() {
-            let root = self.roots[a.index()];
-            if self.rides[root.index()] || self.again[reader.index()] == Some(root) {
-                work.extend(args(root));
+        let mut work: SmallVec<[Var; 8]> = e.args.iter().rev().copied().collect();
+        while let Some(v) = work.pop() {
+            let root = self.roots[v.index()];
+            if self.rides[root.index()] {
+                work.extend(self.graph.equation(root).args.iter().rev().copied());
             } else {
-                operands.push(a);
+                operands.push(v);
             }
         }
         operands
@@ -312,8 +265,8 @@ impl Fuser<'_> {
             return false;
         };
         let elements = ty.shape.elements();
-        let cost = lane::cost(&e.op) + self.riders(v).len();
-        self.join(v, cost, elements, lanes)
+        let cost = lane::cost(&e.op) + self.riders(e).len();
+        self.join(v, e, cost, elements, lanes)
     }
 
     /// Columns that are put side by side are written by the region that computes them.
@@ -324,13 +277,26 @@ impl Fuser<'_> {
         let Some(lanes) = lane::lanes_of_moves(ty.dtype) else {
             return false;
         };
-        let placed = self.join(v, e.args.len(), ty.shape.elements() / e.args.len(), lanes);
+        let placed = self.join(
+            v,
+            e,
+            e.args.len(),
+            ty.shape.elements() / e.args.len(),
+            lanes,
+        );
         self.reduced[v.index()] = placed;
         placed
     }
 
-    fn join(&mut self, v: Var, cost: usize, elements: usize, lanes: Option<Lanes>) -> bool {
-        let operands = self.operands(v);
+    fn join(
+        &mut self,
+        v: Var,
+        e: &Equation,
+        cost: usize,
+        elements: usize,
+        lanes: Option<Lanes>,
+    ) -> bool {
+        let operands = self.operands(e);
         let mut candidates: SmallVec<[u32; 8]> = SmallVec::new();
         for a in &operands {
             let root = self.roots[a.index()];
@@ -345,7 +311,7 @@ impl Fuser<'_> {
         candidates.dedup();
         for g in candidates {
             if let Some(joined) = self.fit(g, &operands, cost, elements, lanes) {
-                self.enter(joined, v, &operands);
+                self.enter(joined, v, e, &operands);
                 return true;
             }
         }
@@ -361,7 +327,7 @@ impl Fuser<'_> {
         self.parents.push(g);
         match self.fit(g, &operands, cost, elements, lanes) {
             Some(joined) => {
-                self.enter(joined, v, &operands);
+                self.enter(joined, v, e, &operands);
                 true
             }
             None => {
@@ -372,12 +338,9 @@ impl Fuser<'_> {
         }
     }
 
-    fn enter(&mut self, g: u32, v: Var, operands: &[Var]) {
-        for (a, own) in self.riders(v) {
-            match own {
-                true => self.group[a.index()] = g,
-                false => self.groups[g as usize].again.push(a),
-            }
+    fn enter(&mut self, g: u32, v: Var, e: &Equation, operands: &[Var]) {
+        for a in self.riders(e) {
+            self.group[a.index()] = g;
             self.groups[g as usize].members.push(a);
         }
         self.group[v.index()] = g;
@@ -438,9 +401,6 @@ impl Fuser<'_> {
         if into != g {
             std::mem::swap(&mut members, &mut self.groups[into as usize].members);
             members.append(&mut self.groups[into as usize].members);
-        }
-        for other in &merged {
-            group.again.append(&mut self.groups[*other as usize].again);
         }
         for other in merged.iter().chain([&g]).filter(|other| **other != into) {
             members.append(&mut self.groups[*other as usize].members);

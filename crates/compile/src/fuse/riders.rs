@@ -6,31 +6,16 @@ use smallvec::SmallVec;
 
 use super::pattern::is_view;
 
-/// What runs in the region of something that reads it.
-pub(super) struct Riders {
-    /// For each variable whether its operation runs with the one operation that reads it.
-    pub(super) rides: Vec<bool>,
-    /// For each sum the product that is computed again with it, because others read it, too.
-    pub(super) again: Vec<Option<Var>>,
-}
-
-impl Riders {
-    pub(super) fn none(count: usize) -> Riders {
-        Riders {
-            rides: vec![false; count],
-            again: vec![None; count],
-        }
-    }
-
-    pub(super) fn of(graph: &Graph, roots: &[Var], fma: bool) -> Riders {
-        let reads = Reads::of(graph, roots);
-        let mut riders = Riders::none(roots.len());
-        if fma {
-            contracted(graph, roots, &reads, &mut riders);
-        }
-        late(graph, roots, &reads, &mut riders);
-        riders
-    }
+/// For each variable whether its operation runs with the one operation that reads it.
+pub(super) fn riders(graph: &Graph, roots: &[Var], fma: bool) -> Vec<bool> {
+    let reads = Reads::of(graph, roots);
+    let mut rides = if fma {
+        contracted(graph, roots, &reads)
+    } else {
+        vec![false; roots.len()]
+    };
+    late(graph, roots, &reads, &mut rides);
+    rides
 }
 
 /// Who reads the memory of each variable, views aside.
@@ -62,39 +47,30 @@ impl Reads {
     }
 }
 
-/// Every sum or difference of floats that has a product among its terms is rounded together with it, of
-/// two products with the second. What else reads the product decides only whether it is computed
-/// twice: a derivative, a checkpoint or a result that is not wanted changes who reads what, and no bit
-/// may depend on that.
-fn contracted(graph: &Graph, roots: &[Var], reads: &Reads, riders: &mut Riders) {
-    let mut left = reads.count.clone();
-    for (sum, e) in graph.iter().filter(|(_, e)| !is_view(graph, e)) {
+/// Products of floats that nothing but one sum or difference reads: they are rounded with it. Of two
+/// such terms of a sum the first is rounded by itself.
+fn contracted(graph: &Graph, roots: &[Var], reads: &Reads) -> Vec<bool> {
+    let mut contracted = vec![false; roots.len()];
+    for e in graph.equations().iter().filter(|e| !is_view(graph, e)) {
         let float = e.ty.tensor().is_some_and(|t| t.dtype.is_float());
         if !float || !matches!(e.op, Op::Binary(Binary::Add | Binary::Sub)) {
             continue;
         }
-        let product = |v: &Var| matches!(graph.equation(*v).op, Op::Binary(Binary::Mul));
+        let product = |v: &Var| {
+            reads.count[v.index()] == 1 && matches!(graph.equation(*v).op, Op::Binary(Binary::Mul))
+        };
         let mut terms = e.args.iter().rev().map(|a| roots[a.index()]);
-        // Twice the same product is exact.
-        if terms.clone().is_sorted_by(|a, b| a == b) {
-            continue;
-        }
         if let Some(v) = terms.find(product) {
-            match left[v.index()] {
-                1 => riders.rides[v.index()] = true,
-                _ => {
-                    left[v.index()] -= 1;
-                    riders.again[sum.index()] = Some(v);
-                }
-            }
+            contracted[v.index()] = true;
         }
     }
+    contracted
 }
 
 /// Adds results that are read once, much later, and can be had by a few cheap operations from what is
 /// still stored then: the slope `1 - y * y` of a `tanh`, which the way back reads, from `y`, which it
 /// reads anyway.
-fn late(graph: &Graph, roots: &[Var], reads: &Reads, riders: &mut Riders) {
+fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
     for (reader, e) in graph.iter() {
         // Numbers are not stored anyway: tapes order them as they are read.
         let many = |t: &&TensorType| t.dtype.is_float() && t.shape.elements() > 1;
@@ -117,21 +93,14 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, riders: &mut Riders) {
                     && chain.len() < LONGEST;
                 if cheap {
                     chain.push(v);
-                    for a in e.args.iter().map(|a| roots[a.index()]) {
-                        match riders.again[v.index()] == Some(a) {
-                            true => {
-                                work.extend(graph.equation(a).args.iter().map(|f| roots[f.index()]))
-                            }
-                            false => work.push(a),
-                        }
-                    }
+                    work.extend(e.args.iter().map(|a| roots[a.index()]));
                 } else if !(v != top && still_there(graph, reads, v, top, reader)) {
                     found = false;
                     break;
                 }
             }
             if found {
-                chain.iter().for_each(|v| riders.rides[v.index()] = true);
+                chain.iter().for_each(|v| rides[v.index()] = true);
             }
         }
     }
@@ -148,6 +117,20 @@ fn still_there(graph: &Graph, reads: &Reads, v: Var, top: Var, reader: Var) -> b
     reads.last[v.index()].iter().any(|by| near(*by))
 }
 
+/// The most operations that run late for one reader.
+const LONGEST: usize = 16;
+
+/// Whether computing a result costs less than storing it and reading it.
+fn is_cheap(op: &Op) -> bool {
+    match op {
+        Op::Unary(op) => matches!(op, Unary::Neg | Unary::Abs),
+        Op::Binary(op) => matches!(
+            op,
+            Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
+        ),
+        _ => false,
+    }
+}
 /// For each variable whether it is a slice that is stored, although its readers could read it inside
 /// what it is cut from: all that is much larger, and would wait for one that comes much later.
 pub(super) fn cut_out(graph: &Graph, roots: &[Var]) -> Vec<bool> {
@@ -182,21 +165,6 @@ const LATE: usize = 48;
 
 /// What takes less memory than this need not be cut.
 const LARGE: usize = 32 << 10;
-
-/// The most operations that run late for one reader.
-const LONGEST: usize = 16;
-
-/// Whether computing a result costs less than storing it and reading it.
-fn is_cheap(op: &Op) -> bool {
-    match op {
-        Op::Unary(op) => matches!(op, Unary::Neg | Unary::Abs),
-        Op::Binary(op) => matches!(
-            op,
-            Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
-        ),
-        _ => false,
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -12,16 +12,7 @@ impl Fuser<'_> {
     pub(super) fn schedule(mut self) -> Fusion {
         let n = self.graph.equations().len();
         for g in 0..self.groups.len() {
-            // What turned out to run here anyway is not computed twice.
-            let mut again = std::mem::take(&mut self.groups[g].again);
-            again.retain(|v| match self.group[v.index()] {
-                NONE => true,
-                own => self.find(own) as usize != g,
-            });
-            let group = &mut self.groups[g];
-            group.again = again;
-            group.members.sort_unstable();
-            group.members.dedup();
+            self.groups[g].members.sort_unstable();
         }
         // The unit of each equation: its own number, or that of its region behind all equations.
         let unit = |s: &Self, v: usize| match s.group[v] {
@@ -34,16 +25,7 @@ impl Fuser<'_> {
         for (v, e) in self.graph.iter() {
             let own = unit(&self, v.index());
             key[own] = key[own].max(v.index() as u32);
-            // A sum waits for the factors of a product that is computed again with it.
-            let again;
-            let args: &[Var] = match self.again[v.index()] {
-                Some(_) if own >= n => {
-                    again = self.operands(v);
-                    &again
-                }
-                _ => &e.args,
-            };
-            for a in args {
+            for a in &e.args {
                 // A region reads the memory behind views and broadcasts.
                 let (mut from, mut index) = (*a, None);
                 if own >= n {

@@ -166,46 +166,34 @@ struct Expand<'a> {
     reads: Vec<u32>,
     /// Whether a value is stored.
     stored: Vec<bool>,
-    /// Products that are part of all that reads them, and are not needed by themselves.
+    /// Products that become part of the sum that alone reads them.
     delayed: Vec<bool>,
 }
 
 impl Expand<'_> {
-    /// Finds the products of which nothing is needed but sums and differences that are rounded with them.
+    /// Finds the products that are read once, by a sum or difference: those are rounded with it.
     fn delay(&mut self, fma: bool) {
         if !fma {
             return;
         }
-        let mut left = self.reads.clone();
         for op in self.ops {
             if !matches!(op.op, Op::Binary(Binary::Add | Binary::Sub)) || !op.dtype.is_float() {
                 continue;
             }
-            if let Some(a) = self.rounded_with(&op.args) {
-                left[a as usize] -= 1;
+            // The second operand first: of two products the first is then rounded by itself.
+            for a in op.args.iter().rev() {
+                let Some(k) = (*a as usize).checked_sub(self.inputs.len()) else {
+                    continue;
+                };
+                let product = self
+                    .ops
+                    .get(k)
+                    .is_some_and(|p| matches!(p.op, Op::Binary(Binary::Mul)));
+                if product && self.reads[*a as usize] == 1 && !self.stored[*a as usize] {
+                    self.delayed[k] = true;
+                    break;
+                }
             }
-        }
-        for k in 0..self.ops.len() {
-            let v = k + self.inputs.len();
-            let summed = left[v] == 0 && self.reads[v] > 0;
-            self.delayed[k] = summed && !self.stored[v];
-        }
-    }
-
-    /// The product that is rounded with a sum of these terms: of two the second, since the first is rounded by
-    /// itself; none of two that are the same.
-    fn rounded_with(&self, terms: &[u32]) -> Option<u32> {
-        let one = terms.is_sorted_by(|a, b| a == b);
-        let mut products = terms.iter().rev().filter(|a| self.product(**a).is_some());
-        products.next().copied().filter(|_| !one)
-    }
-
-    /// The factors of a value, if it is a product of this region.
-    fn product(&self, v: u32) -> Option<(u32, u32)> {
-        let k = (v as usize).checked_sub(self.inputs.len())?;
-        match (&self.ops.get(k)?.op, &self.ops.get(k)?.args[..]) {
-            (Op::Binary(Binary::Mul), [a, b]) => Some((*a, *b)),
-            _ => None,
         }
     }
 
@@ -226,10 +214,14 @@ impl Expand<'_> {
         Ok(value)
     }
 
-    /// The factors of a product that is rounded with the sum that reads it.
+    /// The factors of a product that was left for its only reader.
     fn factors(&mut self, v: u32) -> Result<Option<(u32, u32)>, String> {
-        match self.product(v) {
-            Some((a, b)) if self.w.fma => Ok(Some((self.value(a)?, self.value(b)?))),
+        let k = (v as usize).wrapping_sub(self.inputs.len());
+        match (self.delayed.get(k), self.ops.get(k)) {
+            (Some(true), Some(LaneOp { args, .. })) if args.len() == 2 => {
+                let (a, b) = (args[0], args[1]);
+                Ok(Some((self.value(a)?, self.value(b)?)))
+            }
             _ => Ok(None),
         }
     }
@@ -255,10 +247,7 @@ impl Expand<'_> {
         if let (Op::Binary(which @ (Binary::Add | Binary::Sub)), [a, b]) = (op, &args[..])
             && dtype.is_float()
         {
-            let product = self.rounded_with(args);
-            if product == Some(*b)
-                && let Some((p, q)) = self.factors(*b)?
-            {
+            if let Some((p, q)) = self.factors(*b)? {
                 let a = self.value(*a)?;
                 let prim = if *which == Binary::Add {
                     Prim::Fma
@@ -267,9 +256,7 @@ impl Expand<'_> {
                 };
                 return Ok(self.w.put(prim, &[p, q, a]));
             }
-            if product == Some(*a)
-                && let Some((p, q)) = self.factors(*a)?
-            {
+            if let Some((p, q)) = self.factors(*a)? {
                 let b = self.value(*b)?;
                 let prim = if *which == Binary::Add {
                     Prim::Fma

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Binary, Custom, Operand, Pullback, Region, RuleKind};
+use cotangent_graph::ops::{Custom, Operand, Pullback, Region, RuleKind};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
 
 use super::{Moved, batched_body, finite_tangents, known, not_linear, pair, plain};
@@ -87,20 +87,10 @@ fn again(
     for e in call.equations() {
         if let (Op::Region(Region::Custom(c)), [x]) = (&e.op, &e.args[..])
             && c.name().is_some()
+            && !named.contains(x)
+            && !call.equation(*x).op.is_input()
         {
-            // A product is rounded together with a sum that reads it, which a product that is kept
-            // could not be: its factors are kept.
-            let product = call.equation(*x);
-            let kept = match product.op {
-                Op::Binary(Binary::Mul) => &product.args[..],
-                _ => std::slice::from_ref(x),
-            };
-            for x in kept {
-                let known = call.equation(*x).op.is_input() || call.equation(*x).op.is_constant();
-                if !known && !named.contains(x) {
-                    named.push(*x);
-                }
-            }
+            named.push(*x);
         }
     }
     let moving = finite_tangents(b, tangents);
