@@ -201,6 +201,18 @@ impl StepOp {
 }
 
 impl Step {
+    /// The types of the operands as the operation takes them: of a convolution's input where it stands in
+    /// planes, the type of the whole.
+    pub fn types(&self) -> SmallVec<[&TensorType; 3]> {
+        let mut args = self.args.iter().map(|a| &*a.ty);
+        match &self.op {
+            StepOp::Planes(_, planes) => std::iter::once(&planes.input)
+                .chain(args.next_back())
+                .collect(),
+            _ => args.collect(),
+        }
+    }
+
     /// Operations of one run, in units of one addition.
     pub fn cost(&self) -> u64 {
         match &self.op {
@@ -214,15 +226,11 @@ impl Step {
                 let Some(out) = self.outs.first() else {
                     return 0;
                 };
-                let mut types: SmallVec<[cotangent_graph::Type; 2]> =
-                    self.args.iter().map(|a| (*a.ty).clone().into()).collect();
-                if let StepOp::Planes(_, planes) = &self.op {
-                    let kernel = types.pop();
-                    types = [Some(planes.input.clone().into()), kernel]
-                        .into_iter()
-                        .flatten()
-                        .collect();
-                }
+                let types: SmallVec<[cotangent_graph::Type; 2]> = self
+                    .types()
+                    .into_iter()
+                    .map(|ty| ty.clone().into())
+                    .collect();
                 let types: SmallVec<[&cotangent_graph::Type; 2]> = types.iter().collect();
                 op.cost(&types, &(*out.ty).clone().into())
             }

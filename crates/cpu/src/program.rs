@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use cotangent_array::{Array, ArrayError, Scalar, Shape};
+use cotangent_array::{Array, ArrayError, Scalar};
 use cotangent_compile::{Flow, Operand, Options, Place, Plan, Step, StepOp, Target};
 use cotangent_graph::{FastMap, Graph, TensorType};
 use smallvec::SmallVec;
@@ -206,7 +206,7 @@ impl Program {
             });
         }
         for (output, ty) in outputs.iter_mut().zip(types) {
-            if output.dtype() != ty.dtype || !same_dims(output.shape(), &ty.shape) {
+            if output.dtype() != ty.dtype || *output.shape() != ty.shape {
                 *output = Array::zeros(ty.dtype, ty.shape.clone())?;
             }
         }
@@ -254,7 +254,7 @@ impl Program {
             });
         }
         for (array, (name, ty)) in inputs.zip(&plan.inputs) {
-            if array.dtype() != ty.dtype || !same_dims(array.shape(), &ty.shape) {
+            if array.dtype() != ty.dtype || *array.shape() != ty.shape {
                 return Err(RunError::InputType {
                     name: name.clone(),
                     expected: ty.to_string(),
@@ -321,11 +321,6 @@ impl Program {
             .push(workspace);
         result
     }
-}
-
-/// Whether two shapes are equal. They are short, so this takes less time than a comparison of memory.
-fn same_dims(a: &Shape, b: &Shape) -> bool {
-    a.rank() == b.rank() && a.iter().zip(b.iter()).all(|(m, n)| m == n)
 }
 
 /// The kernels of one plan; the plans that it calls have cores of their own.
@@ -494,13 +489,7 @@ impl Core {
         let run = match &step.op {
             StepOp::Copy => kernels::copy(&site),
             StepOp::Op(op) | StepOp::Planes(op, _) => {
-                let mut types: SmallVec<[&TensorType; 3]> =
-                    step.args.iter().map(|a| &*a.ty).collect();
-                if let StepOp::Planes(_, planes) = &step.op {
-                    let kernel = types.pop();
-                    types = std::iter::once(&planes.input).chain(kernel).collect();
-                }
-                if step.scratch.len() < kernels::scratch(op, &types, &out.ty) {
+                if step.scratch.len() < kernels::scratch(op, &step.types(), &out.ty) {
                     return None;
                 }
                 match &step.op {
