@@ -35,10 +35,8 @@ pub enum Better {
     Op(Op, SmallVec<[Var; 3]>),
     /// The same with a number everywhere before or behind the operands.
     WithNumber(Op, Var, Side, Scalar),
-    /// 0 less the result of another operation.
-    Negated(Op, Var),
-    /// Several operations, which give an array of the type; the rules look no further at them.
-    Several(fn(&mut Builder, &[Var], &TensorType) -> Var),
+    /// Several operations in place of one of this type; the rules look no further at them.
+    Several(fn(&mut Builder, &Op, &[Var], &TensorType) -> Option<Var>),
 }
 
 /// Where a number stands beside a variable.
@@ -109,12 +107,7 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
                 None => break,
                 Some(Better::Var(var)) => return Some(var),
                 Some(Better::Several(build)) => {
-                    return e.ty.tensor().map(|ty| build(b, &args, ty));
-                }
-                Some(Better::Negated(new, x)) => {
-                    let x = b.push(new, &[x]);
-                    let zero = b.like(x, 0.0);
-                    return Some(b.sub(zero, x));
+                    return e.ty.tensor().and_then(|ty| build(b, &op, &args, ty));
                 }
                 Some(Better::Op(new, operands)) => (op, args) = (Cow::Owned(new), operands),
                 Some(Better::WithNumber(new, var, side, number)) => {

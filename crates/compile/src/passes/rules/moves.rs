@@ -87,21 +87,26 @@ fn sum_of_one(s: &Site) -> Option<Better> {
     if !one || x.dtype != s.ty.dtype || !x.dtype.is_float() {
         return None;
     }
-    Some(Better::Several(|b, args, ty| {
+    Some(Better::Several(|b, _, args, ty| {
         let x = b.reshape(args[0], ty.shape.clone());
-        plus_zero(b, x)
+        Some(plus_zero(b, x))
     }))
 }
 
 fn sum_of_negated(s: &Site) -> Option<Better> {
-    let (Op::Array(ArrayOp::Sum(op)), (Op::Unary(Unary::Neg), [x])) = (s.op, s.inner(0)?) else {
+    let (Op::Array(ArrayOp::Sum(_)), (Op::Unary(Unary::Neg), [_])) = (s.op, s.inner(0)?) else {
         return None;
     };
-    let known = s.graph.ty(*x).tensor()?;
-    if !s.only_use || known.dtype != s.ty.dtype || !known.dtype.is_float() {
+    let dtype = s.operand(0).dtype;
+    if !s.only_use || dtype != s.ty.dtype || !dtype.is_float() {
         return None;
     }
-    Some(Better::Negated(op.clone().into(), *x))
+    Some(Better::Several(|b, sum, args, _| {
+        let x = *b.graph().equation(args[0]).args.first()?;
+        let sum = b.push(sum.clone(), &[x]);
+        let zero = b.like(sum, 0.0);
+        Some(b.sub(zero, sum))
+    }))
 }
 
 fn scaled(s: &Site) -> Option<Better> {
@@ -117,11 +122,11 @@ fn scaled(s: &Site) -> Option<Better> {
         return None;
     }
     match (elements(s, 0), elements(s, 1)) {
-        (_, 1) => Some(Better::Several(|b, args, ty| {
-            times_number(b, args[0], args[1], ty)
+        (_, 1) => Some(Better::Several(|b, _, args, ty| {
+            Some(times_number(b, args[0], args[1], ty))
         })),
-        (1, _) => Some(Better::Several(|b, args, ty| {
-            times_number(b, args[1], args[0], ty)
+        (1, _) => Some(Better::Several(|b, _, args, ty| {
+            Some(times_number(b, args[1], args[0], ty))
         })),
         _ => None,
     }
