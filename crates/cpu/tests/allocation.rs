@@ -1,35 +1,14 @@
 //! A warm program allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use cotangent_array::{Array, DType};
 use cotangent_compile::{Step, StepOp};
 use cotangent_graph::ops::{Concat, Dot, Gather, Reverse, Unary};
 use cotangent_graph::{Builder, TensorType};
 
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
+#[path = "common/counting.rs"]
+mod counting;
 
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(start, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use counting::counted;
 
 #[test]
 fn a_warm_program_allocates_nothing() {
@@ -81,14 +60,13 @@ fn a_warm_program_allocates_nothing() {
         Array::zeros(DType::F32, [6]).unwrap(),
     ];
 
-    let before = COUNT.with(Cell::get);
-    program.run_into(&[&x, &i], &mut outputs).unwrap();
-    let after = COUNT.with(Cell::get);
-    assert_eq!(after - before, 0);
+    let (count, run) = counted(|| program.run_into(&[&x, &i], &mut outputs));
+    run.unwrap();
+    assert_eq!(count, 0);
     assert_eq!(outputs, expected);
     // The counter counts.
-    drop(std::hint::black_box(vec![0_u8; 10]));
-    assert_eq!(COUNT.with(Cell::get), after + 1);
+    let (count, _) = counted(|| std::hint::black_box(vec![0_u8; 10]));
+    assert_eq!(count, 1);
 }
 
 /// Nor does the caller where threads help it: what they are told stands on its stack.
@@ -111,9 +89,10 @@ fn a_warm_program_on_threads_allocates_nothing() {
     let x = Array::full([200, 300], 1.0_f32.into()).unwrap();
     let y = Array::full([300, 100], 0.5_f32.into()).unwrap();
     let mut outputs = program.run(&[x.clone(), y.clone()]).unwrap();
-    let before = COUNT.with(Cell::get);
-    for _ in 0..20 {
-        program.run_into(&[&x, &y], &mut outputs).unwrap();
-    }
-    assert_eq!(COUNT.with(Cell::get) - before, 0);
+    let (count, ()) = counted(|| {
+        for _ in 0..20 {
+            program.run_into(&[&x, &y], &mut outputs).unwrap();
+        }
+    });
+    assert_eq!(count, 0);
 }

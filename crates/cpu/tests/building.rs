@@ -1,7 +1,5 @@
 //! What it takes to build a program, in allocations: unlike time they are the same in every run.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::sync::Arc;
 
 use cotangent_array::DType;
@@ -10,35 +8,10 @@ use cotangent_graph::ops::{Region, Scan, Unary};
 use cotangent_graph::{Builder, Callee, Graph, TensorType};
 use cotangent_transform::value_and_grad;
 
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
+#[path = "common/counting.rs"]
+mod counting;
 
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(start, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// What was allocated while something was made, and that.
-fn counted<T>(make: impl FnOnce() -> T) -> (usize, T) {
-    let before = COUNT.with(Cell::get);
-    let made = make();
-    (COUNT.with(Cell::get) - before, made)
-}
+use counting::counted;
 
 /// Rosenbrock's function, written with numbers.
 fn of_numbers(n: usize) -> Graph {
