@@ -6,6 +6,7 @@ use super::chain::Chain;
 use super::profile::Key;
 use super::random::Random;
 use super::repair::Repair;
+use super::schedule::ends_with;
 use super::search::{Until, improve, replace};
 use super::state::State;
 use super::sweep::sweep;
@@ -324,7 +325,8 @@ pub struct Lifetime {
 impl Schedule {
     /// The memory that each run needs for what it writes and for its work, to be given offsets by
     /// [`place`](super::place). A value that is computed again has a lifetime for each time; inputs
-    /// have none, and a result that takes over the memory of another value has none of its own. The load of these buffers and [`Problem::held`] make up the peak.
+    /// have none, and a result that takes over the memory of another value has none of its own. The load of
+    /// these buffers and [`Problem::held`] make up the peak.
     ///
     /// The schedule must be one of the problem; what is no step or value of it is left out.
     pub fn lifetimes(&self, problem: &Problem) -> Vec<Lifetime> {
@@ -356,11 +358,7 @@ impl Schedule {
                         });
                         lifetimes.len() - 1
                     };
-                    let next = self.actions.get(at + 1..).unwrap_or_default();
-                    let ends = |value| {
-                        let mut freed = next.iter().take_while(|a| matches!(a, Action::Free(_)));
-                        freed.any(|a| *a == Action::Free(value))
-                    };
+                    let ends = ends_with(&self.actions, at);
                     for (result, value) in problem.takers(step, ends) {
                         open[result as usize] = open[value as usize].take();
                     }

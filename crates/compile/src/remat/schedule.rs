@@ -14,6 +14,15 @@ pub enum Action {
     Free(u32),
 }
 
+/// Which values end with the run at a place: those that are freed right behind it.
+pub(super) fn ends_with(actions: &[Action], at: usize) -> impl Fn(u32) -> bool {
+    let behind = actions.get(at + 1..).unwrap_or_default();
+    move |value| {
+        let mut freed = behind.iter().take_while(|a| matches!(a, Action::Free(_)));
+        freed.any(|a| *a == Action::Free(value))
+    }
+}
+
 /// What a replay found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Replay {
@@ -140,12 +149,7 @@ pub fn replay(problem: &Problem, actions: &[Action]) -> Result<Replay, ScheduleE
                     }
                     live += u128::from(problem.bytes()[value as usize]);
                 }
-                let next = actions.get(at + 1..).unwrap_or_default();
-                let ends = |value| {
-                    let mut freed = next.iter().take_while(|a| matches!(a, Action::Free(_)));
-                    freed.any(|a| *a == Action::Free(value))
-                };
-                let over = u128::from(problem.taken_over(run, ends));
+                let over = u128::from(problem.taken_over(run, ends_with(actions, at)));
                 let now = live + u128::from(run.scratch) - over;
                 found.peak = found.peak.max(u64::try_from(now).unwrap_or(u64::MAX));
                 found.cost += u128::from(run.cost);
