@@ -22,28 +22,35 @@ const MARGIN: u64 = 5;
 
 /// Prints the counts beside those that are kept. Whether none is higher; with `BLESS=1` they are kept.
 pub fn compare(wanted: &[String]) -> Result<bool, BenchError> {
+    if let Some(other) = wanted.iter().find(|w| !CHOSEN.contains(&w.as_str())) {
+        let counted = format!("one of {}", CHOSEN.join(" "));
+        return Err(BenchError::input("WORKLOAD", counted, other));
+    }
     let path = kept_path();
     let mut kept = parse(&std::fs::read_to_string(&path)?)?;
     let chosen = CHOSEN
         .iter()
         .filter(|name| wanted.is_empty() || wanted.iter().any(|w| w == *name));
     let mut right = true;
-    println!(
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
         "{:<9} {:>12} {:>12} {:>6}",
         "workload", "instructions", "kept", "ratio"
-    );
+    )?;
     for name in chosen {
         let found = count(name)?;
         let known = kept.get(*name).copied();
         let ratio = known.map(|known| found as f64 / known.max(1) as f64);
         let higher = known.is_none_or(|known| found * 100 > known * (100 + MARGIN));
         right &= !higher;
-        println!(
+        writeln!(
+            out,
             "{name:<9} {found:>12} {:>12} {:>6}{}",
             known.map_or("-".to_owned(), |known| known.to_string()),
             ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.3}")),
             if higher { "  higher" } else { "" }
-        );
+        )?;
         kept.insert((*name).to_owned(), found);
     }
     if std::env::var_os("BLESS").is_some() {
@@ -107,7 +114,7 @@ fn all(workload: &str, calls: u64) -> Result<u64, BenchError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHOSEN, kept_path, parse};
+    use super::{CHOSEN, compare, kept_path, parse};
 
     #[test]
     fn a_count_is_kept_for_each_workload() {
@@ -115,5 +122,6 @@ mod tests {
         assert!(kept.keys().map(String::as_str).eq(CHOSEN));
         assert!(kept.values().all(|count| *count > 0));
         assert!(parse("W3 many").is_err());
+        assert!(compare(&["W1".to_owned()]).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The plan of a derivative, with the time that each step takes.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use cotangent_cpu::Program;
@@ -21,13 +22,19 @@ pub fn print(workload: &Workload, scale: Scale) -> Result<(), BenchError> {
     let times = times(&program, &built.inputs)?;
     let plan = program.plan();
     let mut steps = times.iter();
-    println!("{}: {:.1} us", workload.name, times.iter().sum::<f64>());
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{}: {:.1} us",
+        workload.name,
+        times.iter().sum::<f64>()
+    )?;
     let text = plan.to_string();
     // Plans that are called stand before the plan itself.
     let own = text.rfind("\nplan ").map_or(0, |at| at + 1);
     let (called, own) = text.split_at(own);
     for line in called.lines() {
-        println!("{:10} {line}", "");
+        writeln!(out, "{:10} {line}", "")?;
     }
     for line in own.lines() {
         // A step begins in the fifth column; what it consists of stands further in. Constants are none.
@@ -35,8 +42,8 @@ pub fn print(workload: &Workload, scale: Scale) -> Result<(), BenchError> {
         let begins = begins.is_some_and(|rest| !rest.starts_with([' ', '/']));
         let begins = begins && !line.contains(" = constant, ");
         match begins.then(|| steps.next()).flatten() {
-            Some(time) => println!("{time:10.2} {line}"),
-            None => println!("{:10} {line}", ""),
+            Some(time) => writeln!(out, "{time:10.2} {line}")?,
+            None => writeln!(out, "{:10} {line}", "")?,
         }
     }
     Ok(())
