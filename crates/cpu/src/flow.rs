@@ -92,7 +92,7 @@ fn scan_of_numbers(flow: &Flow, places: &Places, way: Way) -> Option<Run> {
     else {
         return None;
     };
-    if way != Way::Code || length == 0 {
+    if way.width().is_none() || length == 0 {
         return None;
     }
     let steps = Steps {

@@ -117,7 +117,7 @@ fn every_way_gives_the_bits_of_single_regions() {
                     let plan = Arc::new(compile(&graph, &with_row_cache(fast)).unwrap());
                     assert_eq!(plan.check(), Ok(()));
                     met += blocks(&plan);
-                    for way in [Way::Code, Way::Tile, Way::Baseline] {
+                    for way in [Way::Code, Way::Narrow, Way::Tile, Way::Baseline] {
                         let program = Program::with_way(plan.clone(), way).unwrap();
                         for threads in [1, 3] {
                             program.set_threads(threads);

@@ -12,12 +12,13 @@ use cotangent_cpu::{Program, Way};
 use cotangent_graph::ops::{Compare, Concat, Gather, Pad, Reverse, Unary};
 use cotangent_graph::{Builder, Graph, TensorType, Var, eval};
 
-const WAYS: [Way; 3] = [Way::Baseline, Way::Tile, Way::Code];
+const WAYS: [Way; 4] = [Way::Baseline, Way::Tile, Way::Narrow, Way::Code];
 
 const FLOATS: &[Prim] = &[
     Prim::Add,
     Prim::Sub,
     Prim::Mul,
+    Prim::Zmul,
     Prim::Div,
     Prim::Fma,
     Prim::Fms,

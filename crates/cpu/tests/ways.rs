@@ -113,7 +113,7 @@ fn all_ways_give_the_bits_of_the_evaluator() {
             .collect();
         let expected = program.eval(&bits).unwrap();
         let plan = Arc::new(plan(&program));
-        for way in [Way::Baseline, Way::Tile, Way::Code] {
+        for way in [Way::Baseline, Way::Tile, Way::Narrow, Way::Code] {
             let run = Program::with_way(plan.clone(), way).unwrap();
             let found = run.run(&inputs).unwrap();
             for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {

@@ -77,6 +77,8 @@ pub enum Prim {
     Sub,
     /// `a * b`
     Mul,
+    /// `a * b`, or 0 where that is NaN and a factor is 0: the strong zero of derivatives.
+    Zmul,
     /// `a / b`
     Div,
     /// `a * b + c`, rounded once.

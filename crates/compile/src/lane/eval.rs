@@ -19,6 +19,10 @@ macro_rules! meaning {
                 Prim::Add => (x + y).to_bits(),
                 Prim::Sub => (x - y).to_bits(),
                 Prim::Mul => (x * y).to_bits(),
+                Prim::Zmul => {
+                    let strong = (x * y).is_nan() & ((x == 0.0) | (y == 0.0));
+                    if strong { 0 } else { (x * y).to_bits() }
+                }
                 Prim::Div => (x / y).to_bits(),
                 Prim::Fma => x.mul_add(y, z).to_bits(),
                 Prim::Fms => x.mul_add(y, -z).to_bits(),

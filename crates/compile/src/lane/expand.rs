@@ -51,7 +51,7 @@ pub(crate) fn lanes_of_moves(dtype: DType) -> Option<Option<Lanes>> {
 /// About how many instructions an operation becomes.
 pub(crate) fn cost(op: &Op) -> usize {
     if let Op::Binary(Binary::Zmul) = op {
-        return 7;
+        return 3;
     }
     op.row().map_or(1, |row| row.cost.max(1) as usize)
 }
@@ -363,17 +363,7 @@ fn binary_float(w: &mut Writer, op: Binary, x: u32, y: u32) -> Option<u32> {
         Binary::Div => w.div(x, y),
         Binary::Maximum => larger(w, x, y),
         Binary::Minimum => smaller(w, x, y),
-        Binary::Zmul => {
-            let (product, zero) = (w.mul(x, y), w.float(0.0));
-            let nan = w.compare(Predicate::Unordered, product, product);
-            let (a, b) = (
-                w.compare(Predicate::Eq, x, zero),
-                w.compare(Predicate::Eq, y, zero),
-            );
-            let either = w.or(a, b);
-            let strong = w.and(nan, either);
-            w.put(Prim::AndNot, &[strong, product])
-        }
+        Binary::Zmul => w.put(Prim::Zmul, &[x, y]),
         _ => return None,
     })
 }

@@ -1,9 +1,8 @@
-//! Machine instructions of x86-64 as bytes: VEX-encoded vector instructions and the few others that a
-//! loop needs.
+//! Machine instructions of x86-64 as bytes: vector instructions and the few others that a loop needs.
 //!
-//! The encoding is that of Intel's Software Developer's Manual, volume 2, section 2.3 (VEX prefix)
-//! and section 2.1.5 (ModRM and SIB). Only the three-byte prefix is used and only displacements of 32
-//! bits, so that there is one form to get right.
+//! The encoding is that of Intel's Software Developer's Manual, volume 2, sections 2.1.5 (ModRM and SIB), 2.3
+//! (VEX prefix, for vectors of 256 bits) and 2.7 (EVEX prefix, for those of 512). Only the three-byte form of
+//! the first is used and only displacements of 32 bits, so that there is one form of each to get right.
 
 /// General registers by number.
 pub(super) const RAX: u8 = 0;
@@ -11,6 +10,51 @@ pub(super) const RCX: u8 = 1;
 pub(super) const RDX: u8 = 2;
 pub(super) const RSP: u8 = 4;
 pub(super) const RSI: u8 = 6;
+
+/// The vectors that code works with.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Width {
+    /// 256 bits: AVX2 and FMA.
+    Narrow,
+    /// 512 bits: AVX-512 F and DQ.
+    Wide,
+}
+
+impl Width {
+    /// Bytes of a vector.
+    pub(super) const fn bytes(self) -> usize {
+        match self {
+            Width::Narrow => 32,
+            Width::Wide => 64,
+        }
+    }
+
+    /// The number of vector registers.
+    pub(super) const fn registers(self) -> u8 {
+        match self {
+            Width::Narrow => 16,
+            Width::Wide => 32,
+        }
+    }
+}
+
+/// A mask register for what is used up at once.
+pub(super) const K1: u8 = 1;
+/// Another one.
+pub(super) const K2: u8 = 2;
+/// The mask register that names the lanes of a last, partial vector of 512 bits.
+pub(super) const TAIL: u8 = 7;
+
+/// Which lanes an instruction on 512 bits changes: those of a mask register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Lanewise {
+    /// All of them.
+    All,
+    /// Those of a mask register; the others stay.
+    Keep(u8),
+    /// Those of a mask register; the others become 0.
+    Clear(u8),
+}
 
 /// A register or a place in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,10 +74,17 @@ pub(super) struct Form {
     pub(super) prefix: u8,
     /// The opcode map: 1 is 0F, 2 is 0F38, 3 is 0F3A.
     pub(super) map: u8,
-    /// The bit W.
+    /// The bit W; where the VEX prefix ignores it, as the EVEX prefix wants it.
     pub(super) w: bool,
     /// The opcode.
     pub(super) opcode: u8,
+}
+
+impl Form {
+    /// The form with W as said.
+    pub(super) const fn wide(self, w: bool) -> Form {
+        Form { w, ..self }
+    }
 }
 
 /// A form with the prefix 66 and W clear.
@@ -47,12 +98,18 @@ pub(super) const fn form(map: u8, opcode: u8) -> Form {
 }
 
 /// Machine code that grows.
-#[derive(Default)]
 pub(super) struct Asm {
     pub(super) bytes: Vec<u8>,
+    /// The vectors of [`Asm::vector`].
+    pub(super) width: Width,
 }
 
 impl Asm {
+    pub(super) fn new(width: Width) -> Asm {
+        let bytes = Vec::new();
+        Asm { bytes, width }
+    }
+
     pub(super) fn raw(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -61,21 +118,75 @@ impl Asm {
         self.raw(&x.to_le_bytes());
     }
 
-    /// A vector instruction of 256 bits: `reg` is the field of ModRM, `second` the register in the
-    /// prefix (0 where there is none).
+    /// A vector instruction: `reg` is the field of ModRM, `second` the register in the prefix (0 where
+    /// there is none).
+    pub(super) fn vector(&mut self, form: Form, reg: u8, second: u8, rm: Rm) {
+        match self.width {
+            Width::Narrow => self.vex(form, reg, second, rm),
+            Width::Wide => self.evex(form, reg, second, rm, Lanewise::All),
+        }
+    }
+
+    /// A vector instruction with a number of 8 bits behind it.
+    pub(super) fn vector_with(&mut self, form: Form, reg: u8, second: u8, rm: Rm, number: u8) {
+        self.vector(form, reg, second, rm);
+        self.raw(&[number]);
+    }
+
+    /// An instruction on 256 bits.
     pub(super) fn vex(&mut self, form: Form, reg: u8, second: u8, rm: Rm) {
-        let low = match rm {
-            Rm::Reg(r) | Rm::Base(r, _) | Rm::Indexed(r, ..) => r,
-        };
         // The bits of registers in the prefix are inverted; the index register rcx has none.
         let r = !reg >> 3 & 1;
-        let b = !low >> 3 & 1;
+        let b = !low(rm) >> 3 & 1;
         self.raw(&[
             0xC4,
             r << 7 | 1 << 6 | b << 5 | form.map,
             u8::from(form.w) << 7 | (!second & 15) << 3 | 1 << 2 | form.prefix,
             form.opcode,
         ]);
+        self.place(reg, rm);
+    }
+
+    /// An instruction on 512 bits.
+    pub(super) fn evex(&mut self, form: Form, reg: u8, second: u8, rm: Rm, lanes: Lanewise) {
+        // Inverted bits again; X is the highest bit of a register as the last operand.
+        let r = !reg >> 3 & 1;
+        let high = !reg >> 4 & 1;
+        let b = !low(rm) >> 3 & 1;
+        let x = match rm {
+            Rm::Reg(r) => !r >> 4 & 1,
+            _ => 1,
+        };
+        let (clear, mask) = match lanes {
+            Lanewise::All => (0, 0),
+            Lanewise::Keep(mask) => (0, mask),
+            Lanewise::Clear(mask) => (1, mask),
+        };
+        self.raw(&[
+            0x62,
+            r << 7 | x << 6 | b << 5 | high << 4 | form.map,
+            u8::from(form.w) << 7 | (!second & 15) << 3 | 1 << 2 | form.prefix,
+            clear << 7 | 2 << 5 | (!second >> 4 & 1) << 3 | mask,
+            form.opcode,
+        ]);
+        self.place(reg, rm);
+    }
+
+    /// An instruction on 512 bits with a number of 8 bits behind it.
+    pub(super) fn evex_with(
+        &mut self,
+        form: Form,
+        [reg, second]: [u8; 2],
+        rm: Rm,
+        lanes: Lanewise,
+        number: u8,
+    ) {
+        self.evex(form, reg, second, rm, lanes);
+        self.raw(&[number]);
+    }
+
+    /// The bytes of the operands behind an opcode.
+    fn place(&mut self, reg: u8, rm: Rm) {
         let reg = (reg & 7) << 3;
         match rm {
             Rm::Reg(r) => self.raw(&[0xC0 | reg | r & 7]),
@@ -93,10 +204,32 @@ impl Asm {
         }
     }
 
-    /// A vector instruction with a number of 8 bits behind it.
-    pub(super) fn vex_with(&mut self, form: Form, reg: u8, second: u8, rm: Rm, number: u8) {
-        self.vex(form, reg, second, rm);
-        self.raw(&[number]);
+    /// Names the first rax lanes in a mask register; the pool (rdx) begins with ones.
+    pub(super) fn tail_mask(&mut self) {
+        // bzhi eax, [rdx], eax and kmovw k7, eax.
+        self.raw(&[0xC4, 0xE2, 0x78, 0xF5, 0x02]);
+        self.raw(&[0xC5, 0xF8, 0x92, 0xC0 | TAIL << 3]);
+    }
+
+    /// Adds the lanes that the second mask register names to the first.
+    pub(super) fn join_masks(&mut self, k: u8, other: u8) {
+        self.raw(&[0xC5, 0x84 | (!k & 15) << 3, 0x45, 0xC0 | k << 3 | other]);
+    }
+
+    /// Jumps where a mask register names lanes; where to write the distance.
+    pub(super) fn jump_if_named(&mut self, k: u8) -> usize {
+        self.raw(&[0xC5, 0xF8, 0x98, 0xC0 | k << 3 | k, 0x0F, 0x85]);
+        self.number(0);
+        self.bytes.len() - 4
+    }
+
+    /// Keeps the mask of the tail on top of the stack, or takes it back.
+    pub(super) fn tail_to_stack(&mut self) {
+        self.raw(&[0xC5, 0xF8, 0x91, TAIL << 3 | 4, 0x24]);
+    }
+
+    pub(super) fn tail_from_stack(&mut self) {
+        self.raw(&[0xC5, 0xF8, 0x90, TAIL << 3 | 4, 0x24]);
     }
 
     /// Loads a general register from the table of addresses in rdi.
@@ -109,15 +242,15 @@ impl Asm {
         self.number(8 * entry as i32);
     }
 
-    /// Saves registers and makes room on the stack, aligned to 32 bytes; where to write the size of
-    /// the room when it is known.
+    /// Saves registers and makes room on the stack, aligned to a vector; where to write the size of the room
+    /// when it is known.
     pub(super) fn enter(&mut self) -> usize {
         self.raw(&[0x55, 0x48, 0x89, 0xE5, 0x53]);
         self.raw(&[0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57]);
         self.raw(&[0x48, 0x81, 0xEC]);
         let hole = self.bytes.len();
         self.number(0);
-        self.raw(&[0x48, 0x83, 0xE4, 0xE0]);
+        self.raw(&[0x48, 0x83, 0xE4, (self.width.bytes() as u8).wrapping_neg()]);
         hole
     }
 
@@ -126,6 +259,13 @@ impl Asm {
         self.raw(&[0x48, 0x8D, 0x65, 0xD8]);
         self.raw(&[0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5B, 0x5D]);
         self.raw(&[0xC5, 0xF8, 0x77, 0xC3]);
+    }
+
+    /// Jumps where a comparison that sets flags found a NaN; where to write the distance.
+    pub(super) fn jump_if_unordered(&mut self) -> usize {
+        self.raw(&[0x0F, 0x8A]);
+        self.number(0);
+        self.bytes.len() - 4
     }
 
     /// Jumps where eax is not 0; where to write the distance.
@@ -190,16 +330,20 @@ impl Asm {
         self.bytes.len() - 4
     }
 
-    /// Jumps where nothing is left, otherwise gives rax the address of the mask for what is left:
-    /// `middle` bytes behind rdx stand the masks between set and clear ones, each 1 << scale bytes.
-    pub(super) fn jump_or_mask(&mut self, scale: u8, middle: i32) -> usize {
+    /// Jumps where nothing is left, otherwise gives rax the number of elements that are; where to write the
+    /// distance.
+    pub(super) fn jump_or_count(&mut self) -> usize {
         self.raw(&[0x48, 0x89, 0xF0, 0x48, 0x29, 0xC8, 0x0F, 0x8E]);
         self.number(0);
-        let hole = self.bytes.len() - 4;
+        self.bytes.len() - 4
+    }
+
+    /// Gives rax the address of the mask for rax elements: `middle` bytes behind rdx stand the masks between
+    /// set and clear ones, each 1 << scale bytes.
+    pub(super) fn mask_address(&mut self, scale: u8, middle: i32) {
         self.raw(&[0x48, 0xF7, 0xD8]);
         self.raw(&[0x48, 0x8D, 0x84, scale << 6 | RAX << 3 | RDX]);
         self.number(middle);
-        hole
     }
 
     /// Keeps the count of elements in a slot of the stack.
@@ -288,5 +432,12 @@ impl Asm {
         if let Some(hole) = self.bytes.get_mut(hole..hole + 4) {
             hole.copy_from_slice(&number.to_le_bytes());
         }
+    }
+}
+
+/// The register whose bits stand in the last operand.
+fn low(rm: Rm) -> u8 {
+    match rm {
+        Rm::Reg(r) | Rm::Base(r, _) | Rm::Indexed(r, ..) => r,
     }
 }

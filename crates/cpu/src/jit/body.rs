@@ -5,24 +5,27 @@
 //! Numbers, single elements and spilled values are read from memory by the instruction itself where
 //! that is possible.
 
-use cotangent_compile::lane::{LaneCode, Lanes, Predicate, Prim, Rounding};
+use cotangent_compile::lane::{LaneCode, Lanes, Prim};
 
-use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, form};
-use super::call::{self, Site};
+use super::asm::{Asm, Form, Lanewise, RAX, RDX, RSP, Rm, TAIL, Width, form};
+use super::cold::Site;
 use super::join::Joined;
 
 /// No value, or no further reading.
-const NONE: u32 = u32::MAX;
-/// The register with the mask of the last, partial vector.
+pub(super) const NONE: u32 = u32::MAX;
+/// The register with the mask of a last, partial vector of 256 bits; [`TAIL`] has that of 512.
 pub(super) const MASK: u8 = 15;
 
-pub(super) const LOAD: Form = form(1, 0x10);
-pub(super) const STORE: Form = form(1, 0x11);
-pub(super) const STORE_ALIGNED: Form = form(1, 0x29);
+pub(super) const LOAD: Form = form(1, 0x10).wide(true);
+pub(super) const STORE: Form = form(1, 0x11).wide(true);
+pub(super) const STORE_ALIGNED: Form = form(1, 0x29).wide(true);
 
 /// One element to all lanes of a register.
-pub(super) fn spread(lanes: Lanes) -> Form {
-    form(2, if lanes == Lanes::W64 { 0x19 } else { 0x18 })
+pub(super) fn spread(width: Width, lanes: Lanes) -> Form {
+    match lanes {
+        Lanes::W64 => form(2, 0x19).wide(width == Width::Wide),
+        Lanes::W32 => form(2, 0x18),
+    }
 }
 
 /// The lowest lane of a register to memory.
@@ -30,6 +33,15 @@ pub(super) fn single(lanes: Lanes) -> Form {
     Form {
         prefix: if lanes == Lanes::W64 { 3 } else { 2 },
         ..form(1, 0x11)
+    }
+}
+
+/// The form of an instruction on floats of a width.
+pub(super) const fn float(lanes: Lanes, opcode: u8) -> Form {
+    let wide = matches!(lanes, Lanes::W64);
+    Form {
+        prefix: wide as u8,
+        ..form(1, opcode).wide(wide)
     }
 }
 
@@ -68,29 +80,38 @@ pub(super) enum Seat {
 /// One instruction of one of the vectors that are worked on side by side.
 #[derive(Clone, Copy)]
 pub(super) struct Item {
-    prim: Prim,
+    pub(super) prim: Prim,
     pub(super) vector: usize,
-    value: u32,
+    pub(super) value: u32,
     pub(super) args: [u32; 3],
     /// When each operand is read again.
-    next: [u32; 3],
+    pub(super) next: [u32; 3],
+}
+
+impl Item {
+    /// Whether it is the same instruction as the one before, and does not read its value.
+    fn beside(&self, before: &Item) -> bool {
+        self.prim == before.prim && !self.args.contains(&before.value)
+    }
 }
 
 /// Gives registers to the values of one loop body.
 pub(super) struct Body<'a> {
-    code: &'a LaneCode,
+    pub(super) code: &'a LaneCode,
     addresses: &'a [Option<u8>],
+    width: Width,
     pub(super) access: Access,
     /// How many vectors are worked on side by side.
     pub(super) vectors: usize,
     /// Of each stored value the reduction that it goes into, where that has registers.
     joins: &'a [Option<Joined>],
     items: Vec<Item>,
-    homes: Vec<Home>,
-    register: Vec<u8>,
+    pub(super) homes: Vec<Home>,
+    pub(super) register: Vec<u8>,
     /// When each value is read next.
     next: Vec<u32>,
-    holds: [u32; 16],
+    /// The value that each register holds.
+    holds: [u32; 32],
     usable: u8,
     free_slots: Vec<i32>,
     /// Slots whose value was read for the last time by the instruction at hand.
@@ -104,14 +125,14 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// The instructions of `vectors` vectors side by side. Values have their homes; those in `kept`
+    /// The instructions of `vectors` vectors of a width side by side. Values have their homes; those in `kept`
     /// are wanted when the body has run.
     pub(super) fn new(
         code: &'a LaneCode,
         homes: &[Home],
         addresses: &'a [Option<u8>],
         slots: i32,
-        vectors: usize,
+        (width, vectors): (Width, usize),
         access: Access,
         kept: &[u32],
     ) -> Body<'a> {
@@ -160,6 +181,7 @@ impl<'a> Body<'a> {
         Body {
             code,
             addresses,
+            width,
             access,
             vectors,
             joins: &[],
@@ -167,8 +189,11 @@ impl<'a> Body<'a> {
             homes: all,
             register: vec![u8::MAX; n * vectors],
             next,
-            holds: [NONE; 16],
-            usable: if access == Access::Masked { 15 } else { 16 },
+            holds: [NONE; 32],
+            usable: match (width, access) {
+                (Width::Narrow, Access::Masked) => MASK,
+                _ => width.registers(),
+            },
             free_slots: Vec::new(),
             leaving: Vec::new(),
             slots,
@@ -182,7 +207,7 @@ impl<'a> Body<'a> {
     pub(super) fn joins(&mut self, joins: &'a [Option<Joined>]) {
         self.joins = joins;
         for join in joins.iter().flatten() {
-            self.usable = self.usable.min(join.high);
+            self.usable = self.usable.min(join.lowest());
         }
     }
 
@@ -192,47 +217,37 @@ impl<'a> Body<'a> {
     }
 
     pub(super) fn run(&mut self, asm: &mut Asm) {
-        for p in 0..self.items.len() {
+        let mut p = 0;
+        while let Some(item) = self.items.get(p).copied() {
             let leaving = std::mem::take(&mut self.leaving);
             self.free_slots.extend(leaving);
-            let item = self.items[p];
             match item.prim {
                 Prim::Load(k) => {
-                    if self.next[item.value as usize] == NONE {
-                        continue;
+                    if self.next[item.value as usize] != NONE {
+                        let place = self.stream(asm, k as usize, item.vector);
+                        let d = self.take(asm, 0);
+                        self.load(asm, d, place);
+                        self.put(item.value, d);
                     }
-                    let place = self.stream(asm, k as usize, item.vector);
-                    let d = self.take(asm, 0);
-                    match self.access {
-                        Access::Whole => asm.vex(LOAD, d, 0, place),
-                        Access::Masked => asm.vex(self.mask_form(0x2C), d, MASK, place),
-                        Access::Single => asm.vex(spread(self.code.lanes), d, 0, place),
-                    }
-                    self.put(item.value, d);
                 }
                 Prim::Store(k) => {
                     if let Some(Some(to)) = self.joins.get(k as usize) {
                         self.join(asm, &item, *to);
-                        continue;
+                    } else {
+                        let x = self.need(asm, item.args[0], &mut 0);
+                        let stream = self.code.inputs.len() + k as usize;
+                        let place = self.stream(asm, stream, item.vector);
+                        self.store(asm, x, place);
+                        self.read(&item);
                     }
-                    let x = self.need(asm, item.args[0], &mut 0);
-                    let stream = self.code.inputs.len() + k as usize;
-                    let place = self.stream(asm, stream, item.vector);
-                    match self.access {
-                        Access::Whole => asm.vex(STORE, x, 0, place),
-                        Access::Masked => asm.vex(self.mask_form(0x2E), x, MASK, place),
-                        Access::Single => asm.vex(single(self.code.lanes), x, 0, place),
-                    }
-                    self.read(&item);
                 }
                 Prim::At(k, i) => {
-                    if self.next[item.value as usize] == NONE {
-                        continue;
+                    if self.next[item.value as usize] != NONE {
+                        let place = self.element(asm, k as usize, i);
+                        let d = self.take(asm, 0);
+                        asm.vector(spread(self.width, self.code.lanes), d, 0, place);
+                        self.put(item.value, d);
                     }
-                    let place = self.element(asm, k as usize, i);
-                    let d = self.take(asm, 0);
-                    asm.vex(spread(self.code.lanes), d, 0, place);
-                    self.put(item.value, d);
                 }
                 Prim::Put(k, i) => {
                     let x = self.need(asm, item.args[0], &mut 0);
@@ -242,33 +257,42 @@ impl<'a> Body<'a> {
                 }
                 // What is carried in a register stands there from the beginning.
                 Prim::Splat(_) => {}
-                Prim::Fma | Prim::Fms | Prim::Fnma => self.fused(asm, &item),
-                Prim::Blend => {
-                    let mut pinned = 0;
-                    let [mask, then, other] = item.args;
-                    let mask = self.need(asm, mask, &mut pinned);
-                    let other = self.need(asm, other, &mut pinned);
-                    let then = self.place(asm, then, &mut pinned);
-                    self.read(&item);
-                    let d = self.take(asm, 0);
-                    let blend = form(3, if self.wide() { 0x4B } else { 0x4A });
-                    asm.vex_with(blend, d, other, then, mask << 4);
-                    self.put(item.value, d);
+                Prim::Zmul => {
+                    // Two products are tested at once.
+                    let second = self.items.get(p + 1).copied();
+                    let second = second.filter(|second| second.beside(&item));
+                    p += usize::from(second.is_some());
+                    self.strong_products(asm, item, second);
                 }
-                Prim::Call(row) => {
-                    let mut pinned = 0;
-                    let [mask, x, other] = item.args.map(|v| self.need(asm, v, &mut pinned));
-                    let d = self.take(asm, pinned);
-                    self.read(&item);
-                    asm.vex(LOAD, d, 0, Rm::Reg(other));
-                    let one = self.access == Access::Single;
-                    let site = call::test(asm, self.code.lanes, row, mask, x, d, one);
-                    self.sites.push(site);
-                    self.put(item.value, d);
-                }
-                prim if prim.arity() == 1 => self.unary(asm, &item),
-                _ => self.binary(asm, &item),
+                _ => self.compute(asm, &item),
             }
+            p += 1;
+        }
+    }
+
+    /// Reads the elements of a vector.
+    fn load(&self, asm: &mut Asm, d: u8, place: Rm) {
+        let lanes = self.code.lanes;
+        match (self.access, self.width) {
+            (Access::Whole, _) => asm.vector(LOAD, d, 0, place),
+            (Access::Masked, Width::Narrow) => asm.vector(self.mask_form(0x2C), d, MASK, place),
+            (Access::Masked, Width::Wide) => {
+                asm.evex(float(lanes, 0x10), d, 0, place, Lanewise::Clear(TAIL));
+            }
+            (Access::Single, width) => asm.vector(spread(width, lanes), d, 0, place),
+        }
+    }
+
+    /// Writes the elements of a vector.
+    fn store(&self, asm: &mut Asm, x: u8, place: Rm) {
+        let lanes = self.code.lanes;
+        match (self.access, self.width) {
+            (Access::Whole, _) => asm.vector(STORE, x, 0, place),
+            (Access::Masked, Width::Narrow) => asm.vector(self.mask_form(0x2E), x, MASK, place),
+            (Access::Masked, Width::Wide) => {
+                asm.evex(float(lanes, 0x11), x, 0, place, Lanewise::Keep(TAIL));
+            }
+            (Access::Single, _) => asm.vex(single(lanes), x, 0, place),
         }
     }
 
@@ -277,7 +301,7 @@ impl<'a> Body<'a> {
         for (v, seat) in seats {
             if let Seat::Slots(_, next) = seat {
                 let r = self.need(asm, *v, &mut 0);
-                asm.vex(STORE_ALIGNED, r, 0, Rm::Base(RSP, *next));
+                asm.vector(STORE_ALIGNED, r, 0, Rm::Base(RSP, *next));
             }
         }
         let mut moves: Vec<(u8, Rm)> = Vec::new();
@@ -297,7 +321,7 @@ impl<'a> Body<'a> {
                 .position(|(to, _)| moves.iter().all(|(_, from)| *from != Rm::Reg(*to)));
             if let Some(k) = free {
                 let (to, from) = moves.swap_remove(k);
-                asm.vex(LOAD, to, 0, from);
+                asm.vector(LOAD, to, 0, from);
                 continue;
             }
             // Values go round in a circle: one steps aside. There are more registers than seats.
@@ -310,15 +334,15 @@ impl<'a> Body<'a> {
                 return;
             };
             let from = *from;
-            asm.vex(LOAD, aside, 0, from);
+            asm.vector(LOAD, aside, 0, from);
             for (_, source) in moves.iter_mut().filter(|(_, source)| *source == from) {
                 *source = Rm::Reg(aside);
             }
         }
         for (_, seat) in seats {
             if let Seat::Slots(at, next) = seat {
-                asm.vex(LOAD, MASK, 0, Rm::Base(RSP, *next));
-                asm.vex(STORE_ALIGNED, MASK, 0, Rm::Base(RSP, *at));
+                asm.vector(LOAD, MASK, 0, Rm::Base(RSP, *next));
+                asm.vector(STORE_ALIGNED, MASK, 0, Rm::Base(RSP, *at));
             }
         }
     }
@@ -336,7 +360,7 @@ impl<'a> Body<'a> {
     fn stream(&self, asm: &mut Asm, stream: usize, vector: usize) -> Rm {
         let base = self.address(asm, stream);
         let scale = self.code.lanes.bytes().trailing_zeros() as u8;
-        Rm::Indexed(base, scale, 32 * vector as i32)
+        Rm::Indexed(base, scale, (self.width.bytes() * vector) as i32)
     }
 
     /// Where an element of a stream stands.
@@ -351,158 +375,6 @@ impl<'a> Body<'a> {
             asm.load_address(RAX, stream);
             RAX
         })
-    }
-
-    fn unary(&mut self, asm: &mut Asm, item: &Item) {
-        let mut pinned = 0;
-        let x = match item.prim {
-            // The form with a number takes a register only.
-            Prim::Shl(_) | Prim::Shr(_) => Rm::Reg(self.need(asm, item.args[0], &mut pinned)),
-            _ => self.place(asm, item.args[0], &mut pinned),
-        };
-        self.read(item);
-        let d = self.take(asm, 0);
-        let wide = self.wide();
-        match item.prim {
-            Prim::Sqrt => asm.vex(self.float(0x51), d, 0, x),
-            Prim::Round(how) => {
-                let number = match how {
-                    Rounding::Even => 8,
-                    Rounding::Floor => 9,
-                    Rounding::Ceil => 10,
-                    Rounding::Trunc => 11,
-                };
-                asm.vex_with(form(3, if wide { 0x09 } else { 0x08 }), d, 0, x, number);
-            }
-            Prim::Shl(n) => asm.vex_with(form(1, if wide { 0x73 } else { 0x72 }), 6, d, x, n),
-            Prim::Shr(n) => asm.vex_with(form(1, if wide { 0x73 } else { 0x72 }), 2, d, x, n),
-            _ => asm.vex(
-                Form {
-                    prefix: 0,
-                    ..form(1, 0x5B)
-                },
-                d,
-                0,
-                x,
-            ),
-        }
-        self.put(item.value, d);
-    }
-
-    fn binary(&mut self, asm: &mut Asm, item: &Item) {
-        let mut pinned = 0;
-        let [mut a, mut b, _] = item.args;
-        // The second operand may stand in memory. Sums and products of floats may be turned around
-        // too: only the bits of NaN tell the difference.
-        let turns = item.prim.commutes() || matches!(item.prim, Prim::Add | Prim::Mul);
-        if turns && self.homes[a as usize] != Home::None && self.register[a as usize] == u8::MAX {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let x = self.need(asm, a, &mut pinned);
-        let y = self.place(asm, b, &mut pinned);
-        self.read(item);
-        let d = self.take(asm, 0);
-        let wide = self.wide();
-        let by = |w: Form, n: Form| if wide { w } else { n };
-        let form = match item.prim {
-            Prim::Cmp(predicate) => {
-                let number = match predicate {
-                    Predicate::Eq => 0x00,
-                    Predicate::Lt => 0x11,
-                    Predicate::Le => 0x12,
-                    Predicate::Ne => 0x04,
-                    Predicate::Unordered => 0x03,
-                };
-                asm.vex_with(self.float(0xC2), d, x, y, number);
-                return self.put(item.value, d);
-            }
-            Prim::Add => self.float(0x58),
-            Prim::Mul => self.float(0x59),
-            Prim::Sub => self.float(0x5C),
-            Prim::Min => self.float(0x5D),
-            Prim::Div => self.float(0x5E),
-            Prim::Max => self.float(0x5F),
-            Prim::And => self.float(0x54),
-            Prim::AndNot => self.float(0x55),
-            Prim::Or => self.float(0x56),
-            Prim::Xor => self.float(0x57),
-            Prim::IAdd => by(form(1, 0xD4), form(1, 0xFE)),
-            Prim::ISub => by(form(1, 0xFB), form(1, 0xFA)),
-            Prim::IMul => form(2, 0x40),
-            Prim::IEq => by(form(2, 0x29), form(1, 0x76)),
-            _ => by(form(2, 0x37), form(1, 0x66)),
-        };
-        asm.vex(form, d, x, y);
-        self.put(item.value, d);
-    }
-
-    /// The form of a float instruction: with the prefix 66 for f64.
-    fn float(&self, opcode: u8) -> Form {
-        Form {
-            prefix: u8::from(self.wide()),
-            ..form(1, opcode)
-        }
-    }
-
-    /// A product and a sum rounded once: the result takes the register of an operand that ends here.
-    fn fused(&mut self, asm: &mut Asm, item: &Item) {
-        let mut pinned = 0;
-        let [mut a, mut b, c] = item.args;
-        if self.homes[a as usize] != Home::None && self.register[a as usize] == u8::MAX {
-            std::mem::swap(&mut a, &mut b);
-        }
-        let base = match item.prim {
-            Prim::Fma => 0x98,
-            Prim::Fms => 0x9A,
-            _ => 0x9C,
-        };
-        let w = self.wide();
-        let fused = |order: u8| Form {
-            w,
-            ..form(2, base + order)
-        };
-        // Orders: 132 is d * z + y, 213 is y * d + z, 231 is y * z + d.
-        let (first, second, third) = (0x00, 0x10, 0x20);
-        let ends = |s: &Self, v: u32| {
-            let once = item.args.iter().filter(|x| **x == v).count() == 1;
-            let k = item.args.iter().position(|x| *x == v).unwrap_or(0);
-            once && item.next[k] == NONE && s.register[v as usize] != u8::MAX
-        };
-        let d = if ends(self, c) {
-            let d = self.need(asm, c, &mut pinned);
-            let y = self.need(asm, a, &mut pinned);
-            let z = self.place(asm, b, &mut pinned);
-            asm.vex(fused(third), d, y, z);
-            d
-        } else if ends(self, a) {
-            let d = self.need(asm, a, &mut pinned);
-            if self.homes[b as usize] != Home::None && self.register[b as usize] == u8::MAX {
-                let y = self.need(asm, c, &mut pinned);
-                let z = self.place(asm, b, &mut pinned);
-                asm.vex(fused(first), d, y, z);
-            } else {
-                let y = self.need(asm, b, &mut pinned);
-                let z = self.place(asm, c, &mut pinned);
-                asm.vex(fused(second), d, y, z);
-            }
-            d
-        } else if ends(self, b) {
-            let d = self.need(asm, b, &mut pinned);
-            let y = self.need(asm, a, &mut pinned);
-            let z = self.place(asm, c, &mut pinned);
-            asm.vex(fused(second), d, y, z);
-            d
-        } else {
-            let y = self.need(asm, a, &mut pinned);
-            let z = self.place(asm, b, &mut pinned);
-            let c = self.place(asm, c, &mut pinned);
-            let d = self.take(asm, pinned);
-            asm.vex(LOAD, d, 0, c);
-            asm.vex(fused(third), d, y, z);
-            d
-        };
-        self.read(item);
-        self.put(item.value, d);
     }
 
     /// A register for a new value; those whose bits are set in `pinned` keep theirs.
@@ -528,11 +400,11 @@ impl<'a> Body<'a> {
             if self.next[v as usize] != NONE && self.homes[v as usize] == Home::None {
                 let slot = self.free_slots.pop().unwrap_or_else(|| {
                     self.slots += 1;
-                    32 * (self.slots - 1)
+                    self.width.bytes() as i32 * (self.slots - 1)
                 });
                 self.homes[v as usize] = Home::Spill(slot);
                 self.spilled += 1;
-                asm.vex(STORE_ALIGNED, best, 0, Rm::Base(self.frame, slot));
+                asm.vector(STORE_ALIGNED, best, 0, Rm::Base(self.frame, slot));
             }
             self.register[v as usize] = u8::MAX;
             self.holds[best as usize] = NONE;
@@ -540,7 +412,7 @@ impl<'a> Body<'a> {
         best
     }
 
-    fn put(&mut self, v: u32, r: u8) {
+    pub(super) fn put(&mut self, v: u32, r: u8) {
         if self.next[v as usize] == NONE {
             // Nothing reads it; the register stays free.
             return;
@@ -556,7 +428,7 @@ impl<'a> Body<'a> {
                 let r = self.take(asm, *pinned);
                 let home = self.home(v);
                 // Pool entries may stand at any address.
-                asm.vex(LOAD, r, 0, home);
+                asm.vector(LOAD, r, 0, home);
                 self.holds[r as usize] = v;
                 self.register[v as usize] = r;
                 r
@@ -568,7 +440,7 @@ impl<'a> Body<'a> {
     }
 
     /// A value where it stands: a register, or memory if this saves a load.
-    fn place(&mut self, asm: &mut Asm, v: u32, pinned: &mut u32) -> Rm {
+    pub(super) fn place(&mut self, asm: &mut Asm, v: u32, pinned: &mut u32) -> Rm {
         match (self.register[v as usize], self.homes[v as usize]) {
             (u8::MAX, Home::Pool(_) | Home::Frame(_) | Home::Spill(_)) => self.home(v),
             _ => Rm::Reg(self.need(asm, v, pinned)),

@@ -3,15 +3,17 @@
 use cotangent_compile::lane::Lanes;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, form};
-use super::body::single;
+use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, Width, form};
+use super::body::{float as by_lanes, single};
+use super::cold::signs;
 use super::join::{UPPER, WIDEN_FLOAT, WIDEN_INT};
 
 const fn float(prefix: u8, opcode: u8) -> Form {
-    Form {
-        prefix,
-        ..form(1, opcode)
-    }
+    let lanes = match prefix {
+        1 => Lanes::W64,
+        _ => Lanes::W32,
+    };
+    by_lanes(lanes, opcode)
 }
 
 const fn wide(opcode: u8) -> Form {
@@ -161,8 +163,8 @@ fn vector_instructions_are_read_back() {
     for rm in PLACES {
         for (d, x) in [(1, 7), (9, 3), (4, 15), (14, 10)] {
             for (form, expected) in THREE {
-                let mut asm = Asm::default();
-                asm.vex(*form, d, x, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(*form, d, x, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), *expected);
                 assert_eq!(
@@ -172,8 +174,8 @@ fn vector_instructions_are_read_back() {
                 same_place(&found, 2, *rm);
             }
             for (form, expected) in NUMBERED {
-                let mut asm = Asm::default();
-                asm.vex_with(*form, d, x, *rm, 0x50);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector_with(*form, d, x, *rm, 0x50);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), *expected);
                 assert_eq!(
@@ -186,16 +188,16 @@ fn vector_instructions_are_read_back() {
                 }
             }
             for (form, expected) in TWO {
-                let mut asm = Asm::default();
-                asm.vex(*form, d, 0, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(*form, d, 0, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), *expected);
                 assert_eq!(found.op_register(0), vector(d));
                 same_place(&found, 1, *rm);
             }
             for (form, expected) in [(form(3, 0x09), "Vroundpd"), (form(3, 0x08), "Vroundps")] {
-                let mut asm = Asm::default();
-                asm.vex_with(form, d, 0, *rm, 9);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector_with(form, d, 0, *rm, 9);
                 let found = decode(&asm.bytes);
                 assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 9));
                 assert_eq!(found.op_register(0), vector(d));
@@ -209,8 +211,8 @@ fn vector_instructions_are_read_back() {
                     (0x72, 2, "Vpsrld"),
                 ];
                 for (opcode, digit, expected) in shifts {
-                    let mut asm = Asm::default();
-                    asm.vex_with(form(1, opcode), digit, d, *rm, 23);
+                    let mut asm = Asm::new(Width::Narrow);
+                    asm.vector_with(form(1, opcode), digit, d, *rm, 23);
                     let found = decode(&asm.bytes);
                     assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 23));
                     assert_eq!(found.op_register(0), vector(d));
@@ -220,8 +222,8 @@ fn vector_instructions_are_read_back() {
             }
             // Forms that are for memory only.
             for (opcode, expected) in [(0x2C, "Vmaskmovps"), (0x2D, "Vmaskmovpd")] {
-                let mut asm = Asm::default();
-                asm.vex(form(2, opcode), d, x, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(form(2, opcode), d, x, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), expected);
                 assert_eq!(
@@ -229,8 +231,8 @@ fn vector_instructions_are_read_back() {
                     (vector(d), vector(x))
                 );
                 same_place(&found, 2, *rm);
-                let mut asm = Asm::default();
-                asm.vex(form(2, opcode + 2), d, x, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(form(2, opcode + 2), d, x, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), expected);
                 assert_eq!(
@@ -240,21 +242,21 @@ fn vector_instructions_are_read_back() {
                 same_place(&found, 0, *rm);
             }
             for (opcode, expected) in [(0x18, "Vbroadcastss"), (0x19, "Vbroadcastsd")] {
-                let mut asm = Asm::default();
-                asm.vex(form(2, opcode), d, 0, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(form(2, opcode), d, 0, *rm);
                 assert_eq!(name(&decode(&asm.bytes)), expected);
             }
             for (lanes, expected) in [(Lanes::W64, "Vmovsd"), (Lanes::W32, "Vmovss")] {
-                let mut asm = Asm::default();
-                asm.vex(single(lanes), d, 0, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(single(lanes), d, 0, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), expected);
                 assert_eq!(found.op_register(1), Register::XMM0 + u32::from(d));
                 same_place(&found, 0, *rm);
             }
             for (opcode, expected) in [(0x11, "Vmovupd"), (0x29, "Vmovapd")] {
-                let mut asm = Asm::default();
-                asm.vex(form(1, opcode), d, 0, *rm);
+                let mut asm = Asm::new(Width::Narrow);
+                asm.vector(form(1, opcode), d, 0, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(
                     (name(&found).as_str(), found.op_register(1)),
@@ -271,8 +273,8 @@ fn forms_between_halves_are_read_back() {
     let half = |r: u8| Register::XMM0 + u32::from(r);
     for (d, x) in [(1, 7), (9, 3), (4, 15), (14, 10)] {
         for (form, expected) in [(WIDEN_FLOAT, "Vcvtps2pd"), (WIDEN_INT, "Vpmovsxdq")] {
-            let mut asm = Asm::default();
-            asm.vex(form, d, 0, Rm::Reg(x));
+            let mut asm = Asm::new(Width::Narrow);
+            asm.vector(form, d, 0, Rm::Reg(x));
             let found = decode(&asm.bytes);
             assert_eq!(format!("{:?}", found.mnemonic()), expected);
             assert_eq!(
@@ -280,8 +282,8 @@ fn forms_between_halves_are_read_back() {
                 (vector(d), half(x))
             );
         }
-        let mut asm = Asm::default();
-        asm.vex_with(UPPER, d, 0, Rm::Reg(x), 1);
+        let mut asm = Asm::new(Width::Narrow);
+        asm.vector_with(UPPER, d, 0, Rm::Reg(x), 1);
         let found = decode(&asm.bytes);
         assert_eq!(format!("{:?}", found.mnemonic()), "Vextractf128");
         assert_eq!(
@@ -289,15 +291,15 @@ fn forms_between_halves_are_read_back() {
             (half(x), vector(d))
         );
         assert_eq!(found.immediate8(), 1);
-        let mut asm = Asm::default();
-        asm.vex_with(form(1, 0xC2), d, x, Rm::Reg(d), 3);
+        let mut asm = Asm::new(Width::Narrow);
+        asm.vector_with(form(1, 0xC2), d, x, Rm::Reg(d), 3);
         assert_eq!(format!("{:?}", decode(&asm.bytes).mnemonic()), "Vcmppd");
     }
 }
 
 #[test]
 fn loops_over_leaves_are_read_back() {
-    let mut asm = Asm::default();
+    let mut asm = Asm::new(Width::Narrow);
     asm.keep_count(96);
     let top = asm.bytes.len();
     asm.next_part(96, 256);
@@ -346,7 +348,7 @@ fn loops_over_leaves_are_read_back() {
 /// The rest as the decoder prints it.
 #[test]
 fn loops_are_read_back() {
-    let mut asm = Asm::default();
+    let mut asm = Asm::new(Width::Narrow);
     let room = asm.enter();
     asm.load_address(9, 5);
     asm.load_address(3, 2);
@@ -356,7 +358,8 @@ fn loops_are_read_back() {
     asm.add_index(8);
     asm.jump_back(top);
     asm.land(out);
-    let end = asm.jump_or_mask(3, 128);
+    let end = asm.jump_or_count();
+    asm.mask_address(3, 128);
     asm.land(end);
     let last = asm.bytes.len() as u64;
     asm.leave();
@@ -407,7 +410,7 @@ fn loops_are_read_back() {
 #[test]
 fn steps_are_read_back() {
     for (reverse, expected) in [(false, "Xor Add Cmp Jl"), (true, "Lea Add Jns")] {
-        let mut asm = Asm::default();
+        let mut asm = Asm::new(Width::Narrow);
         asm.first_step(reverse);
         let top = asm.bytes.len() as u64;
         asm.next_step(reverse, top as usize);
@@ -434,17 +437,17 @@ fn steps_are_read_back() {
 /// What calls out of the code are made of.
 #[test]
 fn calls_are_read_back() {
-    for (prefix, expected) in [(1, "Vmovmskpd"), (0, "Vmovmskps")] {
+    for (lanes, expected) in [(Lanes::W64, "Vmovmskpd"), (Lanes::W32, "Vmovmskps")] {
         for r in [0, 6, 15] {
-            let mut asm = Asm::default();
-            asm.vex(float(prefix, 0x50), 0, 0, Rm::Reg(r));
+            let mut asm = Asm::new(Width::Narrow);
+            asm.vector(signs(lanes), 0, 0, Rm::Reg(r));
             let found = decode(&asm.bytes);
             assert_eq!(format!("{:?}", found.mnemonic()), expected);
             assert_eq!(found.op_register(0), Register::EAX);
             assert_eq!(found.op_register(1), vector(r));
         }
     }
-    let mut asm = Asm::default();
+    let mut asm = Asm::new(Width::Narrow);
     let hole = asm.jump_if_any();
     let back = asm.bytes.len();
     asm.land(hole);

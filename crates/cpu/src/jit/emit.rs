@@ -1,10 +1,10 @@
 //! Machine code for the inner run of a region: loops over its elements.
 
-use cotangent_compile::lane::{Elem, LEAF, LaneCode, Lanes, Prim};
+use cotangent_compile::lane::{Elem, LEAF, LaneCode, Prim};
 
-use super::asm::{Asm, RAX, RDX, RSP, Rm};
-use super::body::{Access, Body, Home, LOAD, MASK, STORE, STORE_ALIGNED, spread};
-use super::call;
+use super::asm::{Asm, RAX, RSP, Rm, Width};
+use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
+use super::cold;
 use super::join::{Join, Joined, SUMS};
 
 /// Machine code and the numbers that it reads.
@@ -32,7 +32,7 @@ pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 ///
 /// Of each stored value `joins` says whether it goes into a reduction; of that eight sums are written for
 /// every leaf ([`LEAF`]), one after the other.
-pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>]) -> Option<Emitted> {
+pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], width: Width) -> Option<Emitted> {
     let bytes = code
         .inputs
         .iter()
@@ -42,18 +42,23 @@ pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>]) -> Option<Emitted> {
         return None;
     }
     if code.insts.len() <= MAX_PAIRED {
-        let (emitted, spills) = emit_by(code, joins, 2);
+        let (emitted, spills) = emit_by(code, joins, width, 2);
         if spills <= MAX_SPILLS {
             return Some(emitted);
         }
     }
-    Some(emit_by(code, joins, 1).0)
+    Some(emit_by(code, joins, width, 1).0)
 }
 
-fn emit_by(code: &LaneCode, joins: &[Option<Join>], vectors: usize) -> (Emitted, usize) {
+fn emit_by(
+    code: &LaneCode,
+    joins: &[Option<Join>],
+    width: Width,
+    vectors: usize,
+) -> (Emitted, usize) {
     let size = code.lanes.bytes();
-    let lanes = 32 / size;
-    let mut start = Start::new(code);
+    let lanes = width.bytes() / size;
+    let mut start = Start::new(code, width);
     for (i, inst) in code.insts.iter().enumerate() {
         if let Prim::Splat(k) = inst.prim {
             start.spread(code, i, k as usize);
@@ -81,54 +86,61 @@ fn emit_by(code: &LaneCode, joins: &[Option<Join>], vectors: usize) -> (Emitted,
         asm.next_part(slot, LEAF);
     }
     for join in joins.iter().flatten() {
-        for r in [join.low, join.high] {
-            asm.vex(LOAD, r, 0, Rm::Base(RDX, join.start));
-        }
+        join.begin(&mut asm);
     }
     let scale = size.trailing_zeros() as u8;
 
     let top = asm.bytes.len();
     let out = asm.jump_unless_left(lanes * vectors);
-    let mut body = Body::new(code, &homes, &addresses, slots, vectors, Access::Whole, &[]);
-    body.joins(&joins);
-    body.run(&mut asm);
-    let (mut room, spills, mut sites) = (body.slots, body.spilled, body.sites);
+    let body = |vectors, access| {
+        let mut body = Body::new(
+            code,
+            &homes,
+            &addresses,
+            slots,
+            (width, vectors),
+            access,
+            &[],
+        );
+        body.joins(&joins);
+        body
+    };
+    let mut whole = body(vectors, Access::Whole);
+    whole.run(&mut asm);
+    let (mut room, spills, mut sites) = (whole.slots, whole.spilled, whole.sites);
     asm.add_index(lanes * vectors);
     asm.jump_back(top);
     asm.land(out);
 
     let tail = asm.bytes.len();
-    let end = asm.jump_or_mask(scale, 16 * size as i32);
-    asm.vex(LOAD, MASK, 0, Rm::Base(RAX, 0));
-    let mut body = Body::new(code, &homes, &addresses, slots, 1, Access::Masked, &[]);
-    body.joins(&joins);
-    body.run(&mut asm);
-    room = room.max(body.slots);
-    sites.extend(body.sites);
+    let end = asm.jump_or_count();
+    match width {
+        Width::Narrow => {
+            asm.mask_address(scale, 16 * size as i32);
+            asm.vector(LOAD, MASK, 0, Rm::Base(RAX, 0));
+        }
+        Width::Wide => asm.tail_mask(),
+    }
+    let mut last = body(1, Access::Masked);
+    last.run(&mut asm);
+    room = room.max(last.slots);
+    sites.extend(last.sites);
     asm.add_index(lanes);
     asm.jump_back(tail);
     asm.land(end);
     for (k, join) in joins.iter().enumerate() {
         if let Some(join) = join {
             asm.part_address(code.inputs.len() + k, LEAF_BITS, SUMS_BITS);
-            if code.lanes == Lanes::W64 {
-                // After an odd number of vectors the sums of the odd ones come first.
-                asm.odd_first(lanes as u8, 32);
-            }
-            asm.vex(STORE, join.low, 0, Rm::Base(RAX, 0));
-            if code.lanes == Lanes::W64 {
-                asm.odd_last();
-            }
-            asm.vex(STORE, join.high, 0, Rm::Base(RAX, 32));
+            join.write(&mut asm, code.lanes);
         }
     }
     if let Some(slot) = count {
         asm.jump_back_if_left(slot, leaf);
     }
     asm.leave();
-    call::finish(&mut asm, &sites, frame.slots, frame.function);
-    // One slot more than is used, since aligning the stack takes up to 31 bytes.
-    asm.fill(hole, 32 * (room + 1));
+    cold::finish(&mut asm, code.lanes, &sites, frame.slots, frame.function);
+    // One slot more than is used, since aligning the stack takes nearly as much.
+    asm.fill(hole, width.bytes() as i32 * (room + 1));
     let emitted = Emitted {
         code: asm.bytes,
         pool,
@@ -159,18 +171,18 @@ pub(super) struct CallFrame {
 }
 
 impl Start {
-    pub(super) fn new(code: &LaneCode) -> Start {
+    pub(super) fn new(code: &LaneCode, width: Width) -> Start {
         let size = code.lanes.bytes();
-        // Masks first: 16 set, then 16 clear.
+        // Masks first: 16 set, then 16 clear; a wide tail reads set bits alone.
         let mut pool = vec![0xFF; 16 * size];
         pool.resize(32 * size, 0);
-        let mut asm = Asm::default();
+        let mut asm = Asm::new(width);
         let hole = asm.enter();
         let mut homes = vec![Home::None; code.insts.len()];
         for (home, inst) in homes.iter_mut().zip(&code.insts) {
             if let Prim::Const(bits) = inst.prim {
                 *home = Home::Pool(pool.len() as i32);
-                for _ in 0..32 / size {
+                for _ in 0..width.bytes() / size {
                     pool.extend_from_slice(&bits.to_le_bytes()[..size]);
                 }
             }
@@ -188,7 +200,12 @@ impl Start {
     /// A slot of the stack that is kept for the whole run.
     pub(super) fn slot(&mut self) -> i32 {
         self.slots += 1;
-        32 * (self.slots - 1)
+        self.bytes() * (self.slots - 1)
+    }
+
+    /// Bytes of a slot.
+    fn bytes(&self) -> i32 {
+        self.asm.width.bytes() as i32
     }
 
     /// Puts the one element of a stream into all lanes of a slot, as the home of a value.
@@ -196,22 +213,23 @@ impl Start {
         let slot = self.slot();
         self.homes[value] = Home::Frame(slot);
         self.asm.load_address(RAX, stream);
-        self.asm.vex(spread(code.lanes), 0, 0, Rm::Base(RAX, 0));
-        self.asm.vex(STORE_ALIGNED, 0, 0, Rm::Base(RSP, slot));
+        let spread = spread(self.asm.width, code.lanes);
+        self.asm.vector(spread, 0, 0, Rm::Base(RAX, 0));
+        self.asm.vector(STORE_ALIGNED, 0, 0, Rm::Base(RSP, slot));
         slot
     }
 
     /// Makes room for the calls of the code, if it has any.
     pub(super) fn calls(&mut self, code: &LaneCode) -> CallFrame {
-        if !call::calls(code) {
+        if !cold::calls(code) {
             return CallFrame::default();
         }
         let frame = CallFrame {
-            slots: 32 * self.slots,
+            slots: self.bytes() * self.slots,
             function: self.pool.len() as i32,
         };
-        self.slots += call::SLOTS;
-        self.pool.extend_from_slice(&call::address());
+        self.slots += cold::slots(self.asm.width);
+        self.pool.extend_from_slice(&cold::address());
         frame
     }
 
@@ -221,7 +239,8 @@ impl Start {
         let mut all = Vec::with_capacity(joins.len());
         for join in joins {
             all.push(join.map(|join| {
-                let joined = Joined::new(join, number, code.lanes, &mut self.pool);
+                let kind = (code.lanes, self.asm.width);
+                let joined = Joined::new(join, number, kind, &mut self.pool);
                 number += 1;
                 joined
             }));

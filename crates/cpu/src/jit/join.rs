@@ -2,13 +2,13 @@
 //!
 //! Element i of a leaf goes into sum i mod 8, in the order of the run, and at the end of the leaf the
 //! eight sums are written where elements would have been: as code outside joins elements that it reads
-//! from memory (`lane/fold.rs`). Two vectors of f64 hold them. Where one vector of four elements is done
-//! at a time, the two change places after it, and back before they are written.
+//! from memory (`lane/fold.rs`). One vector of 512 bits holds them, or two of 256. Where one vector of four
+//! elements is done at a time, the two change places after it, and back before they are written.
 
 use cotangent_compile::lane::{Fold, Lanes};
 
-use super::asm::{Asm, Form, RDX, Rm, form};
-use super::body::{Access, Body, Item, LOAD, MASK};
+use super::asm::{Asm, Form, K1, Lanewise, RAX, RDX, Rm, TAIL, Width, form};
+use super::body::{Access, Body, Item, LOAD, MASK, STORE, float};
 
 /// How elements are joined, and whether they are floats.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -27,17 +27,23 @@ pub(crate) const SUMS: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Joined {
     join: Join,
-    /// The sums of the even and of the odd vectors of four.
-    pub(super) low: u8,
-    pub(super) high: u8,
+    /// The sums of the even and of the odd vectors of four; all eight are in the first where it is wide.
+    low: u8,
+    high: u8,
     /// Where the pool has what the sums begin with, and the same in lanes of the region's width.
-    pub(super) start: i32,
+    start: i32,
     narrow: i32,
+    width: Width,
 }
 
 impl Joined {
     /// The reduction of this number among those with registers; its numbers go into the pool.
-    pub(super) fn new(join: Join, number: usize, lanes: Lanes, pool: &mut Vec<u8>) -> Joined {
+    pub(super) fn new(
+        join: Join,
+        number: usize,
+        (lanes, width): (Lanes, Width),
+        pool: &mut Vec<u8>,
+    ) -> Joined {
         debug_assert!(number < MOST, "more reductions than have registers");
         let start = match (join.float, join.fold) {
             (false, _) | (_, Fold::Sum) => 0.0,
@@ -47,25 +53,59 @@ impl Joined {
         };
         let mut put = |bytes: &[u8]| {
             let at = pool.len() as i32;
-            (0..32 / bytes.len()).for_each(|_| pool.extend_from_slice(bytes));
+            (0..width.bytes() / bytes.len()).for_each(|_| pool.extend_from_slice(bytes));
             at
         };
-        let top = MASK - 1 - 2 * number as u8;
+        let (low, high) = match (width, number as u8) {
+            (Width::Narrow, number) => (MASK - 1 - 2 * number, MASK - 2 - 2 * number),
+            (Width::Wide, number) => (31 - number, 31 - number),
+        };
         Joined {
             join,
-            low: top,
-            high: top - 1,
+            low,
+            high,
             start: put(&f64::to_le_bytes(start)),
             narrow: match lanes {
                 Lanes::W64 => put(&f64::to_le_bytes(start)),
                 Lanes::W32 => put(&f32::to_le_bytes(start as f32)),
             },
+            width,
         }
+    }
+
+    /// The lowest register that it keeps.
+    pub(super) fn lowest(&self) -> u8 {
+        self.high
+    }
+
+    /// Begins a leaf.
+    pub(super) fn begin(&self, asm: &mut Asm) {
+        for r in [self.low, self.high] {
+            asm.vector(LOAD, r, 0, Rm::Base(RDX, self.start));
+        }
+    }
+
+    /// Writes the eight sums of a leaf to the address in rax.
+    pub(super) fn write(&self, asm: &mut Asm, lanes: Lanes) {
+        if self.width == Width::Wide {
+            return asm.vector(STORE, self.low, 0, Rm::Base(RAX, 0));
+        }
+        if lanes == Lanes::W64 {
+            // After an odd number of vectors the sums of the odd ones come first.
+            asm.odd_first(4, 32);
+        }
+        asm.vector(STORE, self.low, 0, Rm::Base(RAX, 0));
+        if lanes == Lanes::W64 {
+            asm.odd_last();
+        }
+        asm.vector(STORE, self.high, 0, Rm::Base(RAX, 32));
     }
 }
 
 /// The upper half of a register to the lower half of another, which is the operand here.
 pub(super) const UPPER: Form = form(3, 0x19);
+/// The same of 512 bits.
+pub(super) const UPPER_WIDE: Form = form(3, 0x1B).wide(true);
 /// f32 to f64, i32 to i64.
 pub(super) const WIDEN_FLOAT: Form = Form {
     prefix: 0,
@@ -83,6 +123,7 @@ const OR: u8 = 0x56;
 const COMPARE: u8 = 0xC2;
 const UNORDERED: u8 = 3;
 const BLEND: u8 = 0x4B;
+const BLENDING: Form = form(3, BLEND);
 
 impl Body<'_> {
     /// Joins the vector that an instruction stores with the sums of a reduction.
@@ -96,35 +137,42 @@ impl Body<'_> {
         };
         let masked = self.access == Access::Masked;
         let extreme = to.join.float && matches!(to.join.fold, Fold::Max | Fold::Min);
+        let wide = to.width == Width::Wide;
+        let turns = self.wide() && !wide && self.vectors == 1;
         let d = take(self, asm, masked);
-        let e = take(self, asm, !self.wide() || self.vectors == 1);
+        let e = take(self, asm, !self.wide() || turns);
         let rest = [(); 2].map(|()| take(self, asm, extreme));
         if masked {
             // What is beyond the end counts as nothing.
-            let blend = form(3, if self.wide() { BLEND } else { BLEND - 1 });
-            asm.vex(LOAD, d, 0, Rm::Base(RDX, to.narrow));
-            asm.vex_with(blend, d, d, Rm::Reg(x), MASK << 4);
+            asm.vector(LOAD, d, 0, Rm::Base(RDX, to.narrow));
+            if wide {
+                let moved = float(self.code.lanes, 0x10);
+                asm.evex(moved, d, 0, Rm::Reg(x), Lanewise::Keep(TAIL));
+            } else {
+                let blend = form(3, if self.wide() { BLEND } else { BLEND - 1 });
+                asm.vector_with(blend, d, d, Rm::Reg(x), MASK << 4);
+            }
             x = d;
         }
-        if self.wide() {
+        if turns {
             let sums = if item.vector == 0 { to.low } else { to.high };
-            if self.vectors == 1 {
-                two(asm, to.join, [e, sums, x], rest);
-                asm.vex(LOAD, to.low, 0, Rm::Reg(to.high));
-                asm.vex(LOAD, to.high, 0, Rm::Reg(e));
-            } else {
-                two(asm, to.join, [sums, sums, x], rest);
-            }
+            two(asm, to.join, [e, sums, x], rest);
+            asm.vector(LOAD, to.low, 0, Rm::Reg(to.high));
+            asm.vector(LOAD, to.high, 0, Rm::Reg(e));
+        } else if self.wide() {
+            let sums = if item.vector == 0 { to.low } else { to.high };
+            two(asm, to.join, [sums, sums, x], rest);
         } else {
             let widen = if to.join.float {
                 WIDEN_FLOAT
             } else {
                 WIDEN_INT
             };
-            asm.vex(widen, e, 0, Rm::Reg(x));
+            asm.vector(widen, e, 0, Rm::Reg(x));
             two(asm, to.join, [to.low, to.low, e], rest);
-            asm.vex_with(UPPER, x, 0, Rm::Reg(e), 1);
-            asm.vex(widen, e, 0, Rm::Reg(e));
+            let upper = if wide { UPPER_WIDE } else { UPPER };
+            asm.vector_with(upper, x, 0, Rm::Reg(e), 1);
+            asm.vector(widen, e, 0, Rm::Reg(e));
             two(asm, to.join, [to.high, to.high, e], rest);
         }
         self.read(item);
@@ -140,18 +188,26 @@ fn two(asm: &mut Asm, join: Join, [d, a, b]: [u8; 3], free: [u8; 2]) {
         (true, Fold::Max) => return extreme(asm, MAX, AND, [d, a, b], free),
         (true, Fold::Min) => return extreme(asm, MIN, OR, [d, a, b], free),
     };
-    asm.vex(form(1, opcode), d, a, Rm::Reg(b));
+    asm.vector(form(1, opcode).wide(true), d, a, Rm::Reg(b));
 }
 
 /// The instruction gives its second operand where one is NaN or both are zeros. Asked both ways, the two
 /// answers differ there alone: for zeros their bits together are those of the larger or smaller one. A
 /// NaN is put in its place, that of the sums before that of the elements.
 fn extreme(asm: &mut Asm, opcode: u8, both: u8, [d, a, b]: [u8; 3], [s, t]: [u8; 2]) {
-    asm.vex(form(1, opcode), s, a, Rm::Reg(b));
-    asm.vex(form(1, opcode), t, b, Rm::Reg(a));
-    asm.vex(form(1, both), s, s, Rm::Reg(t));
-    asm.vex_with(form(1, COMPARE), t, b, Rm::Reg(b), UNORDERED);
-    asm.vex_with(form(3, BLEND), s, s, Rm::Reg(b), t << 4);
-    asm.vex_with(form(1, COMPARE), t, a, Rm::Reg(a), UNORDERED);
-    asm.vex_with(form(3, BLEND), d, s, Rm::Reg(a), t << 4);
+    let form = |opcode| float(Lanes::W64, opcode);
+    asm.vector(form(opcode), s, a, Rm::Reg(b));
+    asm.vector(form(opcode), t, b, Rm::Reg(a));
+    asm.vector(form(both), s, s, Rm::Reg(t));
+    if asm.width == Width::Wide {
+        for r in [b, a] {
+            asm.evex_with(form(COMPARE), [K1, r], Rm::Reg(r), Lanewise::All, UNORDERED);
+            asm.evex(LOAD, s, 0, Rm::Reg(r), Lanewise::Keep(K1));
+        }
+        return asm.vector(LOAD, d, 0, Rm::Reg(s));
+    }
+    asm.vector_with(form(COMPARE), t, b, Rm::Reg(b), UNORDERED);
+    asm.vector_with(BLENDING, s, s, Rm::Reg(b), t << 4);
+    asm.vector_with(form(COMPARE), t, a, Rm::Reg(a), UNORDERED);
+    asm.vector_with(BLENDING, d, s, Rm::Reg(a), t << 4);
 }

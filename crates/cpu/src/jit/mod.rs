@@ -1,25 +1,30 @@
-//! Machine code for regions on x86-64 with AVX2 and FMA.
+//! Machine code for regions on x86-64 with AVX2 and FMA, or with AVX-512.
 //!
 //! A kernel runs over the inner run of a region: it knows neither sizes nor addresses, which come in
-//! a table, so equal regions of any shape share one kernel. Vectors of 256 bits, two side by side
+//! a table, so equal regions of any shape share one kernel. Vectors of 256 or 512 bits, two side by side
 //! where registers allow it; what is left at the end is done with masked loads and stores.
 
 mod asm;
 mod body;
-mod call;
+mod cold;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod decoded;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod decoded_wide;
 mod emit;
+mod inst;
 mod join;
 mod pages;
 mod scan;
 mod tape;
+mod zmul;
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use cotangent_compile::lane::{LaneCode, Tape};
 use cotangent_graph::FastMap;
 
+pub(crate) use self::asm::Width;
 use self::emit::Emitted;
 pub(crate) use self::join::{Join, MOST as MOST_JOINS, SUMS};
 use self::pages::Placed;
@@ -35,8 +40,8 @@ type Content = (LaneCode, Around);
 /// What stands around the instructions.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Around {
-    /// A loop over elements, with the reductions that stored values go into.
-    Elements(Vec<Option<Join>>),
+    /// A loop over elements, with the reductions that stored values go into and the vectors that are used.
+    Elements(Vec<Option<Join>>, Width),
     /// The steps of a loop.
     Steps(Steps),
     /// Nothing.
@@ -52,10 +57,10 @@ const MANY: usize = 1024;
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
 /// none. Of each stored value `joins` says which reduction it goes into, of [`MOST_JOINS`] at most; the
 /// kernel then writes eight sums for each leaf in place of it.
-pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>]) -> Option<Kernel> {
+pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>], width: Width) -> Option<Kernel> {
     known(
-        (code.clone(), Around::Elements(joins.to_vec())),
-        |(code, _)| emit::emit(code, joins),
+        (code.clone(), Around::Elements(joins.to_vec(), width)),
+        |(code, _)| emit::emit(code, joins, width),
     )
 }
 

@@ -7,9 +7,9 @@
 
 use cotangent_compile::lane::{Elem, Inst, LaneCode, Prim};
 
-use super::asm::{RAX, RSP, Rm};
+use super::asm::{RAX, RSP, Rm, Width};
 use super::body::{Access, Body, LOAD, Seat, single, spread};
-use super::call;
+use super::cold;
 use super::emit::{Emitted, MAX_INSTS, Start};
 
 /// What the operands and results of a step are to the loop.
@@ -23,6 +23,9 @@ pub(crate) struct Steps {
     /// Whether the last slice comes first.
     pub(crate) reverse: bool,
 }
+
+/// Single numbers gain nothing from more lanes.
+pub(super) const WIDTH: Width = Width::Narrow;
 
 /// The most carried values in registers; as many again are left for a step to work with.
 const MAX_SEATS: u8 = 8;
@@ -47,7 +50,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
             *held = Some(i as u32);
         }
     }
-    let mut start = Start::new(code);
+    let mut start = Start::new(code, WIDTH);
     for (i, inst) in code.insts.iter().enumerate() {
         if let Prim::Splat(k) = inst.prim
             && k as usize >= steps.carry
@@ -71,7 +74,9 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
     for (k, (_, seat)) in seats.iter().enumerate() {
         if let Seat::Register(r) = seat {
             start.asm.load_address(RAX, k);
-            start.asm.vex(spread(code.lanes), *r, 0, Rm::Base(RAX, 0));
+            start
+                .asm
+                .vector(spread(WIDTH, code.lanes), *r, 0, Rm::Base(RAX, 0));
         }
     }
     start.streams(code, &[]);
@@ -86,7 +91,15 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
     } = start;
     asm.first_step(steps.reverse);
     let top = asm.bytes.len();
-    let mut body = Body::new(code, &homes, &addresses, slots, 1, Access::Single, &next);
+    let mut body = Body::new(
+        code,
+        &homes,
+        &addresses,
+        slots,
+        (WIDTH, 1),
+        Access::Single,
+        &next,
+    );
     for (held, (_, seat)) in held.iter().zip(&seats) {
         if let (Some(value), Seat::Register(r)) = (held, seat) {
             body.hold(*value, *r);
@@ -99,17 +112,23 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
         let r = match seat {
             Seat::Register(r) => *r,
             Seat::Slots(at, _) => {
-                asm.vex(LOAD, MAX_SEATS, 0, Rm::Base(RSP, *at));
+                asm.vector(LOAD, MAX_SEATS, 0, Rm::Base(RSP, *at));
                 MAX_SEATS
             }
         };
         asm.load_address(RAX, code.inputs.len() + k);
-        asm.vex(single(code.lanes), r, 0, Rm::Base(RAX, 0));
+        asm.vector(single(code.lanes), r, 0, Rm::Base(RAX, 0));
     }
     asm.leave();
-    call::finish(&mut asm, &body.sites, frame.slots, frame.function);
-    // One slot more than is used, since aligning the stack takes up to 31 bytes.
-    asm.fill(hole, 32 * (body.slots + 1));
+    cold::finish(
+        &mut asm,
+        code.lanes,
+        &body.sites,
+        frame.slots,
+        frame.function,
+    );
+    // One slot more than is used, since aligning the stack takes nearly as much.
+    asm.fill(hole, WIDTH.bytes() as i32 * (body.slots + 1));
     Some(Emitted {
         code: asm.bytes,
         pool,

@@ -8,8 +8,9 @@ use cotangent_compile::lane::{Elem, LaneCode};
 
 use super::asm::RSI;
 use super::body::{Access, Body};
-use super::call;
+use super::cold;
 use super::emit::{Emitted, Start};
+use super::scan::WIDTH;
 
 /// The most instructions of a tape for which code is made.
 const MAX_INSTS: usize = 1 << 18;
@@ -21,7 +22,7 @@ pub(super) fn emit(code: &LaneCode, room: usize) -> Option<Emitted> {
     if elements.any(|e| *e == Elem::Byte) || code.insts.len() > MAX_INSTS {
         return None;
     }
-    let mut start = Start::new(code);
+    let mut start = Start::new(code, WIDTH);
     start.streams(code, &[]);
     let frame = start.calls(code);
     let Start {
@@ -33,7 +34,7 @@ pub(super) fn emit(code: &LaneCode, room: usize) -> Option<Emitted> {
         addresses,
     } = start;
     // Only calls use the stack; values that wait stand in the working memory.
-    let mut body = Body::new(code, &homes, &addresses, 0, 1, Access::Single, &[]);
+    let mut body = Body::new(code, &homes, &addresses, 0, (WIDTH, 1), Access::Single, &[]);
     body.frame = RSI;
     body.run(&mut asm);
     // As many values wait as are alive, at most; this is what keeps the code inside its memory.
@@ -41,9 +42,15 @@ pub(super) fn emit(code: &LaneCode, room: usize) -> Option<Emitted> {
         return None;
     }
     asm.leave();
-    call::finish(&mut asm, &body.sites, frame.slots, frame.function);
-    // One slot more than is used, since aligning the stack takes up to 31 bytes.
-    asm.fill(hole, 32 * (slots + 1));
+    cold::finish(
+        &mut asm,
+        code.lanes,
+        &body.sites,
+        frame.slots,
+        frame.function,
+    );
+    // One slot more than is used, since aligning the stack takes nearly as much.
+    asm.fill(hole, WIDTH.bytes() as i32 * (slots + 1));
     Some(Emitted {
         code: asm.bytes,
         pool,

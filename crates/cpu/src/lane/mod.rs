@@ -33,6 +33,8 @@ pub enum Way {
     /// Machine code made for the region, where the machine and the region allow it; otherwise as
     /// [`Way::Tile`].
     Code,
+    /// As [`Way::Code`], in vectors of 256 bits also where the machine has longer ones.
+    Narrow,
     /// The tile interpreter with AVX2 and FMA where the machine has them.
     Tile,
     /// The tile interpreter in instructions that every machine of its kind has.
@@ -40,12 +42,22 @@ pub enum Way {
 }
 
 impl Way {
-    /// What the variable `COTANGENT_RUN` asks for (`code`, `tile` or `baseline`), or else the fastest.
+    /// What the variable `COTANGENT_RUN` asks for (`code`, `narrow`, `tile` or `baseline`), or else the fastest.
     pub fn chosen() -> Way {
         match std::env::var("COTANGENT_RUN").as_deref() {
+            Ok("narrow") => Way::Narrow,
             Ok("tile") => Way::Tile,
             Ok("baseline") => Way::Baseline,
             _ => Way::Code,
+        }
+    }
+
+    /// The vectors of generated code, where that is asked for.
+    pub(crate) fn width(self) -> Option<jit::Width> {
+        match self {
+            Way::Code if has_avx512() => Some(jit::Width::Wide),
+            Way::Code | Way::Narrow => Some(jit::Width::Narrow),
+            Way::Tile | Way::Baseline => None,
         }
     }
 }
@@ -54,6 +66,17 @@ impl Way {
 pub(crate) fn has_avx2() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// Whether the machine has what generated code needs for vectors of 512 bits.
+fn has_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return has_avx2()
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512dq");
     #[cfg(not(target_arch = "x86_64"))]
     false
 }
@@ -95,17 +118,13 @@ pub(crate) fn choose(
 }
 
 fn inner(program: &LaneProgram, way: Way, layout: &LaneLayout) -> Inner {
-    let fast = match way {
-        Way::Code => {
-            let joins = joins(program);
-            if let Some(kernel) = jit::kernel(&program.code, &joins) {
-                return Inner::Code(kernel, joins);
-            }
-            has_avx2()
+    if let Some(width) = way.width() {
+        let joins = joins(program);
+        if let Some(kernel) = jit::kernel(&program.code, &joins, width) {
+            return Inner::Code(kernel, joins);
         }
-        Way::Tile => has_avx2(),
-        Way::Baseline => false,
-    };
+    }
+    let fast = way != Way::Baseline && has_avx2();
     Inner::Tile(TileCode::new(&program.code, layout.tile, fast))
 }
 

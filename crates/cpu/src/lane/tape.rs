@@ -21,24 +21,18 @@ pub(crate) fn choose(tape: &Arc<Tape>, places: Places, way: Way) -> Option<Run> 
     }
     args.extend(outs);
     let table_at = tape.room() * TAPE_VALUE;
-    let tiles = |fast| TileCode::new(&tape.code, TAPE_VALUE, fast);
-    let tiles = match way {
-        Way::Code => match jit::tape(tape) {
-            Some(kernel) => {
-                return Some(Box::new(move |frame| {
-                    let (table, memory) = table(frame, &args, scratch, table_at);
-                    // SAFETY: the plan was checked: operands and results have the elements that the
-                    // tape reads and writes, and overlap nowhere; there is working memory for as many
-                    // values as the code was allowed to keep, aligned to 64 bytes.
-                    unsafe { kernel.call(table, memory.expose_provenance()) };
-                    Ok(())
-                }));
-            }
-            None => tiles(has_avx2()),
-        },
-        Way::Tile => tiles(has_avx2()),
-        Way::Baseline => tiles(false),
-    };
+    if let Some(kernel) = way.width().and_then(|_| jit::tape(tape)) {
+        return Some(Box::new(move |frame| {
+            let (table, memory) = table(frame, &args, scratch, table_at);
+            // SAFETY: the plan was checked: operands and results have the elements that the tape reads and
+            // writes, and overlap nowhere; there is working memory for as many values as the code was
+            // allowed to keep, aligned to 64 bytes.
+            unsafe { kernel.call(table, memory.expose_provenance()) };
+            Ok(())
+        }));
+    }
+    let fast = way != Way::Baseline && has_avx2();
+    let tiles = TileCode::new(&tape.code, TAPE_VALUE, fast);
     Some(Box::new(move |frame| {
         let (table, memory) = table(frame, &args, scratch, table_at);
         // SAFETY: as above; there is a place for each value.
