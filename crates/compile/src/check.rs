@@ -10,6 +10,7 @@ use cotangent_graph::{Op, TensorType, Type, TypeError};
 use smallvec::SmallVec;
 
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
+use crate::turned;
 
 /// Plans nest at most this deep; graphs do not nest deeper either.
 const MAX_DEPTH: usize = 256;
@@ -319,7 +320,7 @@ impl Replay<'_> {
                 }
                 Ok(())
             }
-            StepOp::Op(op) | StepOp::Planes(op, _) => {
+            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
                 let Some(out) = step.outs.first() else {
                     return Err("an operation has a result".into());
                 };
@@ -372,7 +373,14 @@ impl Replay<'_> {
                 if step.outs.len() != 1 {
                     return Err("this operation has one result".into());
                 }
-                match infer(op, &types) {
+                let mut found = infer(op, &types);
+                if let (StepOp::Turned(op, front), Ok(product)) = (&step.op, &found) {
+                    let (Op::Array(ArrayOp::Dot(dot)), [x, y]) = (op, &types[..]) else {
+                        return Err("only a product is turned".into());
+                    };
+                    found = Ok(turned::result(dot, *front, product, [x, y]));
+                }
+                match found {
                     Ok(ty) if ty == *out.ty => Ok(()),
                     Ok(ty) => Err(format!("expected the result {ty}, found {}", out.ty)),
                     Err(e) => Err(e.to_string()),

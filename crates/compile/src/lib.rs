@@ -40,6 +40,7 @@ mod reversal;
 mod rows;
 mod tape;
 mod target;
+mod turned;
 
 pub use budget::{Options, Point, Unlimited, curve};
 pub use compile::{compile, compile_with};

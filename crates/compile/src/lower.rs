@@ -12,7 +12,7 @@ use crate::check::reads_splats;
 use crate::fuse::{self, Fusion, Group, Pattern, Patterns, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, planes, rows, tape};
+use crate::{CompileError, Flow, Target, planes, rows, tape, turned};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
 pub(crate) fn lower(
@@ -207,14 +207,25 @@ impl Lower<'_> {
         let source = (planes::sources(self.graph, e).into_iter())
             .rev()
             .find(|source| source.between.iter().all(unstored));
+        let turned = turned::source(self.graph, e).filter(|t| unstored(&t.between));
         if let Some(source) = &source {
             for array in &source.arrays {
                 args.push(self.stored(*array)?);
             }
         }
-        for a in e.args.iter().skip(usize::from(source.is_some())) {
+        let whole: &[Var] = match (&source, &turned) {
+            (Some(_), _) => e.args.get(1..).unwrap_or_default(),
+            (_, Some(turned)) => &turned.args,
+            _ => &e.args,
+        };
+        for a in whole {
             args.push(self.operand(*a, &e.op)?);
         }
+        let op = match (&source, &turned) {
+            (Some(source), _) => StepOp::Planes(e.op.clone(), Arc::new(source.planes.clone())),
+            (_, Some(turned)) => StepOp::Turned(turned.dot.clone().into(), turned.front),
+            _ => StepOp::Op(e.op.clone()),
+        };
         let scratch = {
             let mut types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();
             if let Some(source) = &source {
@@ -223,14 +234,11 @@ impl Lower<'_> {
                     .chain(kernel)
                     .collect();
             }
-            (self.target.scratch)(&e.op, &types, &out_ty)
+            (self.target.scratch)(&op, &types, &out_ty)
         };
         let places: SmallVec<[Place; 1]> = outs.iter().map(|o| o.place).collect();
         self.plan.steps.push(Step {
-            op: match source {
-                Some(source) => StepOp::Planes(e.op.clone(), Arc::new(source.planes)),
-                None => StepOp::Op(e.op.clone()),
-            },
+            op,
             args,
             outs,
             scratch: 0..scratch,
@@ -321,6 +329,8 @@ impl Lower<'_> {
                         if let Some(source) = planes::sources(graph, e).pop() {
                             args.remove(0);
                             args.extend(source.arrays);
+                        } else if let Some(source) = turned::source(graph, e) {
+                            args = SmallVec::from_slice(&source.args);
                         }
                         for a in &args {
                             let root = self.root(*a);
@@ -731,6 +741,7 @@ fn is_looked_through(graph: &Graph, e: &Equation) -> bool {
                 | ArrayOp::Pad(_)
                 | ArrayOp::Transpose(_)
                 | ArrayOp::Concat(_)
+                | ArrayOp::Dot(_)
         )
     );
     looked_through && !is_view(graph, e)

@@ -75,6 +75,9 @@ pub enum StepOp {
     /// A convolution that reads its input from where it was before it was transposed or put together: its
     /// operands are the parts of the input, and the kernel.
     Planes(Op, Arc<Planes>),
+    /// A `dot` that writes its result turned: behind the shared axes so many of the first operand's free axes,
+    /// then those of the second operand, then the rest of the first's.
+    Turned(Op, usize),
     /// Operations fused into one loop nest; results that are no reductions have an element for each
     /// place, and operands stand as the region's strides say.
     Region(Arc<LaneProgram>),
@@ -155,7 +158,7 @@ impl StepOp {
     /// The name of what is done.
     pub fn name(&self) -> &str {
         match self {
-            StepOp::Op(op) | StepOp::Planes(op, _) => op.name(),
+            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => op.name(),
             StepOp::Region(_) => "region",
             StepOp::Rows(_) => "rows",
             StepOp::Tape(_) => "tape",
@@ -222,7 +225,7 @@ impl Step {
             StepOp::Tape(tape) => tape.cost,
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
-            StepOp::Op(op) | StepOp::Planes(op, _) => {
+            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
                 let Some(out) = self.outs.first() else {
                     return 0;
                 };

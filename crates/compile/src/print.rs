@@ -100,7 +100,9 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             comma(f)?;
             write!(f, "dtype={dtype}")?;
         }
-        StepOp::Op(Op::Array(op)) | StepOp::Planes(Op::Array(op), _) => {
+        StepOp::Op(Op::Array(op))
+        | StepOp::Planes(Op::Array(op), _)
+        | StepOp::Turned(Op::Array(op), _) => {
             let mut types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
             if let StepOp::Planes(_, planes) = &step.op {
                 types = std::iter::once(&planes.input).chain(types.pop()).collect();
@@ -113,6 +115,10 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let steps: Vec<[usize; 3]> = planes.parts.iter().map(|p| p.steps).collect();
                 comma(f)?;
                 write!(f, "planes={steps:?}")?;
+            }
+            if let StepOp::Turned(_, front) = &step.op {
+                comma(f)?;
+                write!(f, "turned={front}")?;
             }
         }
         StepOp::Native(native) => {

@@ -1,6 +1,8 @@
 //! What the compiler knows of the machine that will run a plan.
 
-use cotangent_graph::{Op, TensorType};
+use cotangent_graph::TensorType;
+
+use crate::StepOp;
 
 /// What the compiler knows of the machine that will run a plan: plain data, filled in by the crate
 /// that runs plans.
@@ -8,9 +10,9 @@ use cotangent_graph::{Op, TensorType};
 pub struct Target {
     /// Every offset in the arena is a multiple of this many bytes: a power of two, 64 or more.
     pub alignment: usize,
-    /// The bytes of working memory that the kernel of an operation wants, from the types of its
+    /// The bytes of working memory that the kernel of a step wants, from the types of its
     /// operands and of its (first) result. Every caller must get the same answer for the same types.
-    pub scratch: fn(&Op, &[&TensorType], &TensorType) -> usize,
+    pub scratch: fn(&StepOp, &[&TensorType], &TensorType) -> usize,
     /// Whether operations are fused into regions.
     pub fuse: bool,
     /// Whether a product and a sum that are rounded once, as one operation, are fast. Decided here,

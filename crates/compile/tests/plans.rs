@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use cotangent_compile::{Target, compile, optimize};
+use cotangent_compile::{StepOp, Target, compile, optimize};
 use cotangent_graph::Op;
 use cotangent_graph::ops::ArrayOp;
 
@@ -36,8 +36,8 @@ fn plan_of(text: &str) -> String {
     let graph = module.entry();
     // Some working memory, so that plans show where it stands.
     let target = Target {
-        scratch: |op, _, _| {
-            if matches!(op, Op::Array(ArrayOp::Dot(_))) {
+        scratch: |step, _, _| {
+            if matches!(step, StepOp::Op(Op::Array(ArrayOp::Dot(_)))) {
                 100
             } else {
                 0

@@ -488,12 +488,13 @@ impl Core {
         };
         let run = match &step.op {
             StepOp::Copy => kernels::copy(&site),
-            StepOp::Op(op) | StepOp::Planes(op, _) => {
-                if step.scratch.len() < kernels::scratch(op, &step.types(), &out.ty) {
+            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
+                if step.scratch.len() < kernels::scratch(&step.op, &step.types(), &out.ty) {
                     return None;
                 }
                 match &step.op {
                     StepOp::Planes(op, planes) => kernels::planes(op, planes, &site),
+                    StepOp::Turned(op, front) => kernels::turned(op, *front, &site),
                     _ => kernels::choose(op, &site),
                 }
             }

@@ -242,6 +242,11 @@ impl Asm {
         self.number(8 * entry as i32);
     }
 
+    /// Gives rax the byte whose address it has, with the other sign.
+    pub(super) fn negated_byte(&mut self) {
+        self.raw(&[0x0F, 0xB6, 0x00, 0x48, 0xF7, 0xD8]);
+    }
+
     /// Saves registers and makes room on the stack, aligned to a vector; where to write the size of the room
     /// when it is known.
     pub(super) fn enter(&mut self) -> usize {

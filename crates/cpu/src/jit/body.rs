@@ -5,15 +5,15 @@
 //! Numbers, single elements and spilled values are read from memory by the instruction itself where
 //! that is possible.
 
-use cotangent_compile::lane::{LaneCode, Lanes, Prim};
+use cotangent_compile::lane::{Elem, LaneCode, Lanes, Prim};
 
-use super::asm::{Asm, Form, Lanewise, RAX, RDX, RSP, Rm, TAIL, Width, form};
+use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, Width, form};
 use super::cold::Site;
 use super::join::Joined;
 
 /// No value, or no further reading.
 pub(super) const NONE: u32 = u32::MAX;
-/// The register with the mask of a last, partial vector of 256 bits; [`TAIL`] has that of 512.
+/// The register with the mask of a last, partial vector of 256 bits; of 512 bits a mask register has it.
 pub(super) const MASK: u8 = 15;
 
 pub(super) const LOAD: Form = form(1, 0x10).wide(true);
@@ -99,7 +99,7 @@ impl Item {
 pub(super) struct Body<'a> {
     pub(super) code: &'a LaneCode,
     addresses: &'a [Option<u8>],
-    width: Width,
+    pub(super) width: Width,
     pub(super) access: Access,
     /// How many vectors are worked on side by side.
     pub(super) vectors: usize,
@@ -224,9 +224,13 @@ impl<'a> Body<'a> {
             match item.prim {
                 Prim::Load(k) => {
                     if self.next[item.value as usize] != NONE {
-                        let place = self.stream(asm, k as usize, item.vector);
+                        let elem = self.code.inputs[k as usize];
+                        let place = self.stream(asm, k as usize, item.vector, elem);
                         let d = self.take(asm, 0);
-                        self.load(asm, d, place);
+                        match elem {
+                            Elem::Lane => self.load(asm, d, place),
+                            Elem::Byte => self.load_bytes(asm, d, place),
+                        }
                         self.put(item.value, d);
                     }
                 }
@@ -234,10 +238,21 @@ impl<'a> Body<'a> {
                     if let Some(Some(to)) = self.joins.get(k as usize) {
                         self.join(asm, &item, *to);
                     } else {
-                        let x = self.need(asm, item.args[0], &mut 0);
+                        let mut pinned = 0;
+                        let x = self.need(asm, item.args[0], &mut pinned);
                         let stream = self.code.inputs.len() + k as usize;
-                        let place = self.stream(asm, stream, item.vector);
-                        self.store(asm, x, place);
+                        let elem = self.code.outputs[k as usize];
+                        match elem {
+                            Elem::Lane => {
+                                let place = self.stream(asm, stream, item.vector, elem);
+                                self.store(asm, x, place);
+                            }
+                            Elem::Byte => {
+                                let free = self.take(asm, pinned);
+                                let place = self.stream(asm, stream, item.vector, elem);
+                                self.store_bytes(asm, x, free, place);
+                            }
+                        }
                         self.read(&item);
                     }
                 }
@@ -267,32 +282,6 @@ impl<'a> Body<'a> {
                 _ => self.compute(asm, &item),
             }
             p += 1;
-        }
-    }
-
-    /// Reads the elements of a vector.
-    fn load(&self, asm: &mut Asm, d: u8, place: Rm) {
-        let lanes = self.code.lanes;
-        match (self.access, self.width) {
-            (Access::Whole, _) => asm.vector(LOAD, d, 0, place),
-            (Access::Masked, Width::Narrow) => asm.vector(self.mask_form(0x2C), d, MASK, place),
-            (Access::Masked, Width::Wide) => {
-                asm.evex(float(lanes, 0x10), d, 0, place, Lanewise::Clear(TAIL));
-            }
-            (Access::Single, width) => asm.vector(spread(width, lanes), d, 0, place),
-        }
-    }
-
-    /// Writes the elements of a vector.
-    fn store(&self, asm: &mut Asm, x: u8, place: Rm) {
-        let lanes = self.code.lanes;
-        match (self.access, self.width) {
-            (Access::Whole, _) => asm.vector(STORE, x, 0, place),
-            (Access::Masked, Width::Narrow) => asm.vector(self.mask_form(0x2E), x, MASK, place),
-            (Access::Masked, Width::Wide) => {
-                asm.evex(float(lanes, 0x11), x, 0, place, Lanewise::Keep(TAIL));
-            }
-            (Access::Single, _) => asm.vex(single(lanes), x, 0, place),
         }
     }
 
@@ -351,16 +340,20 @@ impl<'a> Body<'a> {
         self.code.lanes == Lanes::W64
     }
 
-    /// vmaskmovps or vmaskmovpd, by the opcode of the first.
-    fn mask_form(&self, opcode: u8) -> Form {
-        form(2, opcode + u8::from(self.wide()))
-    }
-
     /// Where a stream's elements for a vector stand.
-    fn stream(&self, asm: &mut Asm, stream: usize, vector: usize) -> Rm {
+    fn stream(&self, asm: &mut Asm, stream: usize, vector: usize, elem: Elem) -> Rm {
         let base = self.address(asm, stream);
-        let scale = self.code.lanes.bytes().trailing_zeros() as u8;
-        Rm::Indexed(base, scale, (self.width.bytes() * vector) as i32)
+        let lane = self.code.lanes.bytes();
+        let size = match elem {
+            Elem::Lane => lane,
+            Elem::Byte => 1,
+        };
+        let scale = size.trailing_zeros() as u8;
+        Rm::Indexed(
+            base,
+            scale,
+            (self.width.bytes() / lane * size * vector) as i32,
+        )
     }
 
     /// Where an element of a stream stands.

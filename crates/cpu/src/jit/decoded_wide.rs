@@ -7,6 +7,7 @@ use super::asm::{Asm, Form, K1, K2, Lanewise, RDX, RSP, Rm, TAIL, Width, form};
 use super::body::{LOAD, STORE, STORE_ALIGNED, float, spread};
 use super::inst::{FROM_MASK, LOGIC, TO_MASK};
 use super::join::{UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT};
+use super::moves;
 use super::zmul::CLASS;
 
 fn all(asm: &Asm) -> Vec<Instruction> {
@@ -388,4 +389,47 @@ fn masks_of_tails_are_read_back() {
         (found[6].memory_base(), found[6].op_register(0)),
         (Register::RSP, mask(TAIL))
     );
+}
+
+#[test]
+fn bools_are_read_back() {
+    for (lanes, expected) in [
+        (W64, ["Vpmovzxbq", "Vpmovqb", "Vptestmq", "Vpbroadcastq"]),
+        (W32, ["Vpmovzxbd", "Vpmovdb", "Vptestmd", "Vpbroadcastd"]),
+    ] {
+        for r in REGISTERS {
+            let place = Rm::Indexed(13, 0, 8);
+            let mut asm = Asm::new(Width::Wide);
+            asm.evex(moves::from_bytes(lanes), r, 0, place, Lanewise::Clear(TAIL));
+            asm.evex(moves::to_bytes(lanes), r, 0, place, Lanewise::Keep(TAIL));
+            asm.evex(moves::any_bit(lanes), K1, r, Rm::Reg(r), Lanewise::All);
+            moves::spread_bool(&mut asm, lanes, r);
+            let found = all(&asm);
+            let [load, store, test, byte, sign, spread] = &found[..] else {
+                panic!("{found:?}");
+            };
+            assert_eq!([load, store, test, spread].map(name), expected);
+            assert_eq!(
+                (load.op_register(0), load.op_mask()),
+                (vector(r), mask(TAIL))
+            );
+            assert!(load.zeroing_masking() && load.memory_index_scale() == 1);
+            same_place(load, 1, place);
+            assert_eq!(
+                (store.op_register(1), store.op_mask()),
+                (vector(r), mask(TAIL))
+            );
+            same_place(store, 0, place);
+            assert_eq!(
+                (test.op_register(0), test.op_register(1)),
+                (mask(K1), vector(r))
+            );
+            assert_eq!([byte, sign].map(name), ["Movzx", "Neg"]);
+            assert_eq!(
+                (byte.memory_base(), sign.op_register(0)),
+                (Register::RAX, Register::RAX)
+            );
+            assert_eq!(spread.op_register(0), vector(r));
+        }
+    }
 }

@@ -6,6 +6,7 @@ use super::asm::{Asm, RAX, RSP, Rm, Width};
 use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
 use super::cold;
 use super::join::{Join, Joined, SUMS};
+use super::moves;
 
 /// Machine code and the numbers that it reads.
 pub(super) struct Emitted {
@@ -28,7 +29,8 @@ const _: () = assert!(LEAF.is_power_of_two());
 pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 
 /// Machine code for a region: a function of a table of addresses (rdi), the number of elements (rsi)
-/// and the pool (rdx). `None` for regions with bools in memory and for very long ones.
+/// and the pool (rdx). `None` for very long regions, and for those with bools in memory in vectors of 256 bits,
+/// which cannot read a part of eight bytes.
 ///
 /// Of each stored value `joins` says whether it goes into a reduction; of that eight sums are written for
 /// every leaf ([`LEAF`]), one after the other.
@@ -38,7 +40,7 @@ pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], width: Width) -> Opt
         .iter()
         .chain(&code.outputs)
         .any(|e| *e == Elem::Byte);
-    if bytes || code.insts.len() > MAX_INSTS {
+    if bytes && width == Width::Narrow || code.insts.len() > MAX_INSTS {
         return None;
     }
     if code.insts.len() <= MAX_PAIRED {
@@ -213,8 +215,13 @@ impl Start {
         let slot = self.slot();
         self.homes[value] = Home::Frame(slot);
         self.asm.load_address(RAX, stream);
-        let spread = spread(self.asm.width, code.lanes);
-        self.asm.vector(spread, 0, 0, Rm::Base(RAX, 0));
+        match code.inputs[stream] {
+            Elem::Byte => moves::spread_bool(&mut self.asm, code.lanes, 0),
+            Elem::Lane => {
+                let spread = spread(self.asm.width, code.lanes);
+                self.asm.vector(spread, 0, 0, Rm::Base(RAX, 0));
+            }
+        }
         self.asm.vector(STORE_ALIGNED, 0, 0, Rm::Base(RSP, slot));
         slot
     }

@@ -260,6 +260,6 @@ impl Body<'_> {
 }
 
 /// A move of bits by a number of places.
-fn shift(wide: bool) -> Form {
+pub(super) fn shift(wide: bool) -> Form {
     form(1, if wide { 0x73 } else { 0x72 }).wide(wide)
 }

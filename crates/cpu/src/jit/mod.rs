@@ -14,6 +14,7 @@ mod decoded_wide;
 mod emit;
 mod inst;
 mod join;
+mod moves;
 mod pages;
 mod scan;
 mod tape;

@@ -1,7 +1,8 @@
 //! `dot`: any contraction, as a batch of products of matrices.
 //!
-//! Strides express transposed operands. An operand is copied to working memory only where its free
-//! or its contracted axes cannot be walked with one step.
+//! Strides express transposed operands. Where the free axes of the first operand cannot be walked with one step,
+//! the first of them count the products of a batch instead, whose second operand stays. Otherwise an operand is
+//! copied to working memory where its free or its contracted axes cannot be walked with one step.
 
 use cotangent_array::Shape;
 use cotangent_graph::TensorType;
@@ -17,16 +18,18 @@ use crate::memory::{Frame, Run};
 use crate::number::{Number, by_dtype};
 use crate::pool::{self, DIVIDE, Team};
 
-pub(super) fn scratch(op: &Dot, x: &TensorType, y: &TensorType) -> usize {
-    let product = Product::new(op, &x.shape, &y.shape);
+/// `front` says how many free axes of the first operand stay in front where the result is turned.
+pub(super) fn scratch(op: &Dot, front: Option<usize>, x: &TensorType, y: &TensorType) -> usize {
+    let product = Product::new(op, front, &x.shape, &y.shape);
     let copies = product.a.room() + product.b.room();
     let packed = by_dtype!(numeric x.dtype, T => product.packed::<T>(), else 0);
     copies.saturating_add(packed).saturating_mul(x.dtype.size())
 }
 
-pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
+/// `front` as for [`scratch`].
+pub(super) fn dot(op: &Dot, front: Option<usize>, site: &Site<'_>) -> Option<Run> {
     let [x, y] = site.args else { return None };
-    let product = Product::new(op, &x.ty.shape, &y.ty.shape);
+    let product = Product::new(op, front, &x.ty.shape, &y.ty.shape);
     let dtype = site.out.ty.dtype;
     let scratch = resized(site.scratch, dtype.size());
     let (x, y, out) = (x.slot, y.slot, site.out.slot);
@@ -39,6 +42,7 @@ pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
             // types are those of the plan. Working memory holds any numbers.
             unsafe {
                 let (x, y) = (frame.read::<T>(x), frame.read::<T>(y));
+                let (x, y) = if front.is_some() { (y, x) } else { (x, y) };
                 let (out, scratch) = (frame.write::<T>(out), frame.write::<T>(scratch));
                 product.run(x, y, out, scratch, &frame.team)
             }
@@ -46,7 +50,7 @@ pub(super) fn dot(op: &Dot, site: &Site<'_>) -> Option<Run> {
     }, else None)
 }
 
-/// A batch of products of matrices.
+/// A batch of products of matrices; where the result is turned, the second operand is the first here.
 struct Product {
     /// Rows and columns of a result, terms of each element.
     m: usize,
@@ -67,8 +71,12 @@ struct Side {
 }
 
 impl Product {
-    fn new(op: &Dot, x: &Shape, y: &Shape) -> Product {
+    fn new(op: &Dot, front: Option<usize>, x: &Shape, y: &Shape) -> Product {
         let (free_x, free_y) = op.free_axes(x.rank(), y.rank());
+        let (alone, free_x) = match front {
+            Some(front) => free_x.split_at(front.min(free_x.len())),
+            None => peeled(x, &free_x),
+        };
         let length = |shape: &Shape, axes: &[usize]| {
             axes.iter()
                 .filter_map(|a| shape.get(*a))
@@ -85,12 +93,13 @@ impl Product {
         let (mut by_x, mut by_y) = (pairs.clone(), pairs);
         by_x.sort_unstable();
         by_y.sort_unstable_by_key(|(_, y)| *y);
+        let counted: Vec<usize> = op.batch.0.iter().chain(alone).copied().collect();
         let sides = [by_x, by_y].map(|pairs| {
             let (of_x, of_y): (Vec<usize>, Vec<usize>) = pairs.into_iter().unzip();
-            (
-                Side::new(x, &op.batch.0, &free_x, &of_x),
-                Side::new(y, &op.batch.1, &free_y, &of_y),
-            )
+            let mut b = Side::new(y, &op.batch.1, &free_y, &of_y);
+            b.batch.extend(alone.iter().map(|_| 0));
+            let a = Side::new(x, &counted, free_x, &of_x);
+            if front.is_some() { (b, a) } else { (a, b) }
         });
         let [first, second] = sides;
         let room = |(a, b): &(Side, Side)| a.room() + b.room();
@@ -99,14 +108,18 @@ impl Product {
         } else {
             first
         };
-        let sizes = op.batch.0.iter().filter_map(|axis| x.get(*axis));
+        let sizes = counted.iter().filter_map(|axis| x.get(*axis));
         let batch = sizes
             .zip(a.batch.iter().zip(&b.batch))
             .map(|(n, (a, b))| (*n, *a, *b))
             .collect();
+        let (mut m, mut n) = (length(x, free_x), length(y, &free_y));
+        if front.is_some() {
+            std::mem::swap(&mut m, &mut n);
+        }
         Product {
-            m: length(x, &free_x),
-            n: length(y, &free_y),
+            m,
+            n,
             k: length(x, &op.contract.0),
             batch,
             a,
@@ -252,6 +265,20 @@ impl Side {
     }
 }
 
+/// Free axes of a first operand that count products, and those that are the rows of one: all of them where one
+/// step walks these, or where a product would have few rows.
+fn peeled<'a>(x: &Shape, free: &'a [usize]) -> (&'a [usize], &'a [usize]) {
+    let steps = x.strides();
+    let rows = |axes: &[usize]| axes.iter().filter_map(|a| x.get(*a)).product::<usize>();
+    let splits = (0..free.len()).map(|k| free.split_at(k));
+    let mut walked = splits.filter(|(_, rest)| joined(x, &steps, rest).is_some());
+    let found = walked.next().filter(|(_, rest)| rows(rest) >= FEWEST_ROWS);
+    found.unwrap_or((&[], free))
+}
+
+/// Products of fewer rows are not worth a batch of their own.
+const FEWEST_ROWS: usize = 16;
+
 /// The one step with which these axes can be walked in row-major order, if there is one.
 fn joined(shape: &Shape, steps: &[usize], axes: &[usize]) -> Option<usize> {
     let mut inner: Option<(usize, usize)> = None;
@@ -276,7 +303,7 @@ mod tests {
     use super::*;
 
     fn room(op: &Dot, x: impl Into<Shape>, y: impl Into<Shape>) -> usize {
-        let product = Product::new(op, &x.into(), &y.into());
+        let product = Product::new(op, None, &x.into(), &y.into());
         product.a.room() + product.b.room()
     }
 
@@ -295,6 +322,14 @@ mod tests {
         assert_eq!(room(&op(&[0, 1], &[0, 1]), [4, 3, 2], [4, 3, 5]), 0);
         // Pairs in the wrong order, but the order of pairs is free.
         assert_eq!(room(&op(&[1, 0], &[1, 0]), [4, 3, 2], [4, 3, 5]), 0);
+    }
+
+    #[test]
+    fn rows_apart_make_a_batch() {
+        let product = Product::new(&op(&[1], &[0]), None, &[3, 4, 16].into(), &[4, 5].into());
+        assert_eq!(product.a.room() + product.b.room(), 0);
+        assert_eq!((product.m, product.n, product.k), (16, 5, 4));
+        assert_eq!(product.batch[..], [(3, 64, 0)]);
     }
 
     #[test]

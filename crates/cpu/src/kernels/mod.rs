@@ -21,7 +21,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
-use cotangent_compile::Planes;
+use cotangent_compile::{Planes, StepOp};
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Op, TensorType};
 
@@ -62,9 +62,14 @@ impl Site<'_> {
 }
 
 /// The working memory that the kernel of an operation wants, in bytes.
-pub(crate) fn scratch(op: &Op, args: &[&TensorType], out: &TensorType) -> usize {
+pub(crate) fn scratch(step: &StepOp, args: &[&TensorType], out: &TensorType) -> usize {
+    let (op, front) = match step {
+        StepOp::Op(op) | StepOp::Planes(op, _) => (op, None),
+        StepOp::Turned(op, front) => (op, Some(*front)),
+        _ => return 0,
+    };
     match (op, args) {
-        (Op::Array(ArrayOp::Dot(op)), [x, y]) => dot::scratch(op, x, y),
+        (Op::Array(ArrayOp::Dot(op)), [x, y]) => dot::scratch(op, front, x, y),
         (Op::Array(ArrayOp::Conv(op)), [x, kernel]) => conv::scratch(op, x, kernel, out),
         (Op::Array(ArrayOp::ScatterAdd(_)), [x, ..]) => gather::scratch(x, out),
         (Op::Array(op @ (ArrayOp::Fft(_) | ArrayOp::Rfft(_) | ArrayOp::Irfft(_))), [x]) => {
@@ -109,6 +114,14 @@ pub(crate) fn planes(op: &Op, planes: &Planes, site: &Site<'_>) -> Option<Run> {
     }
 }
 
+/// The kernel of a product whose result is turned.
+pub(crate) fn turned(op: &Op, front: usize, site: &Site<'_>) -> Option<Run> {
+    match op {
+        Op::Array(ArrayOp::Dot(op)) => dot::dot(op, Some(front), site),
+        _ => None,
+    }
+}
+
 /// The kernel that copies an operand, or repeats its only element.
 pub(crate) fn copy(site: &Site<'_>) -> Option<Run> {
     moves::copy(site)
@@ -144,7 +157,7 @@ fn array(op: &ArrayOp, site: &Site<'_>) -> Option<Run> {
         A::CumArgMin(op) => sort::cum_argmin(op.axis, op.last, site),
         A::ArgSort(op) => sort::argsort(op, site),
         A::SearchSorted(op) => sort::searchsorted(op, site),
-        A::Dot(op) => dot::dot(op, site),
+        A::Dot(op) => dot::dot(op, None, site),
         A::Conv(op) => conv::conv(op, None, site),
         A::WindowSum(op) => window::sum(&window::Windows::of_sum(op), site),
         A::WindowMax(op) => window::max(&window::Windows::of_max(op), site),

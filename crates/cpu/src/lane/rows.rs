@@ -180,8 +180,9 @@ impl Rows {
             for (to, (at, bytes)) in buffers.iter_mut().zip(&self.buffers) {
                 *to = scratch.wrapping_add(*at).wrapping_sub(row * bytes);
             }
-            self.fetch(table, [end, (end + self.together).min(to)]);
-            for stage in &self.stages {
+            let next = [end, (end + self.together).min(to)];
+            for (k, stage) in self.stages.iter().enumerate() {
+                self.fetch(table, next, k);
                 stage.rows(table, scratch, [row, end])?;
             }
             row = end;
@@ -195,14 +196,16 @@ impl Rows {
 
 impl Rows {
     /// Asks for the memory of rows that come next. A block works for a while on rows that stay in a cache,
-    /// and the processor does not foresee that it then goes on reading where it left off.
-    fn fetch(&self, table: &[*mut u8], [from, to]: [usize; 2]) {
+    /// and the processor does not foresee that it then goes on reading where it left off. Every stage asks for
+    /// its share, since only a few requests can wait at a time.
+    fn fetch(&self, table: &[*mut u8], [from, to]: [usize; 2], stage: usize) {
         for (slot, bytes) in &self.streamed {
             let Some(base) = table.get(*slot) else {
                 continue;
             };
-            for at in (from * bytes..to * bytes).step_by(LINE) {
-                prefetch(base.wrapping_add(at));
+            let lines = ((to - from) * bytes).div_ceil(LINE);
+            for line in share(lines, stage, self.stages.len()) {
+                prefetch(base.wrapping_add(from * bytes + line * LINE));
             }
         }
     }

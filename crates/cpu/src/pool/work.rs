@@ -17,7 +17,8 @@ const BYTES: u64 = 30;
 /// Nanoseconds that a step takes, from its operations and bytes. It is right within a factor of a few.
 pub(crate) fn nanoseconds(step: &Step) -> u64 {
     let rate = match &step.op {
-        StepOp::Op(Op::Array(ArrayOp::Dot(_) | ArrayOp::Conv(_))) | StepOp::Planes(..) => PRODUCTS,
+        StepOp::Op(Op::Array(ArrayOp::Dot(_) | ArrayOp::Conv(_))) => PRODUCTS,
+        StepOp::Planes(..) | StepOp::Turned(..) => PRODUCTS,
         StepOp::Region(_) | StepOp::Rows(_) => CODE,
         StepOp::Op(_) | StepOp::Copy => KERNELS,
         // What these run are steps again, each with a time of its own.
