@@ -49,6 +49,9 @@ pub struct Args {
     /// The most threads that work on it; by default the variable COTANGENT_THREADS, or else 1.
     #[arg(long, value_name = "N", conflicts_with = "checked")]
     threads: Option<NonZeroUsize>,
+    /// Takes numbers below the smallest normal one for zeros in generated code, which some processors are slow with.
+    #[arg(long, conflicts_with = "checked")]
+    flush_subnormals: bool,
     /// Names the first operation whose operands are finite and whose result is not, if a result comes of it.
     #[arg(long)]
     checked: bool,
@@ -89,6 +92,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let options = Options {
             memory_budget: args.memory,
             states_beside: args.loop_directory.is_some(),
+            flush_subnormals: args.flush_subnormals,
             ..Options::default()
         };
         let program = cotangent_cpu::compile_with(&graph, &options)?;

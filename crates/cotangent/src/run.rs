@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub(crate) loop_directory: Option<Arc<Path>>,
     /// The most bytes that a run holds.
     pub(crate) memory_budget: Option<usize>,
+    /// Whether subnormal numbers are taken for zeros.
+    pub(crate) flush_subnormals: bool,
     /// The most threads that work on a run.
     pub(crate) threads: Option<usize>,
 }
@@ -58,17 +60,13 @@ impl Program {
         match self.compiled.get() {
             Some(program) => Ok(program),
             None => {
-                let program = match self.limits.memory_budget {
-                    None => cotangent_cpu::compile_shared(graph)?,
-                    budget => {
-                        let options = Options {
-                            memory_budget: budget,
-                            states_beside: self.limits.loop_directory.is_some(),
-                            ..Options::default()
-                        };
-                        cotangent_cpu::compile_with(graph, &options)?
-                    }
+                let options = Options {
+                    memory_budget: self.limits.memory_budget,
+                    states_beside: self.limits.loop_directory.is_some(),
+                    flush_subnormals: self.limits.flush_subnormals,
+                    ..Options::default()
                 };
+                let program = cotangent_cpu::compile_shared_with(graph, &options)?;
                 if let Some(bytes) = self.limits.loop_memory {
                     program.set_loop_memory(bytes);
                 }

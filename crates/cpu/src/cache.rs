@@ -8,12 +8,12 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cotangent_compile::{Plan, StepOp};
+use cotangent_compile::{Options, Plan, StepOp};
 use cotangent_graph::{Equation, FastHasher, Graph, Location, Op};
 
 use crate::RunError;
-use crate::lane::Way;
-use crate::program::{Core, Program, compile};
+use crate::lane::Mode;
+use crate::program::{Core, Program, compile_with};
 
 /// How many programs are kept; the one that was asked for longest ago goes first.
 const KEPT: usize = 64;
@@ -23,7 +23,7 @@ const STEPS: usize = 1 << 16;
 
 struct Entry {
     hash: u64,
-    way: Way,
+    mode: Mode,
     graph: Arc<Graph>,
     core: Arc<Core>,
 }
@@ -31,7 +31,7 @@ struct Entry {
 /// The one asked for last stands last.
 static KNOWN: Mutex<VecDeque<Entry>> = Mutex::new(VecDeque::new());
 
-/// As [`compile`], but a graph that was compiled before, or one equal to it, is not compiled again:
+/// As [`compile`](crate::compile), but a graph that was compiled before, or one equal to it, is not compiled again:
 /// programs of equal graphs share their steps, while each has its own memory. The last 64 programs
 /// are kept, but for those with large constants and those that call Rust closures, which graphs
 /// compare by name alone.
@@ -53,13 +53,24 @@ static KNOWN: Mutex<VecDeque<Entry>> = Mutex::new(VecDeque::new());
 /// ```
 ///
 /// # Errors
-/// Those of [`compile`].
+/// Those of [`compile`](crate::compile).
 pub fn compile_shared(graph: &Arc<Graph>) -> Result<Program, RunError> {
-    let (hash, way) = (hash_of(graph), Way::chosen());
+    compile_shared_with(graph, &Options::default())
+}
+
+/// As [`compile_shared`], with options; with a memory budget every program is compiled anew.
+///
+/// # Errors
+/// Those of [`compile_with`].
+pub fn compile_shared_with(graph: &Arc<Graph>, options: &Options) -> Result<Program, RunError> {
+    if options.memory_budget.is_some() {
+        return compile_with(graph, options);
+    }
+    let (hash, mode) = (hash_of(graph), Mode::of(options));
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = {
         let mut known = known();
-        let same = |e: &Entry| e.hash == hash && e.way == way && same_program(&e.graph, graph);
+        let same = |e: &Entry| e.hash == hash && e.mode == mode && same_program(&e.graph, graph);
         known.iter().position(same).and_then(|at| {
             let entry = known.remove(at)?;
             let core = entry.core.clone();
@@ -70,11 +81,11 @@ pub fn compile_shared(graph: &Arc<Graph>) -> Result<Program, RunError> {
     if let Some(core) = found {
         return Ok(Program::of(core));
     }
-    let program = compile(graph)?;
+    let program = compile_with(graph, options)?;
     if may_be_kept(program.plan()) {
         let entry = Entry {
             hash,
-            way,
+            mode,
             graph: graph.clone(),
             core: program.core().clone(),
         };

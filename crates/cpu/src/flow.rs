@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::RunError;
 use crate::jit::{self, Steps};
-use crate::lane::Way;
+use crate::lane::Mode;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
 use crate::program::Core;
 use crate::reversal;
@@ -26,12 +26,12 @@ pub(crate) struct Places {
 }
 
 /// The step that runs a flow, with the cores of its bodies in their order.
-pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, way: Way) -> Option<Run> {
+pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, mode: Mode) -> Option<Run> {
     match (flow, bodies) {
         (Flow::Cond { .. }, [then, otherwise]) => {
             Some(cond(then.clone(), otherwise.clone(), places))
         }
-        (Flow::Scan { .. }, [body]) => match scan_of_numbers(flow, &places, way) {
+        (Flow::Scan { .. }, [body]) => match scan_of_numbers(flow, &places, mode) {
             Some(run) => Some(run),
             None => scan(flow, body.clone(), places),
         },
@@ -81,7 +81,7 @@ fn cond(then: Arc<Core>, otherwise: Arc<Core>, places: Places) -> Run {
 }
 
 /// A loop whose steps compute with single numbers alone, as machine code of its own.
-fn scan_of_numbers(flow: &Flow, places: &Places, way: Way) -> Option<Run> {
+fn scan_of_numbers(flow: &Flow, places: &Places, mode: Mode) -> Option<Run> {
     let Flow::Scan {
         ref body,
         carry,
@@ -92,15 +92,13 @@ fn scan_of_numbers(flow: &Flow, places: &Places, way: Way) -> Option<Run> {
     else {
         return None;
     };
-    if way.width().is_none() || length == 0 {
-        return None;
-    }
+    let style = mode.style().filter(|_| length > 0)?;
     let steps = Steps {
         carry,
         scanned,
         reverse,
     };
-    let kernel = jit::scan(LaneCode::of_numbers(body)?, steps)?;
+    let kernel = jit::scan(LaneCode::of_numbers(body)?, steps, style.flush)?;
     let all = places.args.iter().chain(&places.outs);
     let slots: Vec<Slot> = all.map(|(slot, _)| *slot).collect();
     Some(Box::new(move |frame| {

@@ -31,7 +31,7 @@ mod program;
 mod reversal;
 mod system;
 
-pub use cache::compile_shared;
+pub use cache::{compile_shared, compile_shared_with};
 pub use error::RunError;
 pub use lane::Way;
 pub use program::{Program, compile, compile_with, target};

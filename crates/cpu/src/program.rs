@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::RunError;
 use crate::flow;
 use crate::kernels::{self, Arg, Site};
-use crate::lane::{self, Way, has_avx2};
+use crate::lane::{self, Mode, Way, has_avx2};
 use crate::memory::{Frame, Kept, Memory, Run, Slot, Workspace};
 use crate::native;
 use crate::number::by_dtype;
@@ -55,7 +55,7 @@ pub fn compile(graph: &Graph) -> Result<Program, RunError> {
 /// Those of [`cotangent_compile::compile_with`] and of [`Program::new`].
 pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunError> {
     let plan = cotangent_compile::compile_with(graph, &target(), options)?;
-    let mut program = Program::new(Arc::new(plan))?;
+    let mut program = Program::with_mode(Arc::new(plan), Mode::of(options))?;
     if let Some(budget) = options.memory_budget {
         // Further threads work in memory of their own, so there are as many as it has room for.
         let room = budget.saturating_sub(program.core.plan.memory());
@@ -99,7 +99,7 @@ impl Program {
     /// A plan that [`Plan::check`] refuses, or one whose steps have less working memory than the
     /// kernels want; plans compiled for [`target`] have neither.
     pub fn new(plan: Arc<Plan>) -> Result<Program, RunError> {
-        Program::with_way(plan, Way::chosen())
+        Program::with_mode(plan, Mode::chosen())
     }
 
     /// As [`Program::new`], with regions executed in a given way.
@@ -107,13 +107,17 @@ impl Program {
     /// # Errors
     /// Those of [`Program::new`].
     pub fn with_way(plan: Arc<Plan>, way: Way) -> Result<Program, RunError> {
+        Program::with_mode(plan, Mode { way, flush: false })
+    }
+
+    pub(crate) fn with_mode(plan: Arc<Plan>, mode: Mode) -> Result<Program, RunError> {
         plan.check().map_err(RunError::Plan)?;
         let mut cores: HashMap<*const Plan, Arc<Core>> = HashMap::new();
         for callee in plan.callees() {
-            let core = Core::new(callee.clone(), &cores, way)?;
+            let core = Core::new(callee.clone(), &cores, mode)?;
             cores.insert(Arc::as_ptr(&callee), Arc::new(core));
         }
-        Ok(Program::of(Arc::new(Core::new(plan, &cores, way)?)))
+        Ok(Program::of(Arc::new(Core::new(plan, &cores, mode)?)))
     }
 
     /// A program with memory of its own and kernels that others may share.
@@ -347,7 +351,7 @@ impl Core {
     fn new(
         plan: Arc<Plan>,
         cores: &HashMap<*const Plan, Arc<Core>>,
-        way: Way,
+        mode: Mode,
     ) -> Result<Core, RunError> {
         let own = 2 + plan.inputs.len() + plan.constants.len() + plan.outputs.len();
         let mut core = Core {
@@ -394,7 +398,7 @@ impl Core {
                     let bodies = bodies.unwrap_or_default();
                     let below = bodies.iter().map(|b| b.depth).max().unwrap_or(0);
                     core.depth = core.depth.max(own + below);
-                    core.flow(step, flow, &bodies, &mut known, way)
+                    core.flow(step, flow, &bodies, &mut known, mode)
                 }
                 StepOp::Native(op) => {
                     let args = step.args.iter().map(|a| core.arg(a, &mut known)).collect();
@@ -406,16 +410,16 @@ impl Core {
                     if work >= pool::DIVIDE {
                         core.spare = core.spare.max(step.scratch.len());
                     }
-                    lane::choose(region, core.places(step, &mut known), way, work)
+                    lane::choose(region, core.places(step, &mut known), mode, work)
                 }
                 StepOp::Rows(block) => {
                     let work = pool::nanoseconds(step);
                     if work >= pool::DIVIDE && !block.sums_rows() {
                         core.spare = core.spare.max(step.scratch.len());
                     }
-                    lane::choose_rows(block, core.places(step, &mut known), way, work)
+                    lane::choose_rows(block, core.places(step, &mut known), mode, work)
                 }
-                StepOp::Tape(tape) => lane::choose_tape(tape, core.places(step, &mut known), way),
+                StepOp::Tape(tape) => lane::choose_tape(tape, core.places(step, &mut known), mode),
                 _ => core.kernel(step, &mut known),
             };
             match run {
@@ -549,7 +553,7 @@ impl Core {
         flow: &Flow,
         bodies: &[Arc<Core>],
         known: &mut FastMap<Scalar, usize>,
-        way: Way,
+        mode: Mode,
     ) -> Option<Run> {
         let args = step
             .args
@@ -574,7 +578,7 @@ impl Core {
                 outs,
                 scratch,
             },
-            way,
+            mode,
         )
     }
 

@@ -25,6 +25,11 @@ pub struct Options {
     /// Whether loops of unknown length keep all their states, beside the budget, because these go to a
     /// file; otherwise they keep as many as there is room for.
     pub states_beside: bool,
+    /// Whether generated code takes numbers below the smallest normal one (2.2e-308, f32: 1.2e-38) for zeros,
+    /// and gives zeros in their place: on some processors each product with one takes a hundred cycles. What
+    /// runs otherwise (products of matrices, other kernels, the tile interpreter) computes with them as always,
+    /// so results may then depend on the way of running.
+    pub flush_subnormals: bool,
     /// How long to look for what is best computed again.
     pub search: remat::Options,
 }

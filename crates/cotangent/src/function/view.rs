@@ -74,6 +74,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
             inputs: Some(&inputs),
             options: Options {
                 memory_budget: self.inner.limits.memory_budget,
+                flush_subnormals: self.inner.limits.flush_subnormals,
                 ..Options::default()
             },
             curve_points: CURVE,

@@ -38,6 +38,14 @@ impl Width {
     }
 }
 
+/// How code is made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) struct Style {
+    pub(crate) width: Width,
+    /// Whether subnormal numbers are taken for zeros, and zeros given in their place.
+    pub(crate) flush: bool,
+}
+
 /// A mask register for what is used up at once.
 pub(super) const K1: u8 = 1;
 /// Another one.
@@ -102,12 +110,24 @@ pub(super) struct Asm {
     pub(super) bytes: Vec<u8>,
     /// The vectors of [`Asm::vector`].
     pub(super) width: Width,
+    flush: bool,
 }
 
+/// The bits of the control register mxcsr that make subnormal results and operands zeros.
+const FLUSH: u32 = 0x8040;
+/// Where, from rbp, the frame has mxcsr as the caller left it, and as the code wants it: in the slot that is
+/// more than what is used.
+const MXCSR: u8 = -44_i8 as u8;
+const FLUSHING: u8 = -48_i8 as u8;
+
 impl Asm {
-    pub(super) fn new(width: Width) -> Asm {
+    pub(super) fn new(Style { width, flush }: Style) -> Asm {
         let bytes = Vec::new();
-        Asm { bytes, width }
+        Asm {
+            bytes,
+            width,
+            flush,
+        }
     }
 
     pub(super) fn raw(&mut self, bytes: &[u8]) {
@@ -256,11 +276,25 @@ impl Asm {
         let hole = self.bytes.len();
         self.number(0);
         self.raw(&[0x48, 0x83, 0xE4, (self.width.bytes() as u8).wrapping_neg()]);
+        if self.flush {
+            self.raw(&[0x0F, 0xAE, 0x5D, MXCSR, 0x8B, 0x45, MXCSR, 0x0D]);
+            self.raw(&FLUSH.to_le_bytes());
+            self.raw(&[0x89, 0x45, FLUSHING]);
+            self.flush_subnormals(true);
+        }
         hole
+    }
+
+    /// Sets mxcsr for the code, or as the caller left it; nothing where both are the same.
+    pub(super) fn flush_subnormals(&mut self, on: bool) {
+        if self.flush {
+            self.raw(&[0x0F, 0xAE, 0x55, if on { FLUSHING } else { MXCSR }]);
+        }
     }
 
     /// Restores what [`Asm::enter`] saved and returns.
     pub(super) fn leave(&mut self) {
+        self.flush_subnormals(false);
         self.raw(&[0x48, 0x8D, 0x65, 0xD8]);
         self.raw(&[0x41, 0x5F, 0x41, 0x5E, 0x41, 0x5D, 0x41, 0x5C, 0x5B, 0x5D]);
         self.raw(&[0xC5, 0xF8, 0x77, 0xC3]);

@@ -111,7 +111,10 @@ pub(super) fn finish(asm: &mut Asm, lanes: Lanes, sites: &[Site], frame: i32, po
     for r in 0..asm.width.registers() {
         asm.vector(STORE, r, 0, slot(r));
     }
+    // What is called is not made for another mxcsr.
+    asm.flush_subnormals(false);
     asm.call_out(room + frame, pool);
+    asm.flush_subnormals(true);
     for r in 0..asm.width.registers() {
         asm.vector(LOAD, r, 0, slot(r));
     }

@@ -3,10 +3,15 @@
 use cotangent_compile::lane::Lanes;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, Width, form};
+use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, Style, Width, form};
 use super::body::{float as by_lanes, single};
 use super::cold::signs;
 use super::join::{UPPER, WIDEN_FLOAT, WIDEN_INT};
+
+const NARROW: Style = Style {
+    width: Width::Narrow,
+    flush: false,
+};
 
 const fn float(prefix: u8, opcode: u8) -> Form {
     let lanes = match prefix {
@@ -163,7 +168,7 @@ fn vector_instructions_are_read_back() {
     for rm in PLACES {
         for (d, x) in [(1, 7), (9, 3), (4, 15), (14, 10)] {
             for (form, expected) in THREE {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(*form, d, x, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), *expected);
@@ -174,7 +179,7 @@ fn vector_instructions_are_read_back() {
                 same_place(&found, 2, *rm);
             }
             for (form, expected) in NUMBERED {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector_with(*form, d, x, *rm, 0x50);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), *expected);
@@ -188,7 +193,7 @@ fn vector_instructions_are_read_back() {
                 }
             }
             for (form, expected) in TWO {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(*form, d, 0, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), *expected);
@@ -196,7 +201,7 @@ fn vector_instructions_are_read_back() {
                 same_place(&found, 1, *rm);
             }
             for (form, expected) in [(form(3, 0x09), "Vroundpd"), (form(3, 0x08), "Vroundps")] {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector_with(form, d, 0, *rm, 9);
                 let found = decode(&asm.bytes);
                 assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 9));
@@ -211,7 +216,7 @@ fn vector_instructions_are_read_back() {
                     (0x72, 2, "Vpsrld"),
                 ];
                 for (opcode, digit, expected) in shifts {
-                    let mut asm = Asm::new(Width::Narrow);
+                    let mut asm = Asm::new(NARROW);
                     asm.vector_with(form(1, opcode), digit, d, *rm, 23);
                     let found = decode(&asm.bytes);
                     assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 23));
@@ -222,7 +227,7 @@ fn vector_instructions_are_read_back() {
             }
             // Forms that are for memory only.
             for (opcode, expected) in [(0x2C, "Vmaskmovps"), (0x2D, "Vmaskmovpd")] {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(form(2, opcode), d, x, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), expected);
@@ -231,7 +236,7 @@ fn vector_instructions_are_read_back() {
                     (vector(d), vector(x))
                 );
                 same_place(&found, 2, *rm);
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(form(2, opcode + 2), d, x, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), expected);
@@ -242,12 +247,12 @@ fn vector_instructions_are_read_back() {
                 same_place(&found, 0, *rm);
             }
             for (opcode, expected) in [(0x18, "Vbroadcastss"), (0x19, "Vbroadcastsd")] {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(form(2, opcode), d, 0, *rm);
                 assert_eq!(name(&decode(&asm.bytes)), expected);
             }
             for (lanes, expected) in [(Lanes::W64, "Vmovsd"), (Lanes::W32, "Vmovss")] {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(single(lanes), d, 0, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(name(&found), expected);
@@ -255,7 +260,7 @@ fn vector_instructions_are_read_back() {
                 same_place(&found, 0, *rm);
             }
             for (opcode, expected) in [(0x11, "Vmovupd"), (0x29, "Vmovapd")] {
-                let mut asm = Asm::new(Width::Narrow);
+                let mut asm = Asm::new(NARROW);
                 asm.vector(form(1, opcode), d, 0, *rm);
                 let found = decode(&asm.bytes);
                 assert_eq!(
@@ -273,7 +278,7 @@ fn forms_between_halves_are_read_back() {
     let half = |r: u8| Register::XMM0 + u32::from(r);
     for (d, x) in [(1, 7), (9, 3), (4, 15), (14, 10)] {
         for (form, expected) in [(WIDEN_FLOAT, "Vcvtps2pd"), (WIDEN_INT, "Vpmovsxdq")] {
-            let mut asm = Asm::new(Width::Narrow);
+            let mut asm = Asm::new(NARROW);
             asm.vector(form, d, 0, Rm::Reg(x));
             let found = decode(&asm.bytes);
             assert_eq!(format!("{:?}", found.mnemonic()), expected);
@@ -282,7 +287,7 @@ fn forms_between_halves_are_read_back() {
                 (vector(d), half(x))
             );
         }
-        let mut asm = Asm::new(Width::Narrow);
+        let mut asm = Asm::new(NARROW);
         asm.vector_with(UPPER, d, 0, Rm::Reg(x), 1);
         let found = decode(&asm.bytes);
         assert_eq!(format!("{:?}", found.mnemonic()), "Vextractf128");
@@ -291,7 +296,7 @@ fn forms_between_halves_are_read_back() {
             (half(x), vector(d))
         );
         assert_eq!(found.immediate8(), 1);
-        let mut asm = Asm::new(Width::Narrow);
+        let mut asm = Asm::new(NARROW);
         asm.vector_with(form(1, 0xC2), d, x, Rm::Reg(d), 3);
         assert_eq!(format!("{:?}", decode(&asm.bytes).mnemonic()), "Vcmppd");
     }
@@ -299,7 +304,7 @@ fn forms_between_halves_are_read_back() {
 
 #[test]
 fn loops_over_leaves_are_read_back() {
-    let mut asm = Asm::new(Width::Narrow);
+    let mut asm = Asm::new(NARROW);
     asm.keep_count(96);
     let top = asm.bytes.len();
     asm.next_part(96, 256);
@@ -348,7 +353,7 @@ fn loops_over_leaves_are_read_back() {
 /// The rest as the decoder prints it.
 #[test]
 fn loops_are_read_back() {
-    let mut asm = Asm::new(Width::Narrow);
+    let mut asm = Asm::new(NARROW);
     let room = asm.enter();
     asm.load_address(9, 5);
     asm.load_address(3, 2);
@@ -410,7 +415,7 @@ fn loops_are_read_back() {
 #[test]
 fn steps_are_read_back() {
     for (reverse, expected) in [(false, "Xor Add Cmp Jl"), (true, "Lea Add Jns")] {
-        let mut asm = Asm::new(Width::Narrow);
+        let mut asm = Asm::new(NARROW);
         asm.first_step(reverse);
         let top = asm.bytes.len() as u64;
         asm.next_step(reverse, top as usize);
@@ -439,7 +444,7 @@ fn steps_are_read_back() {
 fn calls_are_read_back() {
     for (lanes, expected) in [(Lanes::W64, "Vmovmskpd"), (Lanes::W32, "Vmovmskps")] {
         for r in [0, 6, 15] {
-            let mut asm = Asm::new(Width::Narrow);
+            let mut asm = Asm::new(NARROW);
             asm.vector(signs(lanes), 0, 0, Rm::Reg(r));
             let found = decode(&asm.bytes);
             assert_eq!(format!("{:?}", found.mnemonic()), expected);
@@ -447,7 +452,7 @@ fn calls_are_read_back() {
             assert_eq!(found.op_register(1), vector(r));
         }
     }
-    let mut asm = Asm::new(Width::Narrow);
+    let mut asm = Asm::new(NARROW);
     let hole = asm.jump_if_any();
     let back = asm.bytes.len();
     asm.land(hole);
@@ -486,4 +491,47 @@ fn calls_are_read_back() {
     let pushed: Vec<Register> = all[5..13].iter().map(|i| i.op_register(0)).collect();
     let general = [7, 6, 2, 1, 8, 9, 10, 11].map(general);
     assert_eq!(pushed, general);
+}
+
+/// The control register is set where code begins, and is the caller's where it ends.
+#[test]
+fn flushing_is_read_back() {
+    let mut asm = Asm::new(Style {
+        width: Width::Narrow,
+        flush: true,
+    });
+    asm.enter();
+    asm.leave();
+    let all: Vec<Instruction> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
+        .iter()
+        .collect();
+    let control = |i: &&Instruction| matches!(i.memory_base(), Register::RBP) && i.op_count() < 3;
+    let found: Vec<(String, i64)> = all
+        .iter()
+        .filter(control)
+        .map(|i| {
+            (
+                format!("{:?}", i.mnemonic()),
+                i.memory_displacement64() as i64,
+            )
+        })
+        .collect();
+    let expected = [
+        ("Stmxcsr", -44),
+        ("Mov", -44),
+        ("Mov", -48),
+        ("Ldmxcsr", -48),
+        ("Ldmxcsr", -44),
+        // The stack pointer is taken back behind what was saved.
+        ("Lea", -40),
+    ];
+    assert_eq!(found, expected.map(|(name, at)| (name.to_owned(), at)));
+    let or = all
+        .iter()
+        .find(|i| format!("{:?}", i.mnemonic()) == "Or")
+        .unwrap();
+    assert_eq!(
+        (or.op_register(0), or.immediate32()),
+        (Register::EAX, 0x8040)
+    );
 }

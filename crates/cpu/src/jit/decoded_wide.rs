@@ -3,12 +3,17 @@
 use cotangent_compile::lane::Lanes::{self, W32, W64};
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
-use super::asm::{Asm, Form, K1, K2, Lanewise, RDX, RSP, Rm, TAIL, Width, form};
+use super::asm::{Asm, Form, K1, K2, Lanewise, RDX, RSP, Rm, Style, TAIL, Width, form};
 use super::body::{LOAD, STORE, STORE_ALIGNED, float, spread};
 use super::inst::{FROM_MASK, LOGIC, TO_MASK};
 use super::join::{UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT};
 use super::moves;
 use super::zmul::CLASS;
+
+const WIDE: Style = Style {
+    width: Width::Wide,
+    flush: false,
+};
 
 fn all(asm: &Asm) -> Vec<Instruction> {
     let found: Vec<Instruction> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
@@ -130,7 +135,7 @@ fn results_of_two_sources_are_read_back() {
     for (form, expected) in floats.chain(fused).chain(integers) {
         for rm in PLACES {
             for (d, x) in REGISTERS.iter().zip(REGISTERS.iter().rev()) {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector(form, *d, *x, rm);
                 let found = one(&asm);
                 assert_eq!(name(&found), expected);
@@ -162,7 +167,7 @@ fn results_of_one_source_are_read_back() {
     for rm in PLACES {
         for d in REGISTERS {
             for (form, expected) in forms {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector(form, d, 0, rm);
                 let found = one(&asm);
                 assert_eq!(
@@ -174,7 +179,7 @@ fn results_of_one_source_are_read_back() {
             for (opcode, wide, expected) in
                 [(0x09, true, "Vrndscalepd"), (0x08, false, "Vrndscaleps")]
             {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector_with(form(3, opcode).wide(wide), d, 0, rm, 9);
                 let found = one(&asm);
                 assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 9));
@@ -186,7 +191,7 @@ fn results_of_one_source_are_read_back() {
                 (0x72, 6, false, "Vpslld"),
                 (0x72, 2, false, "Vpsrld"),
             ] {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector_with(form(1, opcode).wide(wide), digit, d, rm, 23);
                 let found = one(&asm);
                 assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 23));
@@ -195,7 +200,7 @@ fn results_of_one_source_are_read_back() {
             }
             let Rm::Reg(r) = rm else {
                 for (form, expected) in [(STORE, "Vmovupd"), (STORE_ALIGNED, "Vmovapd")] {
-                    let mut asm = Asm::new(Width::Wide);
+                    let mut asm = Asm::new(WIDE);
                     asm.vector(form, d, 0, rm);
                     let found = one(&asm);
                     assert_eq!(
@@ -205,7 +210,7 @@ fn results_of_one_source_are_read_back() {
                     same_place(&found, 0, rm);
                 }
                 for (lanes, expected) in [(W64, "Vbroadcastsd"), (W32, "Vbroadcastss")] {
-                    let mut asm = Asm::new(Width::Wide);
+                    let mut asm = Asm::new(WIDE);
                     asm.vector(spread(Width::Wide, lanes), d, 0, rm);
                     let found = one(&asm);
                     assert_eq!(
@@ -216,7 +221,7 @@ fn results_of_one_source_are_read_back() {
                 continue;
             };
             for (form, expected) in [(WIDEN_FLOAT, "Vcvtps2pd"), (WIDEN_INT, "Vpmovsxdq")] {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector(form, d, 0, rm);
                 let found = one(&asm);
                 assert_eq!(name(&found), expected);
@@ -225,7 +230,7 @@ fn results_of_one_source_are_read_back() {
                     (vector(d), half(r))
                 );
             }
-            let mut asm = Asm::new(Width::Wide);
+            let mut asm = Asm::new(WIDE);
             asm.vector_with(UPPER_WIDE, d, 0, rm, 1);
             let found = one(&asm);
             assert_eq!(
@@ -248,7 +253,7 @@ fn what_masks_do_is_read_back() {
                 (W64, ["Vcmppd", "Vfpclasspd"]),
                 (W32, ["Vcmpps", "Vfpclassps"]),
             ] {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.evex_with(float(lanes, 0xC2), [K1, x], rm, Lanewise::Keep(K2), 3);
                 let found = one(&asm);
                 assert_eq!(
@@ -264,7 +269,7 @@ fn what_masks_do_is_read_back() {
                     (mask(K2), false)
                 );
                 same_place(&found, 2, rm);
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 let class = CLASS.wide(lanes == W64);
                 asm.evex_with(class, [K2, 0], rm, Lanewise::Keep(K1), 6);
                 let found = one(&asm);
@@ -277,7 +282,7 @@ fn what_masks_do_is_read_back() {
                     (mask(K2), mask(K1))
                 );
                 same_place(&found, 1, rm);
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector_with(LOGIC.wide(lanes == W64), x, 17, rm, 0xCA);
                 let found = one(&asm);
                 let logic = ["Vpternlogd", "Vpternlogq"][usize::from(lanes == W64)];
@@ -288,7 +293,7 @@ fn what_masks_do_is_read_back() {
                 );
                 same_place(&found, 2, rm);
                 // Parts of vectors.
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.evex(float(lanes, 0x10), x, 0, rm, Lanewise::Clear(TAIL));
                 let found = one(&asm);
                 assert_eq!(name(&found), format!("Vmovu{}", suffix(lanes)));
@@ -298,7 +303,7 @@ fn what_masks_do_is_read_back() {
                 );
                 same_place(&found, 1, rm);
                 if !matches!(rm, Rm::Reg(_)) {
-                    let mut asm = Asm::new(Width::Wide);
+                    let mut asm = Asm::new(WIDE);
                     asm.evex(float(lanes, 0x11), x, 0, rm, Lanewise::Keep(TAIL));
                     let found = one(&asm);
                     assert_eq!(
@@ -314,7 +319,7 @@ fn what_masks_do_is_read_back() {
                 (form(2, 0x37).wide(true), "Vpcmpgtq"),
                 (form(1, 0x66), "Vpcmpgtd"),
             ] {
-                let mut asm = Asm::new(Width::Wide);
+                let mut asm = Asm::new(WIDE);
                 asm.vector(form, K1, x, rm);
                 let found = one(&asm);
                 assert_eq!(name(&found), expected);
@@ -331,7 +336,7 @@ fn what_masks_do_is_read_back() {
             (true, "Vpmovm2q", "Vpmovq2m"),
             (false, "Vpmovm2d", "Vpmovd2m"),
         ] {
-            let mut asm = Asm::new(Width::Wide);
+            let mut asm = Asm::new(WIDE);
             asm.vector(FROM_MASK.wide(wide), r, 0, Rm::Reg(K1));
             let found = one(&asm);
             assert_eq!(
@@ -339,7 +344,7 @@ fn what_masks_do_is_read_back() {
                 (from, vector(r))
             );
             assert_eq!(found.op_register(1), mask(K1));
-            let mut asm = Asm::new(Width::Wide);
+            let mut asm = Asm::new(WIDE);
             asm.vector(TO_MASK.wide(wide), K1, 0, Rm::Reg(r));
             let found = one(&asm);
             assert_eq!(
@@ -353,7 +358,7 @@ fn what_masks_do_is_read_back() {
 
 #[test]
 fn masks_of_tails_are_read_back() {
-    let mut asm = Asm::new(Width::Wide);
+    let mut asm = Asm::new(WIDE);
     asm.tail_mask();
     asm.join_masks(K1, K2);
     let hole = asm.jump_if_named(K1);
@@ -399,7 +404,7 @@ fn bools_are_read_back() {
     ] {
         for r in REGISTERS {
             let place = Rm::Indexed(13, 0, 8);
-            let mut asm = Asm::new(Width::Wide);
+            let mut asm = Asm::new(WIDE);
             asm.evex(moves::from_bytes(lanes), r, 0, place, Lanewise::Clear(TAIL));
             asm.evex(moves::to_bytes(lanes), r, 0, place, Lanewise::Keep(TAIL));
             asm.evex(moves::any_bit(lanes), K1, r, Rm::Reg(r), Lanewise::All);

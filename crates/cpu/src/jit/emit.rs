@@ -2,7 +2,7 @@
 
 use cotangent_compile::lane::{Elem, LEAF, LaneCode, Prim};
 
-use super::asm::{Asm, RAX, RSP, Rm, Width};
+use super::asm::{Asm, RAX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
 use super::cold;
 use super::join::{Join, Joined, SUMS};
@@ -34,33 +34,34 @@ pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 ///
 /// Of each stored value `joins` says whether it goes into a reduction; of that eight sums are written for
 /// every leaf ([`LEAF`]), one after the other.
-pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], width: Width) -> Option<Emitted> {
+pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Option<Emitted> {
     let bytes = code
         .inputs
         .iter()
         .chain(&code.outputs)
         .any(|e| *e == Elem::Byte);
-    if bytes && width == Width::Narrow || code.insts.len() > MAX_INSTS {
+    if bytes && style.width == Width::Narrow || code.insts.len() > MAX_INSTS {
         return None;
     }
     if code.insts.len() <= MAX_PAIRED {
-        let (emitted, spills) = emit_by(code, joins, width, 2);
+        let (emitted, spills) = emit_by(code, joins, style, 2);
         if spills <= MAX_SPILLS {
             return Some(emitted);
         }
     }
-    Some(emit_by(code, joins, width, 1).0)
+    Some(emit_by(code, joins, style, 1).0)
 }
 
 fn emit_by(
     code: &LaneCode,
     joins: &[Option<Join>],
-    width: Width,
+    style: Style,
     vectors: usize,
 ) -> (Emitted, usize) {
+    let width = style.width;
     let size = code.lanes.bytes();
     let lanes = width.bytes() / size;
-    let mut start = Start::new(code, width);
+    let mut start = Start::new(code, style);
     for (i, inst) in code.insts.iter().enumerate() {
         if let Prim::Splat(k) = inst.prim {
             start.spread(code, i, k as usize);
@@ -173,12 +174,13 @@ pub(super) struct CallFrame {
 }
 
 impl Start {
-    pub(super) fn new(code: &LaneCode, width: Width) -> Start {
+    pub(super) fn new(code: &LaneCode, style: Style) -> Start {
+        let width = style.width;
         let size = code.lanes.bytes();
         // Masks first: 16 set, then 16 clear; a wide tail reads set bits alone.
         let mut pool = vec![0xFF; 16 * size];
         pool.resize(32 * size, 0);
-        let mut asm = Asm::new(width);
+        let mut asm = Asm::new(style);
         let hole = asm.enter();
         let mut homes = vec![Home::None; code.insts.len()];
         for (home, inst) in homes.iter_mut().zip(&code.insts) {

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use cotangent_compile::lane::{LaneCode, Tape};
 use cotangent_graph::FastMap;
 
-pub(crate) use self::asm::Width;
+pub(crate) use self::asm::{Style, Width};
 use self::emit::Emitted;
 pub(crate) use self::join::{Join, MOST as MOST_JOINS, SUMS};
 use self::pages::Placed;
@@ -35,14 +35,14 @@ pub(crate) use self::scan::Steps;
 #[derive(Clone)]
 pub(crate) struct Kernel(Arc<Placed>);
 
-/// What code is made of: instructions, and what runs them.
-type Content = (LaneCode, Around);
+/// What code is made of: instructions, what runs them, and how.
+type Content = (LaneCode, Around, Style);
 
 /// What stands around the instructions.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Around {
-    /// A loop over elements, with the reductions that stored values go into and the vectors that are used.
-    Elements(Vec<Option<Join>>, Width),
+    /// A loop over elements, with the reductions that stored values go into.
+    Elements(Vec<Option<Join>>),
     /// The steps of a loop.
     Steps(Steps),
     /// Nothing.
@@ -58,26 +58,22 @@ const MANY: usize = 1024;
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
 /// none. Of each stored value `joins` says which reduction it goes into, of [`MOST_JOINS`] at most; the
 /// kernel then writes eight sums for each leaf in place of it.
-pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>], width: Width) -> Option<Kernel> {
-    known(
-        (code.clone(), Around::Elements(joins.to_vec(), width)),
-        |(code, _)| emit::emit(code, joins, width),
-    )
+pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Option<Kernel> {
+    let content = (code.clone(), Around::Elements(joins.to_vec()), style);
+    known(content, |(code, ..)| emit::emit(code, joins, style))
 }
 
 /// The code of a tape, made or found; `None` as for [`kernel`].
-pub(crate) fn tape(tape: &Tape) -> Option<Kernel> {
+pub(crate) fn tape(tape: &Tape, flush: bool) -> Option<Kernel> {
     let room = tape.room();
-    known((tape.code.clone(), Around::Tape), |(code, _)| {
-        tape::emit(code, room)
-    })
+    let content = (tape.code.clone(), Around::Tape, scan::style(flush));
+    known(content, |(code, ..)| tape::emit(code, room, flush))
 }
 
 /// The kernel of a loop over a step on single elements; `None` as for [`kernel`].
-pub(crate) fn scan(code: LaneCode, steps: Steps) -> Option<Kernel> {
-    known((code, Around::Steps(steps)), |(code, _)| {
-        scan::emit(code, steps)
-    })
+pub(crate) fn scan(code: LaneCode, steps: Steps, flush: bool) -> Option<Kernel> {
+    let content = (code, Around::Steps(steps), scan::style(flush));
+    known(content, |(code, ..)| scan::emit(code, steps, flush))
 }
 
 fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Option<Kernel> {

@@ -7,7 +7,7 @@
 
 use cotangent_compile::lane::{Elem, Inst, LaneCode, Prim};
 
-use super::asm::{RAX, RSP, Rm, Width};
+use super::asm::{RAX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, LOAD, Seat, single, spread};
 use super::cold;
 use super::emit::{Emitted, MAX_INSTS, Start};
@@ -27,13 +27,20 @@ pub(crate) struct Steps {
 /// Single numbers gain nothing from more lanes.
 pub(super) const WIDTH: Width = Width::Narrow;
 
+pub(super) const fn style(flush: bool) -> Style {
+    Style {
+        width: WIDTH,
+        flush,
+    }
+}
+
 /// The most carried values in registers; as many again are left for a step to work with.
 const MAX_SEATS: u8 = 8;
 
 /// Machine code for a loop over a step that is given as instructions on single elements: a function of
 /// a table of addresses (rdi) of all operands and results, the number of steps (rsi), which is not
 /// 0, and the pool (rdx). `None` for steps with bools in memory and for very long ones.
-pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
+pub(super) fn emit(code: &LaneCode, steps: Steps, flush: bool) -> Option<Emitted> {
     let elements = || code.inputs.iter().chain(&code.outputs);
     if elements().any(|e| *e == Elem::Byte) || code.insts.len() > MAX_INSTS {
         return None;
@@ -50,7 +57,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps) -> Option<Emitted> {
             *held = Some(i as u32);
         }
     }
-    let mut start = Start::new(code, WIDTH);
+    let mut start = Start::new(code, style(flush));
     for (i, inst) in code.insts.iter().enumerate() {
         if let Prim::Splat(k) = inst.prim
             && k as usize >= steps.carry

@@ -10,19 +10,19 @@ use super::asm::RSI;
 use super::body::{Access, Body};
 use super::cold;
 use super::emit::{Emitted, Start};
-use super::scan::WIDTH;
+use super::scan::{WIDTH, style};
 
 /// The most instructions of a tape for which code is made.
 const MAX_INSTS: usize = 1 << 18;
 
 /// Machine code for a tape: a function of a table of addresses (rdi), the working memory (rsi), which
 /// has `room` places for values, and the pool (rdx). `None` for very long tapes.
-pub(super) fn emit(code: &LaneCode, room: usize) -> Option<Emitted> {
+pub(super) fn emit(code: &LaneCode, room: usize, flush: bool) -> Option<Emitted> {
     let mut elements = code.inputs.iter().chain(&code.outputs);
     if elements.any(|e| *e == Elem::Byte) || code.insts.len() > MAX_INSTS {
         return None;
     }
-    let mut start = Start::new(code, WIDTH);
+    let mut start = Start::new(code, style(flush));
     start.streams(code, &[]);
     let frame = start.calls(code);
     let Start {

@@ -10,6 +10,7 @@ mod tile;
 
 use std::sync::Arc;
 
+use cotangent_compile::Options;
 use cotangent_compile::lane::{LEAF, LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::fold::{Columns, Folding, Leading};
@@ -51,14 +52,44 @@ impl Way {
             _ => Way::Code,
         }
     }
+}
 
-    /// The vectors of generated code, where that is asked for.
-    pub(crate) fn width(self) -> Option<jit::Width> {
-        match self {
-            Way::Code if has_avx512() => Some(jit::Width::Wide),
-            Way::Code | Way::Narrow => Some(jit::Width::Narrow),
-            Way::Tile | Way::Baseline => None,
+/// How a program runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mode {
+    pub(crate) way: Way,
+    /// Whether generated code takes subnormal numbers for zeros.
+    pub(crate) flush: bool,
+}
+
+impl Mode {
+    /// What the variable `COTANGENT_RUN` asks for, and otherwise as usual.
+    pub(crate) fn chosen() -> Mode {
+        Mode::of(&Options::default())
+    }
+
+    /// What that variable and options ask for.
+    pub(crate) fn of(options: &Options) -> Mode {
+        Mode {
+            way: Way::chosen(),
+            flush: options.flush_subnormals,
         }
+    }
+
+    /// How code is generated, where that is asked for.
+    pub(crate) fn style(self) -> Option<jit::Style> {
+        let width = match self.way {
+            Way::Code if has_avx512() => jit::Width::Wide,
+            Way::Code | Way::Narrow => jit::Width::Narrow,
+            Way::Tile | Way::Baseline => return None,
+        };
+        let flush = self.flush;
+        Some(jit::Style { width, flush })
+    }
+
+    /// Whether other code than generated one uses AVX2.
+    pub(crate) fn fast(self) -> bool {
+        self.way != Way::Baseline && has_avx2()
     }
 }
 
@@ -95,14 +126,14 @@ pub(crate) struct Places {
 pub(crate) fn choose(
     program: &Arc<LaneProgram>,
     places: Places,
-    way: Way,
+    mode: Mode,
     work: u64,
 ) -> Option<Run> {
     let layout = program.layout();
     if places.scratch.len < layout.bytes {
         return None;
     }
-    let inner = inner(program, way, &layout);
+    let inner = inner(program, mode, &layout);
     let region = Region::new(program, places, layout, inner);
     if work < DIVIDE {
         return Some(Box::new(move |frame| region.run(frame)));
@@ -117,15 +148,14 @@ pub(crate) fn choose(
     }))
 }
 
-fn inner(program: &LaneProgram, way: Way, layout: &LaneLayout) -> Inner {
-    if let Some(width) = way.width() {
+fn inner(program: &LaneProgram, mode: Mode, layout: &LaneLayout) -> Inner {
+    if let Some(style) = mode.style() {
         let joins = joins(program);
-        if let Some(kernel) = jit::kernel(&program.code, &joins, width) {
+        if let Some(kernel) = jit::kernel(&program.code, &joins, style) {
             return Inner::Code(kernel, joins);
         }
     }
-    let fast = way != Way::Baseline && has_avx2();
-    Inner::Tile(TileCode::new(&program.code, layout.tile, fast))
+    Inner::Tile(TileCode::new(&program.code, layout.tile, mode.fast()))
 }
 
 /// For each stored value the reduction that it goes into, where a kernel can join its elements.

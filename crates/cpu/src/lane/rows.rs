@@ -11,7 +11,7 @@ use cotangent_compile::{RowBlock, RowPlace};
 
 use super::fold::{self, Columns};
 use super::split::Tables;
-use super::{Inner, Places, Region, Way, inner};
+use super::{Inner, Mode, Places, Region, inner};
 use crate::RunError;
 use crate::memory::{Run, Slot};
 use crate::pool::{DIVIDE, Shared, Team, share};
@@ -20,7 +20,7 @@ use crate::pool::{DIVIDE, Shared, Team, share};
 const LINE: usize = 64;
 
 /// The step that runs a row block; as [`super::choose`].
-pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, way: Way, work: u64) -> Option<Run> {
+pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, mode: Mode, work: u64) -> Option<Run> {
     let layout = block.layout();
     if places.scratch.len < layout.bytes {
         return None;
@@ -50,7 +50,7 @@ pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, way: Way, work: u64)
             },
         };
         let own = stage.region.layout();
-        let inner: Inner = inner(&stage.region, way, &own);
+        let inner: Inner = inner(&stage.region, mode, &own);
         stages.push(Stage {
             region: Region::new(&stage.region, places, own, inner),
             scratch: *scratch,

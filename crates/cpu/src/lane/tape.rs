@@ -5,12 +5,12 @@ use std::sync::Arc;
 use cotangent_compile::lane::{TAPE_VALUE, Tape};
 
 use super::tile::TileCode;
-use super::{Places, Way, has_avx2};
+use super::{Mode, Places};
 use crate::jit;
 use crate::memory::{Frame, Run, Slot};
 
 /// The step that runs a tape.
-pub(crate) fn choose(tape: &Arc<Tape>, places: Places, way: Way) -> Option<Run> {
+pub(crate) fn choose(tape: &Arc<Tape>, places: Places, mode: Mode) -> Option<Run> {
     let Places {
         mut args,
         outs,
@@ -21,7 +21,7 @@ pub(crate) fn choose(tape: &Arc<Tape>, places: Places, way: Way) -> Option<Run> 
     }
     args.extend(outs);
     let table_at = tape.room() * TAPE_VALUE;
-    if let Some(kernel) = way.width().and_then(|_| jit::tape(tape)) {
+    if let Some(kernel) = mode.style().and_then(|style| jit::tape(tape, style.flush)) {
         return Some(Box::new(move |frame| {
             let (table, memory) = table(frame, &args, scratch, table_at);
             // SAFETY: the plan was checked: operands and results have the elements that the tape reads and
@@ -31,8 +31,7 @@ pub(crate) fn choose(tape: &Arc<Tape>, places: Places, way: Way) -> Option<Run> 
             Ok(())
         }));
     }
-    let fast = way != Way::Baseline && has_avx2();
-    let tiles = TileCode::new(&tape.code, TAPE_VALUE, fast);
+    let tiles = TileCode::new(&tape.code, TAPE_VALUE, mode.fast());
     Some(Box::new(move |frame| {
         let (table, memory) = table(frame, &args, scratch, table_at);
         // SAFETY: as above; there is a place for each value.
