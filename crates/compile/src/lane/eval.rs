@@ -7,7 +7,7 @@ use cotangent_graph::math;
 use cotangent_graph::ops::Unary;
 
 macro_rules! meaning {
-    ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident) => {
+    ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident, $power:ident) => {
         $(#[$doc])*
         #[inline(always)]
         pub fn $name(prim: Prim, a: $Word, b: $Word, c: $Word) -> $Word {
@@ -22,6 +22,11 @@ macro_rules! meaning {
                 Prim::Zmul => {
                     let strong = (x * y).is_nan() & ((x == 0.0) | (y == 0.0));
                     if strong { 0 } else { (x * y).to_bits() }
+                }
+                Prim::Scale => {
+                    // In two factors that are numbers; only the second product rounds.
+                    let first = (y * 0.5).round_ties_even();
+                    (x * $power(first) * $power(y - first)).to_bits()
                 }
                 Prim::Div => (x / y).to_bits(),
                 Prim::Fma => x.mul_add(y, z).to_bits(),
@@ -60,11 +65,28 @@ macro_rules! meaning {
 
 meaning! {
     /// The meaning of an instruction on lanes of 64 bits; 0 for memory and numbers.
-    alu_wide, f64, u64, i64
+    alu_wide, f64, u64, i64, power_wide
 }
 meaning! {
     /// The meaning of an instruction on lanes of 32 bits; 0 for memory and numbers.
-    alu_narrow, f32, u32, i32
+    alu_narrow, f32, u32, i32, power_narrow
+}
+
+/// Adding it rounds to a whole number, which then stands in the low bits.
+pub(super) const MAGIC64: f64 = 6_755_399_441_055_744.0;
+pub(super) const MAGIC32: f64 = 12_582_912.0;
+
+/// 2 to a whole power within the normal range.
+#[inline(always)]
+fn power_wide(n: f64) -> f64 {
+    let exponent = (n + MAGIC64).to_bits() << 52;
+    f64::from_bits(exponent.wrapping_add(1.0_f64.to_bits()))
+}
+
+#[inline(always)]
+fn power_narrow(n: f32) -> f32 {
+    let exponent = (n + MAGIC32 as f32).to_bits() << 23;
+    f32::from_bits(exponent.wrapping_add(1.0_f32.to_bits()))
 }
 
 /// What an instruction gives for one lane.

@@ -9,7 +9,8 @@
 //! the rounding of 1 + x as Kahan does. Constants are split so that products with whole numbers are
 //! exact without fma too.
 
-use super::code::{Lanes, Predicate, Prim, Rounding, Writer};
+use super::code::{Lanes, Predicate, Prim, Writer};
+use super::eval::{MAGIC32, MAGIC64};
 
 /// (exp(r) - 1 - r) / r^2 for |r| <= log(2) / 2.
 const EXP64: [f64; 10] = [
@@ -50,10 +51,6 @@ const LN2_HIGH: f64 = f64::from_bits(0x3FE6_2E42_FEE0_0000);
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 const LN2_HIGH32: f64 = 0.693_115_234_375;
 const LN2_LOW32: f64 = 3.194_618_494_530_945e-5;
-
-/// Adding it rounds to a whole number, which then stands in the low bits.
-const MAGIC64: f64 = 6_755_399_441_055_744.0;
-const MAGIC32: f64 = 12_582_912.0;
 
 /// What remains of x after a multiple of log 2: exp(x) = (1 + `tail`) * 2^`power`.
 struct Split {
@@ -106,14 +103,9 @@ impl Writer {
     }
 
     /// 2 to a whole power within the normal range.
-    fn power_of_two(&mut self, n: u32) -> u32 {
-        let magic = self.by(MAGIC64, MAGIC32);
-        let magic = self.float(magic);
-        let shifted = self.add(n, magic);
-        let places = self.by(52, 23);
-        let exponent = self.put(Prim::Shl(places), &[shifted]);
+    fn power(&mut self, n: u32) -> u32 {
         let one = self.float(1.0);
-        self.put(Prim::IAdd, &[exponent, one])
+        self.put(Prim::Scale, &[one, n])
     }
 
     /// Moves into an interval; NaN stays.
@@ -130,14 +122,7 @@ impl Writer {
         let Split { tail, power } = self.split(x);
         let one = self.float(1.0);
         let p = self.add(tail, one);
-        // In two factors, so that results below the normal range are rounded once and right.
-        let half = self.float(0.5);
-        let first = self.mul(power, half);
-        let first = self.put(Prim::Round(Rounding::Even), &[first]);
-        let second = self.sub(power, first);
-        let (first, second) = (self.power_of_two(first), self.power_of_two(second));
-        let p = self.mul(p, first);
-        self.mul(p, second)
+        self.put(Prim::Scale, &[p, power])
     }
 
     pub(super) fn expm1(&mut self, x: u32) -> u32 {
@@ -147,7 +132,7 @@ impl Writer {
         // Half of the result first: 2^1024 is no number.
         let one = self.float(1.0);
         let less = self.sub(power, one);
-        let scale = self.power_of_two(less);
+        let scale = self.power(less);
         let half = self.float(0.5);
         let rest = self.sub(scale, half);
         let result = self.mul_add(scale, tail, rest);
@@ -168,7 +153,7 @@ impl Writer {
         let limit = self.float(limit);
         let twice = self.put(Prim::Min, &[limit, twice]);
         let Split { tail, power } = self.split(twice);
-        let scale = self.power_of_two(power);
+        let scale = self.power(power);
         let (one, two) = (self.float(1.0), self.float(2.0));
         let rest = self.sub(scale, one);
         let e = self.mul_add(scale, tail, rest);

@@ -12,6 +12,7 @@ mod eval;
 mod expand;
 mod flat;
 mod math;
+mod scale;
 mod tape;
 mod trig;
 

@@ -5,7 +5,7 @@ use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use super::asm::{Asm, Form, K1, K2, Lanewise, RDX, RSP, Rm, Style, TAIL, Width, form};
 use super::body::{LOAD, STORE, STORE_ALIGNED, float, spread};
-use super::inst::{FROM_MASK, LOGIC, TO_MASK};
+use super::inst::{FROM_MASK, LOGIC, SCALE, TO_MASK};
 use super::join::{UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT};
 use super::moves;
 use super::zmul::CLASS;
@@ -102,6 +102,8 @@ const INTEGERS: &[(Form, &str)] = &[
     (form(1, 0xFB).wide(true), "Vpsubq"),
     (form(1, 0xFA), "Vpsubd"),
     (form(2, 0x40), "Vpmulld"),
+    (SCALE.wide(true), "Vscalefpd"),
+    (SCALE, "Vscalefps"),
 ];
 
 fn suffix(lanes: Lanes) -> &'static str {

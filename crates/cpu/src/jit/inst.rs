@@ -12,6 +12,9 @@ pub(super) const LOGIC: Form = form(3, 0x25);
 /// where it is set, or the other. Bit 4 a + 2 b + c says what becomes of bits a, b and c of the three operands.
 const CHOICE: [u8; 3] = [0xCA, 0xE2, 0xB8];
 
+/// vscalefps or vscalefpd, which only vectors of 512 bits have.
+pub(super) const SCALE: Form = form(2, 0x2C);
+
 /// All lanes of a mask register to a register, a lane as ones or zeros.
 pub(super) const FROM_MASK: Form = Form {
     prefix: 2,
@@ -115,6 +118,7 @@ impl Body<'_> {
                 }
                 return self.put(item.value, d);
             }
+            Prim::Scale => SCALE,
             Prim::Add => self.float(0x58),
             Prim::Mul => self.float(0x59),
             Prim::Sub => self.float(0x5C),

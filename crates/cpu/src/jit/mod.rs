@@ -60,23 +60,24 @@ const MANY: usize = 1024;
 /// kernel then writes eight sums for each leaf in place of it.
 pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Option<Kernel> {
     let content = (code.clone(), Around::Elements(joins.to_vec()), style);
-    known(content, |(code, ..)| emit::emit(code, joins, style))
+    known(content, |code| emit::emit(code, joins, style))
 }
 
 /// The code of a tape, made or found; `None` as for [`kernel`].
 pub(crate) fn tape(tape: &Tape, flush: bool) -> Option<Kernel> {
     let room = tape.room();
     let content = (tape.code.clone(), Around::Tape, scan::style(flush));
-    known(content, |(code, ..)| tape::emit(code, room, flush))
+    known(content, |code| tape::emit(code, room, flush))
 }
 
 /// The kernel of a loop over a step on single elements; `None` as for [`kernel`].
 pub(crate) fn scan(code: LaneCode, steps: Steps, flush: bool) -> Option<Kernel> {
     let content = (code, Around::Steps(steps), scan::style(flush));
-    known(content, |(code, ..)| scan::emit(code, steps, flush))
+    known(content, |code| scan::emit(code, steps, flush))
 }
 
-fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Option<Kernel> {
+/// `emit` takes the instructions of the content as vectors of its width have them.
+fn known(content: Content, emit: impl FnOnce(&LaneCode) -> Option<Emitted>) -> Option<Kernel> {
     if !crate::lane::has_avx2() {
         return None;
     }
@@ -85,7 +86,11 @@ fn known(content: Content, emit: impl FnOnce(&Content) -> Option<Emitted>) -> Op
     if let Some(found) = known.get(&content).and_then(Weak::upgrade) {
         return Some(Kernel(found));
     }
-    let emitted = emit(&content)?;
+    let lowered = match content.2.width {
+        Width::Narrow => content.0.without_scale(),
+        Width::Wide => None,
+    };
+    let emitted = emit(lowered.as_ref().unwrap_or(&content.0))?;
     let placed = Arc::new(pages::place(&emitted.code, &emitted.pool)?);
     if known.len() >= MANY && known.len().is_power_of_two() {
         known.retain(|_, kernel| kernel.strong_count() > 0);

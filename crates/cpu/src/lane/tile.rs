@@ -273,7 +273,7 @@ fn masks32(from: &[u8], to: &mut [u32]) {
 }
 
 /// Every instruction that computes, so that one can be a constant of a loop; shifts stand for all.
-const PRIMS: [Prim; 33] = [
+const PRIMS: [Prim; 34] = [
     P::Sqrt,
     P::Round(R::Even),
     P::Round(R::Floor),
@@ -303,6 +303,7 @@ const PRIMS: [Prim; 33] = [
     P::IEq,
     P::IGt,
     P::Zmul,
+    P::Scale,
     P::Fma,
     P::Fms,
     P::Fnma,
@@ -378,8 +379,8 @@ macro_rules! pick {
     ($number:expr, $variant:expr, $apply:ident, $W:ident) => {
         pick!(@ $number, $variant, $apply, $W;
             1: 0 1 2 3 4 5 6 7;
-            2: 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28;
-            3: 29 30 31 32)
+            2: 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29;
+            3: 30 31 32 33)
     };
     (@ $number:expr, $variant:expr, $apply:ident, $W:ident;
         1: $($one:literal)+; 2: $($two:literal)+; 3: $($three:literal)+) => {
