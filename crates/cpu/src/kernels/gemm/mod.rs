@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod outer;
 mod pack;
 mod parts;
 mod shifted;
@@ -485,6 +486,10 @@ unsafe fn block<V: Vector>(
     b: Place<V::Element>,
     out: Target<V::Element>,
 ) {
+    if terms == 1 && !blocks.left && !blocks.right && !out.add {
+        // SAFETY: the blocks are inside the matrices; rows of the right one stand in a straight line.
+        return unsafe { outer::outer::<V>([rows, columns], a, b.start, out) };
+    }
     let width = 2 * V::LANES;
     let panel = WIDTH / size_of::<V::Element>();
     // The vectors of a tile stand side by side, unless each is in a panel of its own.
