@@ -140,6 +140,28 @@ fn no_gradient_changes_a_bit_whatever_reads_its_products() {
 }
 
 #[test]
+fn a_product_with_a_reader_inside_and_one_outside_is_rounded_as_it_was() {
+    let f = |checkpoint: bool| {
+        Function::new(move |x: &Tensor, w: &Tensor| {
+            let part = |x: Tensor| {
+                let product = &x * w;
+                // The way back reads the cosine of this sum, and no more of the product.
+                ((&product + 0.3).sin(), product)
+            };
+            let (y, product) = match checkpoint {
+                true => control::checkpoint(part, x.clone()),
+                false => part(x.clone()),
+            };
+            (y * product.cos()).sum(..)
+        })
+    };
+    let at = (numbers(&[500], 1), numbers(&[500], 2));
+    let (plain, less) = (f(false), f(true));
+    let gradient = |f: &Function<_, _>| f.grad().call(at.clone()).unwrap();
+    assert_eq!(gradient(&plain), gradient(&less));
+}
+
+#[test]
 fn a_product_that_is_kept_by_name_is_rounded_as_it_was() {
     let f = |keep: Option<&'static str>| {
         Function::new(move |x: &Tensor, w: &Tensor| {
