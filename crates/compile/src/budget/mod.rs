@@ -20,7 +20,7 @@ pub use curve::{Point, curve};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     /// The most bytes that a run may hold: arena, inputs, constants and outputs together. Without
-    /// it nothing is computed again.
+    /// it nothing is computed again but what stands in checkpoints.
     pub memory_budget: Option<usize>,
     /// Whether loops of unknown length keep all their states, beside the budget, because these go to a
     /// file; otherwise they keep as many as there is room for.
