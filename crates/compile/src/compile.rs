@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use cotangent_graph::{FastMap, Graph};
+use cotangent_graph::{Checkpoint, FastMap, Graph};
 
 use crate::budget::{self, Options, Unlimited};
 use crate::lower::lower;
@@ -64,7 +64,7 @@ impl Module<'_> {
         target: &Target,
         options: &Options,
     ) -> Result<(Plan, Plans), CompileError> {
-        self.plan(target, &HashMap::new(), None, &options.search)
+        self.plan(target, &HashMap::new(), None, true, &options.search)
     }
 
     /// The plan within the budget of the options, where `free` is the one without a budget.
@@ -74,44 +74,68 @@ impl Module<'_> {
         target: &Target,
         options: &Options,
     ) -> Result<Plan, CompileError> {
-        let first = within_budget(self, free, target, options);
-        let Err(CompileError::Budget { reached, .. }) = first else {
-            return first;
+        let Some(budget) = options.memory_budget else {
+            return Ok(free.0);
         };
+        if free.0.memory() <= budget && largest_state(&free.0).is_none() {
+            return Ok(free.0);
+        }
         // A row block holds all that its regions read and write at once, where single regions may take
         // turns with other steps.
         let apart = Target {
             row_cache: 0,
             ..*target
         };
-        match within_budget(self, self.free(&apart, options)?, &apart, options) {
-            Err(CompileError::Budget { reached: other, .. }) if other >= reached => first,
-            second => second,
+        let mut free = Some(free);
+        let mut least = None;
+        for target in [target, &apart] {
+            // Where bytes decide, what is in a checkpoint may be kept as well as anything else; but what the
+            // user has chosen may be what is not found.
+            for hold in [false, true].into_iter().filter(|hold| self.holds || *hold) {
+                let plans = match free.take_if(|_| hold) {
+                    Some(free) => free,
+                    None => self.plan(target, &HashMap::new(), None, hold, &options.search)?,
+                };
+                let reached = |e: &CompileError| match e {
+                    CompileError::Budget { reached, .. } => Some(*reached),
+                    _ => None,
+                };
+                match within_budget(self, plans, budget, hold, target, options) {
+                    Err(error) if reached(&error).is_some() => {
+                        if least
+                            .as_ref()
+                            .is_none_or(|least| reached(&error) < reached(least))
+                        {
+                            least = Some(error);
+                        }
+                    }
+                    found => return found,
+                }
+            }
         }
+        Err(least.unwrap_or_else(|| too_large(&self.entry)))
     }
 }
 
 fn within_budget(
     module: &Module<'_>,
-    free: (Plan, Plans),
+    (mut plan, mut callees): (Plan, Plans),
+    budget: usize,
+    hold: bool,
     target: &Target,
     options: &Options,
 ) -> Result<Plan, CompileError> {
     let graph = &*module.entry;
     let none = HashMap::new();
-    let (mut plan, mut callees) = free;
-    let Some(budget) = options.memory_budget else {
-        return Ok(plan);
-    };
     // Loops of unknown length keep as many states as there is room for.
     let state = largest_state(&plan).filter(|_| !options.states_beside);
     let mut checkpoints = state.map(|_| 1);
     if let Some(state) = state {
-        (plan, callees) = module.plan(target, &none, checkpoints, &options.search)?;
+        (plan, callees) = module.plan(target, &none, checkpoints, hold, &options.search)?;
         let mut count = budget.saturating_sub(plan.memory()) / state.max(1);
         count = count.min(MOST_CHECKPOINTS);
         while count > 1 {
-            let (more, called) = module.plan(target, &none, Some(count), &options.search)?;
+            let (more, called) = module.plan(target, &none, Some(count), hold, &options.search)?;
             if more.memory() <= budget {
                 (plan, callees, checkpoints) = (more, called, Some(count));
                 break;
@@ -132,7 +156,7 @@ fn within_budget(
         if part < 8 && rooms.is_empty() {
             break;
         }
-        let (mut fitted, _) = module.plan(target, &rooms, checkpoints, &options.search)?;
+        let (mut fitted, _) = module.plan(target, &rooms, checkpoints, hold, &options.search)?;
         match budget::fit(&mut fitted, alignment(target), Some(room), &options.search) {
             Some(true) if held <= budget => {
                 fitted.unlimited = Some(Unlimited {
@@ -178,6 +202,8 @@ fn largest_state(plan: &Plan) -> Option<usize> {
 pub(crate) struct Module<'a> {
     entry: Cow<'a, Graph>,
     callees: Vec<(u128, Graph)>,
+    /// Whether some operation stands in a checkpoint.
+    holds: bool,
 }
 
 /// The plans that a plan calls, by the graphs that they are of.
@@ -208,7 +234,16 @@ impl<'a> Module<'a> {
                 work.extend(missing);
             }
         }
-        Ok(Module { entry, callees })
+        let holds = |graph: &Graph| {
+            let mut equations = graph.equations().iter();
+            equations.any(|e| e.checkpoint != Checkpoint::NONE)
+        };
+        let holds = holds(&entry) || callees.iter().any(|(_, graph)| holds(graph));
+        Ok(Module {
+            entry,
+            callees,
+            holds,
+        })
     }
 
     /// The plan of the graph, and those it calls, the latter within `rooms` where they can be.
@@ -217,17 +252,18 @@ impl<'a> Module<'a> {
         target: &Target,
         rooms: &HashMap<u128, usize>,
         checkpoints: Option<usize>,
+        hold: bool,
         search: &crate::remat::Options,
     ) -> Result<(Plan, Plans), CompileError> {
         let mut plans = Plans::default();
         for (key, graph) in &self.callees {
-            let mut plan = lower(graph, target, &plans, checkpoints)?;
+            let mut plan = lower(graph, target, &plans, checkpoints, hold)?;
             let room = rooms.get(key).copied();
             budget::fit(&mut plan, alignment(target), room, search)
                 .ok_or_else(|| too_large(graph))?;
             plans.insert(*key, Arc::new(plan));
         }
-        let mut plan = lower(&self.entry, target, &plans, checkpoints)?;
+        let mut plan = lower(&self.entry, target, &plans, checkpoints, hold)?;
         budget::fit(&mut plan, alignment(target), None, search)
             .ok_or_else(|| too_large(&self.entry))?;
         Ok((plan, plans))

@@ -8,18 +8,21 @@ use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Equation, FastHasher, FastMap, Graph, Location, Op, TensorType, Type, Var};
 use smallvec::{SmallVec, smallvec};
 
+use crate::again::Again;
 use crate::check::reads_splats;
 use crate::fuse::{self, Fusion, Group, Pattern, Patterns, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
 use crate::{CompileError, Flow, Target, planes, rows, tape, turned};
 
-/// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet.
+/// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet. With
+/// `hold` the checkpoints of the graph hold: what stands in one is computed again for the way back.
 pub(crate) fn lower(
     graph: &Graph,
     target: &Target,
     plans: &FastMap<u128, Arc<Plan>>,
     checkpoints: Option<usize>,
+    hold: bool,
 ) -> Result<Plan, CompileError> {
     let mut lower = Lower {
         graph,
@@ -54,13 +57,21 @@ pub(crate) fn lower(
     let mut fusion = fuse::fuse(graph, target.fuse, target.fma);
     lower.roots = std::mem::take(&mut fusion.roots);
     lower.find_regions(&fusion);
+    let mut again = Again::default();
     for unit in &fusion.units {
-        match unit {
+        let checkpoint = match unit {
             Unit::Single(v) => {
-                lower.values[v.index()] = lower.equation(*v, graph.equation(*v))?;
+                let e = graph.equation(*v);
+                lower.values[v.index()] = lower.equation(*v, e)?;
+                again.stacks(e, lower.plan.steps.len());
+                e.checkpoint
             }
-            Unit::Region(group) => lower.region(group, &fusion.patterns)?,
-        }
+            Unit::Region(group) => {
+                lower.region(group, &fusion.patterns)?;
+                group.kind.checkpoint
+            }
+        };
+        again.stand_in(checkpoint, lower.plan.steps.len());
     }
     for (i, var) in graph.outputs().iter().enumerate() {
         lower.output(i, *var)?;
@@ -68,6 +79,9 @@ pub(crate) fn lower(
     let Lower {
         mut plan, mut next, ..
     } = lower;
+    if hold {
+        again.run(&mut plan, &mut next);
+    }
     if target.fuse {
         plan.steps = rows::join(plan.steps, &mut next, target.row_cache);
         plan.steps = tape::join(plan.steps, &plan.constants, next as usize);

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use cotangent_array::{Array, Scalar};
-use cotangent_graph::ops::Native;
+use cotangent_array::{Array, DType, Scalar};
+use cotangent_graph::ops::{ArrayOp, Native};
 use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
@@ -247,9 +247,31 @@ impl Step {
             StepOp::Call(plan) => plan.time,
             StepOp::Flow(flow) => flow.total(|plan| plan.time),
             StepOp::Tape(tape) => tape.code.insts.len() as u64 / NUMBERS,
-            _ => (self.cost() / OPERATIONS).max(self.bytes() / BYTES),
+            _ => (self.cost() / self.rate()).max(self.bytes() / BYTES),
         };
         below.saturating_add(STEP)
+    }
+
+    /// Operations that one core does in a nanosecond, about.
+    fn rate(&self) -> u64 {
+        let (StepOp::Op(op) | StepOp::Planes(op, _), Some(out)) = (&self.op, self.outs.first())
+        else {
+            return OPERATIONS;
+        };
+        let (Op::Array(ArrayOp::Conv(_)), [_, channels, places @ ..]) = (op, out.ty.shape.dims())
+        else {
+            return OPERATIONS;
+        };
+        let places = places.iter().fold(1_usize, |all, n| all.saturating_mul(*n));
+        // With few places, as the derivative by the kernel has, only channels go side by side.
+        let rate = match places < FEW_PLACES {
+            true => (*channels as u64).clamp(4, CONVOLVED),
+            false => CONVOLVED,
+        };
+        match out.ty.dtype {
+            DType::F64 => rate / 2,
+            _ => rate,
+        }
     }
 
     /// The operand that is no longer what it was when the step has run.
@@ -282,6 +304,10 @@ impl Step {
 
 /// Operations that one core does in a nanosecond, about.
 const OPERATIONS: u64 = 24;
+/// Operations of a convolution that one core does in a nanosecond, about, in numbers of 32 bits.
+const CONVOLVED: u64 = 96;
+/// Fewer places than this are few for a convolution.
+const FEW_PLACES: usize = 64;
 /// Instructions on single numbers that one core does in a nanosecond, about.
 const NUMBERS: u64 = 4;
 /// Bytes that one core moves in a nanosecond, about.

@@ -39,12 +39,16 @@ fn one(plan: &Plan, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         plan.bytes,
         plan.arena
     )?;
+    let again = plan.steps.iter().filter(|s| s.again).count();
+    if again > 0 && plan.unlimited.is_none() {
+        let steps = count(again, "step");
+        writeln!(f, "    // {steps} run again for checkpoints")?;
+    }
     if let Some(unlimited) = plan.unlimited {
-        let again = plan.steps.iter().filter(|s| s.again);
         writeln!(
             f,
             "    // {} run again for a memory budget: arena {} bytes instead of {}, expected time {:+.1} %",
-            count(again.count(), "step"),
+            count(again, "step"),
             plan.arena,
             unlimited.arena,
             100.0 * (plan.time as f64 / unlimited.time.max(1) as f64 - 1.0)

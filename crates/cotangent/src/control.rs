@@ -24,7 +24,7 @@ use std::sync::Arc;
 use cotangent_graph::ops::{Cond, Custom, Region, Scan, While};
 use cotangent_graph::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Var};
 
-use crate::function::{Failed, Signature, Traced, finish, trace_closure};
+use crate::function::{Failed, Signature, Traced, finish, trace_closure, trace_with};
 use crate::trace::Place;
 use crate::tree::{Structure, Tree};
 use crate::{Error, Tensor};
@@ -251,11 +251,12 @@ fn checkpoint_at<A: Tree<Tensor>, O: Tree<Tensor>>(
     let given = Given::of(arguments);
     let build = || -> Result<(Traced, Vec<Tensor>), Failed> {
         let signature = given.signature();
-        let body = trace_closure("checkpoint", &[], &signature, &|(a,): (A,)| body(a))?;
+        // What nobody needs stays: derivatives are to follow the order in which all was written.
+        let body = trace_with("checkpoint", &[], &signature, true, &|(a,): (A,)| body(a))?;
         let result = body.result().clone();
         let captures = union(&[&body]);
-        let region = widened(&body, given.types.len(), &captures)
-            .and_then(|call| with_names(&call.0, names))
+        let region = whole(&body, given.types.len(), &captures)
+            .and_then(|call| with_names(&call, names))
             .map(|call| Region::Custom(Custom::checkpoint(Callee(Arc::new(call)))));
         let mut operands = given.tensors.clone();
         operands.extend(captures);
@@ -401,6 +402,11 @@ fn union(bodies: &[&Traced]) -> Vec<Tensor> {
 
 /// The body with an input for each tensor that any body of its operation uses.
 fn widened(body: &Traced, own: usize, captures: &[Tensor]) -> Result<Callee, GraphError> {
+    let graph = whole(body, own, captures)?;
+    Ok(Callee(Arc::new(graph.without_dead_code())))
+}
+
+fn whole(body: &Traced, own: usize, captures: &[Tensor]) -> Result<Graph, GraphError> {
     let graph = body.graph();
     let mut b = Builder::new(graph.name());
     let types = graph.input_types();
@@ -415,7 +421,7 @@ fn widened(body: &Traced, own: usize, captures: &[Tensor]) -> Result<Callee, Gra
         args.extend(found.and_then(|i| shared.get(i)));
     }
     let outputs = b.inline(graph, &args);
-    Ok(Callee(Arc::new(b.finish(&outputs)?.without_dead_code())))
+    b.finish(&outputs)
 }
 
 /// A graph of the one operation, so that it can be applied like any traced function.

@@ -64,14 +64,16 @@ pub(crate) fn trace<R>(
     body: impl FnOnce(Vec<Tensor>) -> R,
     outputs: impl FnOnce(&R) -> Vec<Tensor>,
 ) -> Outcome<R> {
-    trace_parts(name, inputs, &[], body, outputs)
+    trace_parts(name, inputs, &[], false, body, outputs)
 }
 
-/// As [`trace`]; `parts` says for each input what holds it: `layers.0` for `layers.0.weight`.
+/// As [`trace`]; `parts` says for each input what holds it: `layers.0` for `layers.0.weight`. With `all`
+/// operations stay that no output needs.
 pub(crate) fn trace_parts<R>(
     name: &str,
     inputs: &[(String, TensorType)],
     parts: &[Scope],
+    all: bool,
     body: impl FnOnce(Vec<Tensor>) -> R,
     outputs: impl FnOnce(&R) -> Vec<Tensor>,
 ) -> Outcome<R> {
@@ -139,7 +141,10 @@ pub(crate) fn trace_parts<R>(
             graph: builder.finish(&[]).map(|g| (g, captures)),
         };
     }
-    let graph = builder.finish(&vars).map(|g| (g.into_live(&[]), captures));
+    let graph = builder.finish(&vars).map(|g| match all {
+        true => (g, captures),
+        false => (g.into_live(&[]), captures),
+    });
     Outcome {
         result: result.ok().map(|(r, _)| r),
         graph,

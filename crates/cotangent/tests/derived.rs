@@ -334,6 +334,34 @@ fn loops_keep_no_more_than_they_may() -> Result<(), Error> {
     Ok(())
 }
 
+#[test]
+fn loops_of_several_sweeps_stay_within_a_budget_or_say_what_they_need() -> Result<(), Error> {
+    let f = Function::new(|x: &Tensor| {
+        control::while_loop(
+            |y| y.less(1e9),
+            |y: Tensor| &y * 1.01 + y.sqrt() * 0.01,
+            x.clone(),
+        )
+    });
+    let second = |f: &Function<(Tensor,), Tensor>| f.grad().grad();
+    let at = (1.0.into(),);
+    let expected = second(&f).call(at.clone())?;
+    let within = |bytes: usize| second(&f.clone().with_memory_budget(bytes)).call(at.clone());
+    assert_eq!(within(10_000_000)?, expected);
+    let mut error = within(20_000).unwrap_err();
+    if let Error::Run(RunError::Op { source, .. }) = error {
+        error = Error::Run(*source);
+    }
+    match error {
+        Error::Run(RunError::LoopBudget { needed, budget }) => {
+            assert_eq!(budget, 20_000);
+            assert!((20_001..21_000).contains(&needed), "{needed}");
+        }
+        other => panic!("{other}"),
+    }
+    Ok(())
+}
+
 /// An error that names this line, or one of the two behind it where the call was broken up, and has
 /// these words.
 #[track_caller]

@@ -152,7 +152,7 @@ fn same_program(a: &Arc<Graph>, b: &Arc<Graph>) -> bool {
             return false;
         }
         for (e, f) in computing(&a).zip(computing(&b)) {
-            if e.location != f.location {
+            if e.location != f.location || e.checkpoint != f.checkpoint {
                 return false;
             }
             if has_callees(&e.op) {

@@ -63,6 +63,7 @@ pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunErro
             0 => pool::MOST,
             bytes => room.div_euclid(bytes).saturating_add(1),
         };
+        program.budget = Some(budget);
     }
     Ok(program)
 }
@@ -80,6 +81,8 @@ pub struct Program {
     threads: AtomicUsize,
     /// The most threads for which a memory budget has room.
     most_threads: usize,
+    /// The memory budget.
+    budget: Option<usize>,
 }
 
 impl std::fmt::Debug for Program {
@@ -129,6 +132,7 @@ impl Program {
             loop_directory: Mutex::new(None),
             threads: AtomicUsize::new(0),
             most_threads: pool::MOST,
+            budget: None,
         }
     }
 
@@ -311,7 +315,10 @@ impl Program {
         }
         let directory = self.loop_directory.lock();
         let directory = directory.unwrap_or_else(PoisonError::into_inner).clone();
-        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), directory);
+        let spare = workspace.helpers.saturating_mul(self.core.spare);
+        let held = self.core.plan.memory().saturating_add(spare);
+        let budget = self.budget.map(|budget| [budget, held]);
+        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), budget, directory);
         let mut frame = Frame {
             bases,
             start: 0,

@@ -13,7 +13,7 @@ use crate::ops::{
     Binary, Bound, Broadcast, Compare, Indexed, Linalg, Orders, Part, Region, Reshape, Rule, Slice,
     Special, Sum, Ternary, Test, Transpose, Unary,
 };
-use crate::{Equation, GraphError, Location, Op, Scope, TensorType, Type, Var};
+use crate::{Checkpoint, Equation, GraphError, Location, Op, Scope, TensorType, Type, Var};
 
 /// Makes a graph: adds inputs and operations, infers their types, gives equal operations one
 /// variable, and keeps the first error until [`Builder::finish`].
@@ -45,6 +45,7 @@ pub struct Builder {
     error: Option<GraphError>,
     location: Option<Location>,
     scope: Scope,
+    checkpoint: Checkpoint,
     poison: Type,
 }
 
@@ -69,6 +70,7 @@ impl Builder {
             error: None,
             location: None,
             scope: Scope::ROOT,
+            checkpoint: Checkpoint::NONE,
             poison: TensorType::scalar(DType::F64).into(),
         }
     }
@@ -80,11 +82,13 @@ impl Builder {
         self.known.reserve(self.graph.equations.len() + operations);
     }
 
-    /// The place that operations pushed from now on are reported at. No place is in no scope either.
+    /// The place that operations pushed from now on are reported at. No place is in no scope and in no
+    /// checkpoint either.
     pub fn set_location(&mut self, location: Option<Location>) {
         self.location = location;
         if location.is_none() {
             self.scope = Scope::ROOT;
+            self.checkpoint = Checkpoint::NONE;
         }
     }
 
@@ -93,16 +97,39 @@ impl Builder {
         self.scope = scope;
     }
 
-    /// Operations pushed from now on come from this one: they have its place and its scope.
+    /// The scope that operations are pushed in.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The checkpoints around operations that are pushed from now on.
+    pub fn set_checkpoint(&mut self, checkpoint: Checkpoint) {
+        self.checkpoint = checkpoint;
+    }
+
+    /// The checkpoints around operations that are pushed.
+    pub fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint
+    }
+
+    /// Operations pushed from now on come from this one: they have its place, its scope and its
+    /// checkpoints.
     pub fn follow(&mut self, equation: &Equation) {
         self.location = equation.location;
         self.scope = equation.scope;
+        self.checkpoint = equation.checkpoint;
     }
 
     /// Operations pushed from now on are of the derivative of this one.
     pub fn follow_derivative(&mut self, equation: &Equation) {
+        self.follow(equation);
         self.location = equation.location.map(Location::in_derivative);
-        self.scope = equation.scope;
+    }
+
+    /// Operations pushed from now on are those of going back over this one.
+    pub fn follow_back(&mut self, equation: &Equation) {
+        self.follow_derivative(equation);
+        self.checkpoint = equation.checkpoint.back();
     }
 
     /// Adds an input. Its name is the one given, made an identifier of the text form
@@ -402,6 +429,7 @@ impl Builder {
             ty,
             location: self.location,
             scope: self.scope,
+            checkpoint: self.checkpoint,
         });
         self.finite.push(finite);
         Var(index)
@@ -652,9 +680,11 @@ impl Builder {
             }
             to[v.index()] = *a;
         }
-        let (outer, around) = (self.location, self.scope);
-        // Neighbours are mostly of one scope.
+        let (outer, around, inside) = (self.location, self.scope, self.checkpoint);
+        // Neighbours are mostly of one scope, and in the same checkpoints.
         let mut last = (Scope::ROOT, around);
+        let mut held = (Checkpoint::NONE, inside);
+        let copy = self.graph.equations.len() as u64;
         for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
             let args: SmallVec<[Var; 3]> = e.args.iter().map(|a| to[a.index()]).collect();
             self.location = e.location.or(outer);
@@ -662,9 +692,13 @@ impl Builder {
                 last = (e.scope, e.scope.within(around));
             }
             self.scope = last.1;
+            if e.checkpoint != held.0 {
+                held = (e.checkpoint, e.checkpoint.copied(copy).within(inside));
+            }
+            self.checkpoint = held.1;
             to[v.index()] = self.copy(e, &args);
         }
-        (self.location, self.scope) = (outer, around);
+        (self.location, self.scope, self.checkpoint) = (outer, around, inside);
         graph.outputs().iter().map(|o| to[o.index()]).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use cotangent_array::Scalar;
 use smallvec::SmallVec;
 
-use crate::{Location, Op, Scope, TensorType, Type};
+use crate::{Checkpoint, Location, Op, Scope, TensorType, Type};
 
 /// A variable of a graph: the index of the equation that defines it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -43,13 +43,15 @@ pub struct Equation {
     pub location: Option<Location>,
     /// Which named part of the function it was written in; no part of equality.
     pub scope: Scope,
+    /// The checkpoints around it; no part of equality.
+    pub checkpoint: Checkpoint,
 }
 
 /// A pure function: named inputs, equations in order, outputs.
 ///
 /// Graphs are made by a [`crate::Builder`] or by [`crate::parse()`]. Two graphs are equal when
 /// their inputs (names and types), equations and outputs are. No part of equality are locations, scopes,
-/// the graph's own name (a label, like a location), equations that define constants (a constant
+/// checkpoints, the graph's own name (a label, like a location), equations that define constants (a constant
 /// is compared by value where it is used) and the numbers of variables.
 #[derive(Clone, Debug)]
 pub struct Graph {

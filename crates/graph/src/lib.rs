@@ -14,6 +14,7 @@
 //! ```
 
 mod builder;
+mod checkpoint;
 pub mod complex;
 mod error;
 mod eval;
@@ -29,6 +30,7 @@ mod ty;
 mod verify;
 
 pub use builder::Builder;
+pub use checkpoint::{Around, Checkpoint};
 pub use error::{EvalError, GraphError, Location, Origin, TypeError};
 pub use eval::{Evaluator, eval, eval_op, eval_scalars};
 pub use graph::{Equation, Graph, Var};

@@ -105,6 +105,27 @@ impl Forward {
         input_tangents: &[Option<Var>],
         split: bool,
     ) -> Result<Forward, TransformError> {
+        let Some((open, to)) = regions::opened(graph)? else {
+            return Forward::walk_open(b, graph, inputs, input_tangents, split);
+        };
+        let walked = Forward::walk_open(b, &open, inputs, input_tangents, split)?;
+        let values = to.iter().map(|v| v.map(|v| walked.to[v.index()]));
+        let tangents = to.iter().map(|v| walked.tangents[v.as_ref()?.index()]);
+        Ok(Forward {
+            to: values.map(|v| v.unwrap_or(Var::from_index(0))).collect(),
+            tangents: tangents.collect(),
+            ..walked
+        })
+    }
+
+    /// The same for a graph without checkpoints.
+    fn walk_open(
+        b: &mut Builder,
+        graph: &Graph,
+        inputs: &[Var],
+        input_tangents: &[Option<Var>],
+        split: bool,
+    ) -> Result<Forward, TransformError> {
         let n = graph.equations().len();
         b.reserve(2 * n);
         let mut f = Forward {

@@ -68,46 +68,6 @@ pub(crate) fn linearize_call(
     })
 }
 
-/// The linear map of a callee alone, which computes again what it needs: all inputs, the `keep`
-/// variables of the callee, then a tangent for each chosen input -> the tangents of the outputs that
-/// vary; and which these are.
-pub(crate) fn linearize_again(
-    graph: &Graph,
-    wrt: &[bool],
-    finite: &[bool],
-    finite_tangents: &[bool],
-    keep: &[Var],
-) -> Result<(Graph, Vec<bool>), TransformError> {
-    let (b, forward) = Forward::start_with(graph, wrt, "joint", true, finite, finite_tangents)?;
-    let tangent = |o: &Var| forward.tangents[o.index()];
-    let moved: Vec<Option<Var>> = graph.outputs().iter().map(tangent).collect();
-    let joint = b.finish(&moved.iter().flatten().copied().collect::<Vec<Var>>())?;
-    let linear = dependents(&joint, &forward.seeds);
-    let live = joint.live();
-    let inputs = joint.inputs().iter().map(|(_, v)| *v);
-    let mut residuals: Vec<Var> = inputs.filter(|v| !linear[v.index()]).collect();
-    residuals.extend(keep.iter().map(|v| forward.to[v.index()]));
-    // What the linear part reads, and what that needs, up to what is there.
-    let known = |v: &&Var| !linear[v.index()] && !joint.equation(**v).op.is_constant();
-    let moving = joint
-        .iter()
-        .filter(|(v, _)| linear[v.index()] && live[v.index()]);
-    let mut work: Vec<Var> = moved.iter().flatten().filter(known).copied().collect();
-    work.extend(moving.flat_map(|(_, e)| e.args.iter().filter(known)));
-    let mut again: BTreeSet<Var> = BTreeSet::new();
-    while let Some(v) = work.pop() {
-        if !residuals.contains(&v) && again.insert(v) {
-            work.extend(joint.equation(v).args.iter().filter(known));
-        }
-    }
-    let kept = Kept {
-        residuals,
-        again: again.into_iter().collect(),
-    };
-    let map = linear_part(graph, &joint, &linear, &live, &kept, &forward.seeds, &moved)?;
-    Ok((map, moved.iter().map(Option::is_some).collect()))
-}
-
 /// Which variables depend on some of these inputs.
 pub(crate) fn dependents(graph: &Graph, on: &[Var]) -> Vec<bool> {
     let mut depends = vec![false; graph.equations().len()];

@@ -133,7 +133,7 @@ pub(crate) fn pull_back(
         if e.op.is_input() {
             continue;
         }
-        b.follow_derivative(&e);
+        b.follow_back(&e);
         match (parts, cotangent) {
             (Some(parts), _) => walk.call(b, &e, &parts)?,
             (None, Some(cotangent)) => walk.step(b, &e, cotangent)?,

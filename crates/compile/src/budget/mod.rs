@@ -20,7 +20,7 @@ pub use curve::{Point, curve};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Options {
     /// The most bytes that a run may hold: arena, inputs, constants and outputs together. Without
-    /// it nothing is computed again.
+    /// it nothing is computed again but what stands in checkpoints.
     pub memory_budget: Option<usize>,
     /// Whether loops of unknown length keep all their states, beside the budget, because these go to a
     /// file; otherwise they keep as many as there is room for.
@@ -215,9 +215,14 @@ pub(crate) fn smallest(
             low = middle;
         }
     }
-    let confirmed = |room: &&usize| within(plan, &problem, alignment, **room, options).is_some();
-    let smallest = worked.iter().skip(1).rev().find(confirmed);
-    Some((smallest.copied().unwrap_or(plan.arena), bound))
+    let found = |room: usize| within(plan, &problem, alignment, room, options).map(|p| p.arena);
+    let rooms = worked.iter().skip(1).rev();
+    let mut smallest = rooms.filter_map(|room| Some((*room, found(*room)?)));
+    let Some((room, arena)) = smallest.next() else {
+        return Some((plan.arena, bound));
+    };
+    // What was found for a room may leave some of it, and is mostly found without that, too.
+    Some((found(arena).map_or(room, |_| arena), bound))
 }
 
 /// The plan with steps that run again, within the room, if such a one is found.

@@ -1,6 +1,4 @@
 //! Puts functions with rules of their own in place: the rules have done their work.
-//!
-//! What is computed again for a derivative is in a call of its own, so no pass sees that it is known.
 
 use std::collections::HashMap;
 
@@ -51,7 +49,7 @@ pub(super) fn run(graph: &Graph) -> Result<Option<Graph>, CompileError> {
             .filter_map(|a| to[a.index()].first().copied())
             .collect();
         to.push(match &e.op {
-            // With its values in place their bits do not depend on the checkpoint.
+            // Nothing goes back over it, or it would have been opened.
             Op::Region(Region::Custom(c)) if c.kind == RuleKind::Checkpoint => {
                 match run(&c.call.0)? {
                     Some(inner) => b.inline(&inner, &args),

@@ -126,6 +126,24 @@ pub(crate) fn apply(plan: &Plan, pairs: &[Pair], share: Option<(usize, usize)>) 
     changed
 }
 
+/// Lets loops keep all their states instead of these stacks, which the way back then has from running
+/// each step once more; `stacks` are those of the loops of some steps, by their number among what is
+/// stacked. Loops of which that would not save anything, or that are no pair, stay.
+pub(crate) fn hold(plan: &mut Plan, stacks: &HashMap<usize, Vec<usize>>, next: &mut u32) {
+    for mut pair in pairs(plan) {
+        let Some(held) = stacks.get(&pair.steps[0]) else {
+            continue;
+        };
+        pair.stacks.retain(|(stack, _)| held.contains(stack));
+        let slice =
+            scan(&plan.steps[pair.steps[0]]).map(|(first, ..)| slice_bytes(&first, &pair.stacks));
+        if slice.is_some_and(|slice| slice > pair.state) {
+            let slots = pair.length.saturating_sub(1);
+            replace(plan, &pair, 0, slots, next);
+        }
+    }
+}
+
 impl Pair {
     /// For how many steps the stacks are kept, and how many states of the others, so that the fewest
     /// steps run again within these bytes.

@@ -19,7 +19,7 @@ use crate::checkpoints;
 use crate::flow::{Layout, expect, types};
 use crate::plan::{Plan, Step};
 
-pub(crate) use find::{Pair, apply, pairs};
+pub(crate) use find::{Pair, apply, hold, pairs};
 
 /// A loop of a known number of steps: its body, and how its operands and results are used.
 #[derive(Clone, Debug)]

@@ -305,6 +305,10 @@ impl<'a> Search<'a> {
 
     /// Whether a step goes over rows that the block has at hand.
     fn takes(&self, member: &Member<'_>) -> bool {
+        // What runs again later must not run early, or it would have to be kept until then.
+        if member.step.again && !self.members.iter().any(|m| m.step.again) {
+            return false;
+        }
         let mut near = false;
         for (k, arg) in member.step.args.iter().enumerate() {
             let Some(key) = key(arg.place) else { continue };
@@ -425,7 +429,7 @@ impl<'a> Search<'a> {
             args: made.args,
             outs: made.outs,
             location: self.members.first().and_then(|m| m.step.location),
-            again: false,
+            again: self.members.iter().all(|m| m.step.again),
         }];
         steps.append(&mut behind);
         Some(Joined {
@@ -588,6 +592,6 @@ fn joined_behind(member: &Member<'_>, k: usize, stored: &Operand) -> Option<Step
         args: smallvec![stored.clone()],
         outs: smallvec![member.step.outs.get(k)?.clone()],
         location: member.step.location,
-        again: false,
+        again: member.step.again,
     })
 }

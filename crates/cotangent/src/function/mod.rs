@@ -508,6 +508,17 @@ pub(crate) fn trace_closure<I: Tree<Tensor>, O: Tree<Tensor>>(
     signature: &Signature,
     f: &dyn Fn(I) -> O,
 ) -> Result<Traced, Failed> {
+    trace_with(name, arguments, signature, false, f)
+}
+
+/// The same; with `all` operations stay that no output needs.
+pub(crate) fn trace_with<I: Tree<Tensor>, O: Tree<Tensor>>(
+    name: &str,
+    arguments: &[String],
+    signature: &Signature,
+    all: bool,
+    f: &dyn Fn(I) -> O,
+) -> Result<Traced, Failed> {
     let names = arguments::input_names(&signature.structure, arguments);
     let inputs: Vec<(String, TensorType)> = names
         .into_iter()
@@ -517,6 +528,7 @@ pub(crate) fn trace_closure<I: Tree<Tensor>, O: Tree<Tensor>>(
         name,
         &inputs,
         &arguments::input_parts(&signature.structure),
+        all,
         |tensors| from_leaves(&signature.structure, tensors).map(f),
         |result: &Result<O, TreeError>| match result {
             Ok(result) => result.leaves().into_iter().cloned().collect(),

@@ -1,16 +1,14 @@
 //! Functions with a rule of their own: the rule is the derivative, or its transpose is.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cotangent_graph::ops::{Custom, Operand, Pullback, Region, RuleKind};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
 
-use super::{Moved, batched_body, finite_tangents, known, not_linear, pair, plain};
+use super::{Moved, batched_body, known, not_linear, plain};
 use crate::TransformError;
 use crate::forward::{Forward, is_inexact};
 use crate::linear::check_linear;
-use crate::linearize::linearize_again;
 use crate::reverse::vjp;
 
 /// The function stays as it stands for the values; the tangents come from the rule, on operands and
@@ -24,7 +22,11 @@ pub(super) fn forward(
     location: Option<Location>,
 ) -> Result<Vec<Moved>, TransformError> {
     if c.kind == RuleKind::Checkpoint {
-        return again(b, &c.call.0, args, tangents);
+        // Checkpoints are opened before a graph is walked; what is none of a graph's has no label.
+        let walked = Forward::walk(b, &c.call.0, args, tangents, split)?;
+        let outputs = c.call.0.outputs().iter();
+        let moved = outputs.map(|o| (walked.to[o.index()], walked.tangents[o.index()]));
+        return Ok(moved.collect());
     }
     let values = b.region(Region::Custom(c.clone()), args);
     let moving: Vec<Option<Var>> = (args.iter().zip(tangents))
@@ -69,63 +71,6 @@ pub(super) fn forward(
             false => (v, None),
         })
         .collect())
-}
-
-/// A function that computes its values again for its tangents: a call of its linear map, which takes
-/// the operands and the named values, and has what else it needs from them. Nothing in it is seen to
-/// be what the function itself has computed, and so nothing else is kept.
-fn again(
-    b: &mut Builder,
-    call: &Graph,
-    args: &[Var],
-    tangents: &[Option<Var>],
-) -> Result<Vec<Moved>, TransformError> {
-    let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
-    let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
-    // The derivative reads the value itself, not what is the same under a name.
-    let mut named: Vec<Var> = Vec::new();
-    for e in call.equations() {
-        if let (Op::Region(Region::Custom(c)), [x]) = (&e.op, &e.args[..])
-            && c.name().is_some()
-            && !named.contains(x)
-            && !call.equation(*x).op.is_input()
-        {
-            named.push(*x);
-        }
-    }
-    let moving = finite_tangents(b, tangents);
-    let (linear, varying) = linearize_again(call, &active, &finite, &moving, &named)?;
-    let wider = Custom::checkpoint(Callee(Arc::new(with_outputs(call, &named)?)));
-    let mut values = b.region(Region::Custom(wider), args);
-    let kept = values.split_off(call.outputs().len());
-    if varying.iter().all(|v| !v) {
-        return Ok(values.into_iter().map(|v| (v, None)).collect());
-    }
-    let operands: Vec<Var> = (args.iter().copied())
-        .chain(kept)
-        .chain(tangents.iter().flatten().copied())
-        .collect();
-    let moved = b.call(&Arc::new(linear), &operands);
-    Ok(pair(values, &varying, moved))
-}
-
-/// The graph with further outputs.
-fn with_outputs(graph: &Graph, further: &[Var]) -> Result<Graph, TransformError> {
-    let mut b = Builder::new(graph.name());
-    let inputs = graph.inputs().iter().zip(graph.input_types());
-    let mut to: HashMap<Var, Var> = HashMap::new();
-    for ((name, v), ty) in inputs {
-        to.insert(*v, b.input(name, ty));
-    }
-    for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
-        let args: Vec<Var> = e.args.iter().filter_map(|a| to.get(a).copied()).collect();
-        b.follow(e);
-        to.insert(v, b.push(e.op.clone(), &args));
-    }
-    b.set_location(None);
-    let outputs = graph.outputs().iter().chain(further);
-    let outputs: Vec<Var> = outputs.filter_map(|v| to.get(v).copied()).collect();
-    Ok(b.finish(&outputs)?)
 }
 
 /// A graph that is linear in the inputs behind the known ones, applied to tangents of which some are

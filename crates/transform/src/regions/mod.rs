@@ -3,12 +3,14 @@
 mod cond;
 mod custom;
 mod lanes;
+mod open;
 mod repeat;
 mod scan;
 mod turn;
 
 pub(crate) use custom::check_forward;
 pub use custom::check_rule;
+pub(crate) use open::opened;
 
 use std::collections::HashMap;
 use std::sync::Arc;
