@@ -38,7 +38,7 @@ fn subnormal_results_are_kept_unless_they_are_flushed() {
         // exp(-720) is 2e-313, exp(-700) is 1e-304.
         for (x, subnormal) in [(-720.0, true), (-700.0, false)] {
             let at = Array::full(ty.shape.dims(), Scalar::F64(x)).unwrap();
-            let plain = kept.run(&[at.clone()]).unwrap();
+            let plain = kept.run(std::slice::from_ref(&at)).unwrap();
             assert!(plain[0].scalars().all(|y| y.to_f64() > 0.0), "{text}");
             let flushed = program(text, true).run(&[at]).unwrap();
             let zero = subnormal && generates_code();

@@ -81,8 +81,9 @@ pub enum PlanError {
 /// found.
 ///
 /// It starts in several ways: as a chain, where the problem is one; with one pass that evicts and
-/// brings back; with everything kept, evicting where too much is held; with everything computed
-/// again, keeping what there is room for. The best is then improved.
+/// brings back; with everything kept, evicting where too much is held, at once or under a budget that falls; with
+/// everything computed again, keeping what there is room for. The best is then improved. Where none keeps to the
+/// budget, they aim lower.
 ///
 /// # Errors
 /// Where the budget is below [`Problem::lower_bound`], or where no schedule was found; the error
@@ -110,10 +111,13 @@ pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedul
     for start in STARTS {
         planner.start(start);
     }
+    if planner.best.is_none() {
+        planner.aim_lower(bound, options);
+    }
     let Some((_, keys)) = planner.best.take() else {
         return Err(PlanError::NotFound {
             budget,
-            reached: reached(problem, budget, planner.lowest, options),
+            reached: reached(problem, budget, planner.lowest.0, options),
             bound,
         });
     };
@@ -147,6 +151,8 @@ enum Start {
     Chain,
     /// Everything kept, many evictions at a time.
     Bulk,
+    /// Everything kept, with a budget that falls to the one asked for, where nothing has been found.
+    Gradual,
     /// Everything kept, one eviction at a time.
     Keep,
     /// The same with disturbed scores, where nothing has been found.
@@ -155,18 +161,22 @@ enum Start {
     Nothing,
 }
 
-const STARTS: [Start; 10] = [
+const STARTS: [Start; 11] = [
     Start::Sweep(1.0),
     Start::Chain,
     Start::Sweep(0.1),
     Start::Sweep(0.0),
     Start::Bulk,
+    Start::Gradual,
     Start::Keep,
     Start::Nothing,
     Start::Disturbed,
     Start::Disturbed,
     Start::Disturbed,
 ];
+
+/// The budgets between a peak and one asked for.
+const GRADES: u128 = 12;
 
 /// Problems of more steps are not repaired value by value from scratch.
 const SMALL: usize = 400;
@@ -182,9 +192,13 @@ struct Planner<'a> {
     first: Option<Duration>,
     /// The cheapest reruns so far, and what they cost.
     best: Option<(u128, Vec<Key>)>,
-    /// The lowest peak of any start.
-    lowest: u64,
+    /// The lowest peak of any start, and its reruns.
+    lowest: (u64, Vec<Key>),
 }
+
+/// Where no start keeps to a budget, those for budgets between it and what none can do with come closer: they
+/// give up something else first. So far above the latter they aim, in 16 parts.
+const LOWER: [u64; 4] = [15, 14, 12, 8];
 
 impl<'a> Planner<'a> {
     fn new(problem: &'a Problem, budget: u64, options: &Options) -> Planner<'a> {
@@ -199,7 +213,7 @@ impl<'a> Planner<'a> {
             end: options.time.map(|t| began + t),
             first: None,
             best: None,
-            lowest: state.peak(),
+            lowest: (state.peak(), Vec::new()),
             state,
         }
     }
@@ -218,6 +232,7 @@ impl<'a> Planner<'a> {
             Start::Sweep(spread) => sweep(self.problem, room, spread),
             Start::Chain => Chain::of(self.problem).and_then(|chain| chain.solve(room)),
             Start::Bulk => Some(Vec::new()),
+            Start::Gradual if found.is_none() => Some(Vec::new()),
             Start::Keep if small => Some(Vec::new()),
             Start::Nothing if small && found.is_none() => Some(everything(self.problem)),
             Start::Disturbed if found.is_none() => Some(Vec::new()),
@@ -242,8 +257,13 @@ impl<'a> Planner<'a> {
         if matches!(start, Start::Bulk) {
             self.repair.repair_in_bulk(&mut self.state);
         }
+        if matches!(start, Start::Gradual) {
+            self.fall();
+        }
         let fits = self.repair.repair(&mut self.state, &mut self.random, noise);
-        self.lowest = self.lowest.min(self.state.peak());
+        if self.state.peak() < self.lowest.0 {
+            self.lowest = (self.state.peak(), self.state.all());
+        }
         self.repair.until = None;
         if !fits {
             return;
@@ -253,6 +273,51 @@ impl<'a> Planner<'a> {
         self.repair.prune(&mut self.state, all);
         if found.is_none_or(|extra| self.state.extra < extra) {
             self.best = Some((self.state.extra, self.state.all()));
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// Keeps within budgets that fall to the one asked for, as far as that goes: what is given up first is what
+    /// is cheap where little is missing.
+    fn fall(&mut self) {
+        let above = self.state.peak().saturating_sub(self.budget);
+        for grade in (1..GRADES).rev() {
+            let aim = self.budget + (u128::from(above) * grade / GRADES) as u64;
+            let mut repair = Repair::new(&self.state, aim);
+            repair.until = self.repair.until;
+            if !repair.repair(&mut self.state, &mut self.random, 0.0) {
+                return;
+            }
+            let all = self.state.all();
+            repair.prune(&mut self.state, all);
+        }
+    }
+
+    /// Looks for a schedule by starts that aim lower than the budget, of which no part but the peak is wanted.
+    fn aim_lower(&mut self, bound: u64, options: &Options) {
+        let above = self.budget.saturating_sub(bound);
+        for part in LOWER {
+            let aim = bound + (u128::from(above) * u128::from(part) / 16) as u64;
+            let mut lower = Planner::new(self.problem, aim, options);
+            lower.end = self.end;
+            for start in STARTS {
+                let left = self.end.is_none_or(|end| Instant::now() < end);
+                if left && lower.lowest.0 > self.budget {
+                    lower.start(start);
+                }
+            }
+            if lower.lowest.0 < self.lowest.0 {
+                self.lowest = lower.lowest;
+            }
+            if self.lowest.0 <= self.budget {
+                self.first.get_or_insert_with(|| self.began.elapsed());
+                replace(&mut self.state, &self.lowest.1);
+                let all = self.state.all();
+                self.repair.prune(&mut self.state, all);
+                self.best = Some((self.state.extra, self.state.all()));
+                return;
+            }
         }
     }
 }
@@ -300,7 +365,7 @@ fn reached(problem: &Problem, budget: u64, lowest: u64, options: &Options) -> u6
                 planner.start(start);
             }
         }
-        high = high.min(planner.lowest);
+        high = high.min(planner.lowest.0);
         if planner.best.is_none() {
             low = middle;
         }

@@ -374,7 +374,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// use cotangent::{Function, Tensor};
     /// let density = Function::new(|x: &Tensor| (-x * x / 2.0).exp()).with_flushed_subnormals();
     /// let far = density.call((38.0.into(),))?; // 2.9e-314 to the last digit, here perhaps 0
-    /// assert!(far.scalar::<f64>()? < 3e-314);
+    /// assert!(far.item::<f64>()? < 3e-314);
     /// # Ok::<(), cotangent::Error>(())
     /// ```
     ///
