@@ -82,16 +82,18 @@ pub(super) struct Form {
     pub(super) prefix: u8,
     /// The opcode map: 1 is 0F, 2 is 0F38, 3 is 0F3A.
     pub(super) map: u8,
-    /// The bit W; where the VEX prefix ignores it, as the EVEX prefix wants it.
+    /// The bit W of the VEX prefix; clear where it does not matter, for readers that want it so.
     pub(super) w: bool,
+    /// The bit W of the EVEX prefix, where it is set for lanes of 64 bits.
+    pub(super) wide: bool,
     /// The opcode.
     pub(super) opcode: u8,
 }
 
 impl Form {
-    /// The form with W as said.
-    pub(super) const fn wide(self, w: bool) -> Form {
-        Form { w, ..self }
+    /// The form with the W of the EVEX prefix as said.
+    pub(super) const fn wide(self, wide: bool) -> Form {
+        Form { wide, ..self }
     }
 }
 
@@ -101,6 +103,7 @@ pub(super) const fn form(map: u8, opcode: u8) -> Form {
         prefix: 1,
         map,
         w: false,
+        wide: false,
         opcode,
     }
 }
@@ -185,7 +188,7 @@ impl Asm {
         self.raw(&[
             0x62,
             r << 7 | x << 6 | b << 5 | high << 4 | form.map,
-            u8::from(form.w) << 7 | (!second & 15) << 3 | 1 << 2 | form.prefix,
+            u8::from(form.wide) << 7 | (!second & 15) << 3 | 1 << 2 | form.prefix,
             clear << 7 | 2 << 5 | (!second >> 4 & 1) << 3 | mask,
             form.opcode,
         ]);

@@ -21,9 +21,9 @@ pub(super) const STORE: Form = form(1, 0x11).wide(true);
 pub(super) const STORE_ALIGNED: Form = form(1, 0x29).wide(true);
 
 /// One element to all lanes of a register.
-pub(super) fn spread(width: Width, lanes: Lanes) -> Form {
+pub(super) fn spread(lanes: Lanes) -> Form {
     match lanes {
-        Lanes::W64 => form(2, 0x19).wide(width == Width::Wide),
+        Lanes::W64 => form(2, 0x19).wide(true),
         Lanes::W32 => form(2, 0x18),
     }
 }
@@ -260,7 +260,7 @@ impl<'a> Body<'a> {
                     if self.next[item.value as usize] != NONE {
                         let place = self.element(asm, k as usize, i);
                         let d = self.take(asm, 0);
-                        asm.vector(spread(self.width, self.code.lanes), d, 0, place);
+                        asm.vector(spread(self.code.lanes), d, 0, place);
                         self.put(item.value, d);
                     }
                 }

@@ -39,7 +39,7 @@ pub(super) enum What {
 
 /// The highest bits of all lanes of 256 bits to a general register.
 pub(super) const fn signs(lanes: Lanes) -> Form {
-    float(lanes, 0x50).wide(false)
+    float(lanes, 0x50)
 }
 
 /// Whether the code calls anything.

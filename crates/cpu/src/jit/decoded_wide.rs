@@ -213,7 +213,7 @@ fn results_of_one_source_are_read_back() {
                 }
                 for (lanes, expected) in [(W64, "Vbroadcastsd"), (W32, "Vbroadcastss")] {
                     let mut asm = Asm::new(WIDE);
-                    asm.vector(spread(Width::Wide, lanes), d, 0, rm);
+                    asm.vector(spread(lanes), d, 0, rm);
                     let found = one(&asm);
                     assert_eq!(
                         (name(&found).as_str(), found.op_register(0)),

@@ -220,7 +220,7 @@ impl Start {
         match code.inputs[stream] {
             Elem::Byte => moves::spread_bool(&mut self.asm, code.lanes, 0),
             Elem::Lane => {
-                let spread = spread(self.asm.width, code.lanes);
+                let spread = spread(code.lanes);
                 self.asm.vector(spread, 0, 0, Rm::Base(RAX, 0));
             }
         }

@@ -221,7 +221,7 @@ impl Body<'_> {
         let w = self.wide();
         let fused = |order: u8| Form {
             w,
-            ..form(2, base + order)
+            ..form(2, base + order).wide(w)
         };
         // Orders: 132 is d * z + y, 213 is y * d + z, 231 is y * z + d.
         let (first, second, third) = (0x00, 0x10, 0x20);

@@ -57,7 +57,7 @@ impl Body<'_> {
             (Access::Masked, Width::Wide) => {
                 asm.evex(float(lanes, 0x10), d, 0, place, Lanewise::Clear(TAIL));
             }
-            (Access::Single, width) => asm.vector(spread(width, lanes), d, 0, place),
+            (Access::Single, _) => asm.vector(spread(lanes), d, 0, place),
         }
     }
 

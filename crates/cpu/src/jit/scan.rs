@@ -83,7 +83,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps, flush: bool) -> Option<Emitted
             start.asm.load_address(RAX, k);
             start
                 .asm
-                .vector(spread(WIDTH, code.lanes), *r, 0, Rm::Base(RAX, 0));
+                .vector(spread(code.lanes), *r, 0, Rm::Base(RAX, 0));
         }
     }
     start.streams(code, &[]);
