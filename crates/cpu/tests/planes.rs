@@ -2,31 +2,9 @@
 
 mod common;
 
-use std::sync::Arc;
-
-use common::Numbers;
-use cotangent_array::Array;
+use common::{inputs_of, plan_of};
 use cotangent_compile::{Plan, StepOp};
 use cotangent_cpu::Program;
-use cotangent_graph::{TensorType, parse};
-
-fn plan_of(text: &str) -> Arc<Plan> {
-    let graph = parse(text).unwrap().entry().clone();
-    let plan = cotangent_compile::compile(&graph, &cotangent_cpu::target()).unwrap();
-    plan.check().unwrap();
-    Arc::new(plan)
-}
-
-fn inputs(plan: &Plan, seed: u64) -> Vec<Array> {
-    let mut numbers = Numbers::new(seed);
-    let draw = |(_, ty): &(String, TensorType)| {
-        let count = ty.shape.elements();
-        let elements: Vec<f64> = (0..count).map(|_| numbers.within(-30.0, 30.0)).collect();
-        let array = Array::new(ty.shape.dims(), elements).unwrap();
-        array.convert(ty.dtype)
-    };
-    plan.inputs.iter().map(draw).collect()
-}
 
 /// The parts that a plan's convolution reads; 0 where it reads its input as it is.
 fn parts(plan: &Plan) -> usize {
@@ -49,7 +27,7 @@ fn same(parameters: &str, body: &str, conv: &str, stored: &str, expected: usize)
         });
         assert_eq!(parts(&place), expected, "{place}");
         assert_eq!(parts(&whole), 0, "{whole}");
-        let at = inputs(&place, 3);
+        let at = inputs_of(&place, 3);
         let found = Program::new(place).unwrap().run(&at).unwrap();
         let kept = Program::new(whole).unwrap().run(&at).unwrap();
         assert_eq!(found[0].as_bytes(), kept[0].as_bytes(), "{conv} {dtype}");

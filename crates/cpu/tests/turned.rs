@@ -2,31 +2,10 @@
 
 mod common;
 
-use std::sync::Arc;
-
-use common::Numbers;
-use cotangent_array::Array;
+use common::{inputs_of, plan_of};
 use cotangent_compile::{Plan, StepOp};
 use cotangent_cpu::Program;
 use cotangent_graph::parse;
-
-fn plan_of(text: &str) -> Arc<Plan> {
-    let graph = parse(text).unwrap().entry().clone();
-    let plan = cotangent_compile::compile(&graph, &cotangent_cpu::target()).unwrap();
-    plan.check().unwrap();
-    Arc::new(plan)
-}
-
-fn inputs(plan: &Plan, seed: u64) -> Vec<Array> {
-    let mut numbers = Numbers::new(seed);
-    let mut draw = |(_, ty): &(String, cotangent_graph::TensorType)| {
-        let count = ty.shape.elements();
-        let elements: Vec<f64> = (0..count).map(|_| numbers.within(-30.0, 30.0)).collect();
-        let array = Array::new(ty.shape.dims(), elements).unwrap();
-        array.convert(ty.dtype)
-    };
-    plan.inputs.iter().map(&mut draw).collect()
-}
 
 /// How many products of a plan are turned, and how many transposes it has.
 fn counts(plan: &Plan) -> (usize, usize) {
@@ -51,7 +30,7 @@ fn same(parameters: &str, product: &str, axes: &str, expected: usize) {
         });
         assert_eq!(counts(&turned), (expected, 1 - expected), "{turned}");
         assert_eq!(counts(&whole).0, 0, "{whole}");
-        let at = inputs(&turned, 3);
+        let at = inputs_of(&turned, 3);
         let kept = Program::new(whole).unwrap().run(&at).unwrap();
         let program = Program::new(turned).unwrap();
         for threads in [1, 2] {
@@ -112,7 +91,7 @@ fn rows_apart_are_not_moved() {
             let parameters = format!("x: {dtype}[6, {k}, {m}], y: {dtype}[{k}, {n}]");
             let text = format!("fn f({parameters}) {{ dot(x, y, contract=([1], [0])) }}");
             let apart = plan_of(&text);
-            let at = inputs(&apart, 5);
+            let at = inputs_of(&apart, 5);
             let graph = parse(&text).unwrap();
             let expected = cotangent_graph::eval(graph.entry(), &at).unwrap();
             let program = Program::new(apart).unwrap();

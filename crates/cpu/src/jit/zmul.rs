@@ -100,7 +100,8 @@ pub(super) fn repair(asm: &mut Asm, lanes: Lanes, &Product { d, x, y, free }: &P
         asm.evex(float(lanes, 0x57), d, d, Rm::Reg(d), Lanewise::Keep(K1));
         return;
     }
-    // A second register is put aside below the stack, where nothing else is.
+    // A second register is put aside below the stack pointer, where System V leaves 128 bytes to code that calls
+    // nothing meanwhile; code is placed on Linux alone.
     let aside = Rm::Base(RSP, -64);
     let used = [d, x, free].into_iter().chain(match y {
         Rm::Reg(y) => Some(y),

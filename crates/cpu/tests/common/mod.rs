@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::sync::Arc;
+
 use cotangent_array::{Array, Complex64, DType, Scalar, Shape};
-use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
+use cotangent_compile::Plan;
+use cotangent_graph::{Builder, Graph, Op, TensorType, Var, parse};
 
 /// Shapes that every operation on any shape is tried with: rank 0, no elements, one element, odd
 /// sizes, more than one block of a kernel.
@@ -210,4 +213,24 @@ pub fn within(graph: &Graph, inputs: &[Array], units: f64) {
             );
         }
     }
+}
+
+/// The plan of a text, checked.
+pub fn plan_of(text: &str) -> Arc<Plan> {
+    let graph = parse(text).unwrap().entry().clone();
+    let plan = cotangent_compile::compile(&graph, &cotangent_cpu::target()).unwrap();
+    plan.check().unwrap();
+    Arc::new(plan)
+}
+
+/// Arrays for the inputs of a plan, of numbers within 30 of 0.
+pub fn inputs_of(plan: &Plan, seed: u64) -> Vec<Array> {
+    let mut numbers = Numbers::new(seed);
+    let draw = |(_, ty): &(String, TensorType)| {
+        let count = ty.shape.elements();
+        let elements: Vec<f64> = (0..count).map(|_| numbers.within(-30.0, 30.0)).collect();
+        let array = Array::new(ty.shape.dims(), elements).unwrap();
+        array.convert(ty.dtype)
+    };
+    plan.inputs.iter().map(draw).collect()
 }
