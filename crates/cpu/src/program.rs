@@ -316,8 +316,8 @@ impl Program {
         let directory = self.loop_directory.lock();
         let directory = directory.unwrap_or_else(PoisonError::into_inner).clone();
         let spare = workspace.helpers.saturating_mul(self.core.spare);
-        let held = self.core.plan.memory().saturating_add(spare);
-        let budget = self.budget.map(|budget| [budget, held]);
+        let held = || self.core.plan.memory().saturating_add(spare);
+        let budget = self.budget.map(|budget| [budget, held()]);
         let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), budget, directory);
         let mut frame = Frame {
             bases,
