@@ -151,8 +151,8 @@ pub use cotangent_transform::{self as transform, Mode, TransformError};
 pub use cotangent_view as view;
 pub use error::Error;
 pub use function::{
-    Argument, ByReference, ByValue, Function, IntoFunction, Linear, Memory, Traced, Typed, grad,
-    jvp, value_and_grad, vjp,
+    Argument, ByReference, ByValue, Function, IntoFunction, Linear, Memory, Profile, Traced, Typed,
+    grad, jvp, value_and_grad, vjp,
 };
 pub use scopes::scope;
 pub use tensor::*;

@@ -14,7 +14,7 @@ use crate::process::{Next, Session};
 use crate::report::{PeerRow, Report, Row};
 use crate::timing::median;
 use crate::workloads::{ALL, Scale, Workload, find};
-use crate::{expected, instructions, peers, steps, worker};
+use crate::{expected, instructions, peers, worker};
 
 /// After this time a slow comparison ends, with at least so many rounds.
 const ENOUGH: (Duration, usize) = (Duration::from_secs(40), 3);
@@ -33,17 +33,19 @@ pub fn all(options: &Options) -> Result<bool, BenchError> {
         true => &[Scale::Usual, Scale::Odd],
         false => &[Scale::Usual],
     };
+    let mut right = true;
     if options.steps {
         for workload in workloads {
             for scale in scales {
-                steps::print(workload, *scale)?;
+                let source = Source::of(workload, *scale, options)?;
+                let mut command = ours(workload, *scale, &source, options)?;
+                right &= command.arg("--steps").status()?.success();
             }
         }
-        return Ok(true);
+        return Ok(right);
     }
     let mut report = Report::new(options);
     report.begin();
-    let mut right = true;
     for workload in workloads {
         for scale in scales {
             match one(workload, *scale, options) {
@@ -135,7 +137,8 @@ impl Lane {
 
 fn one(workload: &Workload, scale: Scale, options: &Options) -> Result<Row, BenchError> {
     let source = Source::of(workload, scale, options)?;
-    let mut ours = Lane::new("cotangent", start(workload, scale, &source, options)?);
+    let command = ours(workload, scale, &source, options)?;
+    let mut ours = Lane::new("cotangent", Session::start(workload.name, command)?);
     let mut skipped = Vec::new();
     let mut lanes: Vec<Lane> = Vec::new();
     for peer in &options.peers {
@@ -166,13 +169,13 @@ fn one(workload: &Workload, scale: Scale, options: &Options) -> Result<Row, Benc
     row(workload, scale, source.label, &ours, &lanes, skipped)
 }
 
-/// Starts our own process.
-fn start(
+/// Our own process.
+fn ours(
     workload: &Workload,
     scale: Scale,
     source: &Source,
     options: &Options,
-) -> Result<Session, BenchError> {
+) -> Result<Command, BenchError> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([worker::FLAG, workload.name, "--threads"]);
     command.arg(options.threads.to_string());
@@ -188,7 +191,7 @@ fn start(
         None => {}
     }
     peers::environment(&mut command, options);
-    Session::start(workload.name, command)
+    Ok(command)
 }
 
 /// Measures all processes in turn, round by round, every other round backwards: what changes slowly on

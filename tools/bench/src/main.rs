@@ -18,7 +18,6 @@ mod peers;
 mod process;
 mod random;
 mod report;
-mod steps;
 mod timing;
 mod worker;
 mod workloads;

@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 use serde_json::{Value, json};
@@ -13,10 +13,14 @@ use serde_json::{Value, json};
 use crate::check::{Digest, scalar, sum_of_squares};
 use crate::error::BenchError;
 use crate::inputs::Inputs;
-use crate::job::Kind;
+use crate::job::{Built, Kind};
 use crate::machine;
 use crate::timing::burst;
 use crate::workloads::{self, Scale};
+
+/// The runs of which steps are timed take about so long, but are at most so many.
+const STEPS_TIME: Duration = Duration::from_secs(1);
+const STEPS_RUNS: u128 = 1000;
 
 /// The first argument of such a process.
 pub const FLAG: &str = "--worker";
@@ -31,6 +35,9 @@ struct Args {
     odd: bool,
     #[arg(long)]
     threads: usize,
+    /// Print the plan with the time of each step, and measure nothing else.
+    #[arg(long)]
+    steps: bool,
 }
 
 /// Runs the worker with the arguments after [`FLAG`].
@@ -59,6 +66,9 @@ fn serve(args: &Args, mut input: impl BufRead, mut output: impl Write) -> Result
     let (fingerprint, dtype) = (inputs.fingerprint(), inputs.dtype());
     let job = (workload.job)(&inputs)?;
     drop(inputs);
+    if args.steps {
+        return steps(workload.name, &job.build()?, &mut output);
+    }
     let base = machine::peak_mb();
 
     let start = Instant::now();
@@ -102,6 +112,16 @@ fn serve(args: &Args, mut input: impl BufRead, mut output: impl Write) -> Result
     });
     digest.write(&mut done);
     say(&mut output, &done)
+}
+
+/// Prints the plan of the derivative, each step behind its time in microseconds.
+fn steps(name: &str, built: &Built, output: &mut impl Write) -> Result<(), BenchError> {
+    // The first run touches memory for the first time, the second says how many can be measured.
+    built.traced.profile(&built.inputs, 1)?;
+    let one = built.traced.profile(&built.inputs, 1)?.total();
+    let runs = (STEPS_TIME.as_nanos() / one.as_nanos().max(1)).clamp(1, STEPS_RUNS) as usize;
+    let profile = built.traced.profile(&built.inputs, runs)?;
+    Ok(write!(output, "{name}:\n{profile}")?)
 }
 
 /// Measures calls as often as it is asked to.
@@ -157,6 +177,7 @@ mod tests {
             file: None,
             odd: true,
             threads: 64,
+            steps: false,
         };
         let mut output = Vec::new();
         if let Err(e) = serve(&args, input.as_bytes(), &mut output) {

@@ -5,6 +5,7 @@ mod batch;
 mod derivative;
 mod into;
 mod linear;
+mod profile;
 mod rules;
 mod taylor;
 mod traced;
@@ -17,6 +18,7 @@ pub(crate) use derivative::expect_like;
 pub use derivative::{grad, jvp, value_and_grad, vjp};
 pub use into::{ByReference, ByValue, IntoFunction};
 pub use linear::Linear;
+pub use profile::Profile;
 pub use traced::{Memory, Traced};
 pub(crate) use whole::chosen;
 

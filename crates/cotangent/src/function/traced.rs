@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Profile;
 use crate::tree::Structure;
 use crate::{Array, Error, Graph, Tensor, run};
 
@@ -112,6 +113,29 @@ impl Traced {
     /// A graph that cannot be compiled.
     pub fn compile(&self) -> Result<(), Error> {
         Ok(self.program.compiled(&self.graph).map(drop)?)
+    }
+
+    /// Runs the graph some times, at least once, and gives the plan with the median of each step's times.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let f = Function::new(|x: &Tensor| x.exp().sum(..)).grad();
+    /// let x = Array::from([1.0, 2.0]);
+    /// let profile = f.trace(&(x.clone(),))?.profile(&[x], 10)?;
+    /// assert_eq!(profile.total(), profile.steps().iter().sum());
+    /// println!("{profile}");
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Traced::run).
+    pub fn profile(&self, inputs: &[Array], runs: usize) -> Result<Profile, Error> {
+        self.expect_closed()?;
+        let program = self.program.compiled(&self.graph)?;
+        let times: Result<Vec<_>, _> = (0..runs.max(1))
+            .map(|_| program.profile(inputs).map(|(_, times)| times))
+            .collect();
+        Ok(Profile::new(program.plan().to_string(), &times?))
     }
 
     /// The bytes that a run holds, and what a [memory budget](crate::Function::with_memory_budget) costs.
