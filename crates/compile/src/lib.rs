@@ -39,6 +39,7 @@ mod print;
 pub mod remat;
 mod reversal;
 mod rows;
+mod stores;
 mod tape;
 mod target;
 mod turned;

@@ -13,7 +13,7 @@ use crate::check::reads_splats;
 use crate::fuse::{self, Fusion, Group, Pattern, Patterns, Unit, is_view};
 use crate::lane::{self, LaneIndex, LaneInput, LaneOp, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, planes, rows, tape, turned};
+use crate::{CompileError, Flow, Target, planes, rows, stores, tape, turned};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet. With
 /// `hold` the checkpoints of the graph hold: what stands in one is computed again for the way back.
@@ -83,6 +83,7 @@ pub(crate) fn lower(
         again.run(&mut plan, &mut next);
     }
     if target.fuse {
+        plan.steps = stores::absorb(plan.steps);
         plan.steps = rows::join(plan.steps, &mut next, target.row_cache);
         plan.steps = tape::join(plan.steps, &plan.constants, next as usize);
     }

@@ -5,15 +5,14 @@ use std::sync::Arc;
 
 use cotangent_compile::Flow;
 use cotangent_compile::checkpoints::{Checkpoints, Move};
-use cotangent_compile::lane::LaneCode;
 use smallvec::SmallVec;
 
 use crate::RunError;
-use crate::jit::{self, Steps};
 use crate::lane::Mode;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
 use crate::program::Core;
 use crate::reversal;
+use crate::scan;
 
 /// Addresses of operands or results, mostly few.
 pub(crate) type Addresses = SmallVec<[*mut u8; 16]>;
@@ -31,10 +30,7 @@ pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, mode: Mo
         (Flow::Cond { .. }, [then, otherwise]) => {
             Some(cond(then.clone(), otherwise.clone(), places))
         }
-        (Flow::Scan { .. }, [body]) => match scan_of_numbers(flow, &places, mode) {
-            Some(run) => Some(run),
-            None => scan(flow, body.clone(), places),
-        },
+        (Flow::Scan { .. }, [body]) => scan::choose(flow, body, places, mode),
         (Flow::While { .. }, [test, body]) => {
             Some(repeat(flow, test.clone(), body.clone(), places))
         }
@@ -78,102 +74,6 @@ fn cond(then: Arc<Core>, otherwise: Arc<Core>, places: Places) -> Run {
         };
         taken.invoke(frame, frame.address(places.scratch), inputs, &outs)
     })
-}
-
-/// A loop whose steps compute with single numbers alone, as machine code of its own.
-fn scan_of_numbers(flow: &Flow, places: &Places, mode: Mode) -> Option<Run> {
-    let Flow::Scan {
-        ref body,
-        carry,
-        scanned,
-        length,
-        reverse,
-    } = *flow
-    else {
-        return None;
-    };
-    let style = mode.style().filter(|_| length > 0)?;
-    let steps = Steps {
-        carry,
-        scanned,
-        reverse,
-    };
-    let kernel = jit::scan(LaneCode::of_numbers(body)?, steps, style.flush)?;
-    let all = places.args.iter().chain(&places.outs);
-    let slots: Vec<Slot> = all.map(|(slot, _)| *slot).collect();
-    Some(Box::new(move |frame| {
-        let table: SmallVec<[*mut u8; 32]> = slots.iter().map(|s| frame.address(*s)).collect();
-        // SAFETY: the plan was checked: operands and results of the body are single elements of the
-        // width of its regions; of those of the loop, the ones that are scanned hold one for each of
-        // the steps, of which there is at least one. Results overlap no operand.
-        unsafe { kernel.call(&table, length) };
-        Ok(())
-    }))
-}
-
-fn scan(flow: &Flow, body: Arc<Core>, places: Places) -> Option<Run> {
-    let Flow::Scan {
-        carry,
-        scanned,
-        length,
-        reverse,
-        ..
-    } = *flow
-    else {
-        return None;
-    };
-    let layout = flow.layout();
-    // The bytes by which operands and results move from step to step; none for the others.
-    let steps = |all: &[(Slot, usize)], from: usize, to: usize| -> Vec<usize> {
-        let moves = |i: usize| (from..to).contains(&i) && length > 0;
-        all.iter()
-            .enumerate()
-            .map(|(i, (_, n))| if moves(i) { n / length } else { 0 })
-            .collect()
-    };
-    let arg_steps = steps(&places.args, carry, carry.saturating_add(scanned));
-    let out_steps = steps(&places.outs, carry, places.outs.len());
-    Some(Box::new(move |frame| {
-        let args = addresses(frame, &places.args);
-        let outs = addresses(frame, &places.outs);
-        let arena = frame.address(places.scratch);
-        if length == 0 {
-            for ((from, to), (_, bytes)) in args.iter().zip(&outs).zip(&places.args).take(carry) {
-                copy(*from, *to, *bytes);
-            }
-            return Ok(());
-        }
-        let (mut inputs, mut outputs) = (args.clone(), outs.clone());
-        for k in 0..length {
-            let i = if reverse { length - 1 - k } else { k };
-            for (at, (start, step)) in inputs
-                .iter_mut()
-                .zip(args.iter().zip(&arg_steps))
-                .skip(carry)
-            {
-                *at = start.wrapping_add(i * step);
-            }
-            for (at, (start, step)) in outputs
-                .iter_mut()
-                .zip(outs.iter().zip(&out_steps))
-                .skip(carry)
-            {
-                *at = start.wrapping_add(i * step);
-            }
-            // The last step writes what is carried to the results.
-            for (c, buffers) in layout.carry.iter().enumerate() {
-                let last = k + 1 == length;
-                outputs[c] = if last {
-                    outs[c]
-                } else {
-                    arena.wrapping_add(buffers[k % 2])
-                };
-            }
-            body.invoke(frame, arena, &inputs, &outputs)?;
-            inputs[..carry].copy_from_slice(&outputs[..carry]);
-        }
-        Ok(())
-    }))
 }
 
 fn repeat(flow: &Flow, test: Arc<Core>, body: Arc<Core>, places: Places) -> Run {

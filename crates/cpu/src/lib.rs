@@ -29,6 +29,7 @@ mod number;
 mod pool;
 mod program;
 mod reversal;
+mod scan;
 mod system;
 
 pub use cache::{compile_shared, compile_shared_with};

@@ -20,8 +20,29 @@ fn has_loop_of_numbers(plan: &Plan) -> bool {
     })
 }
 
-/// The text of a loop with random steps: how much is carried, scanned, the same and stacked.
-fn draw(numbers: &mut Numbers, [carry, scanned, shared, stacked]: [usize; 4]) -> String {
+/// Whether a plan has a loop whose step is one region.
+fn has_loop_of_one_region(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| match &step.op {
+        StepOp::Flow(Flow::Scan { body, .. }) => {
+            matches!(&body.steps[..], [step] if matches!(step.op, StepOp::Region(_)))
+        }
+        _ => false,
+    })
+}
+
+/// The text of a loop with random steps on numbers, with a number that counts them: how much is carried,
+/// scanned, the same and stacked.
+fn draw(numbers: &mut Numbers, sizes: [usize; 4]) -> String {
+    draw_on(numbers, sizes, "f64", true)
+}
+
+/// The same on arrays of a type, and with the counting number if that is asked for.
+fn draw_on(
+    numbers: &mut Numbers,
+    [carry, scanned, shared, stacked]: [usize; 4],
+    ty: &str,
+    counts: bool,
+) -> String {
     let mut pick = |n: usize| numbers.next() as usize % n;
     let names = |letter: &str, n: usize| (0..n).map(|i| format!("{letter}{i}")).collect::<Vec<_>>();
     let (c, s, w) = (names("c", carry), names("s", scanned), names("w", shared));
@@ -29,11 +50,19 @@ fn draw(numbers: &mut Numbers, [carry, scanned, shared, stacked]: [usize; 4]) ->
     let mut text = String::new();
     let typed = |all: &[String]| {
         all.iter()
-            .map(|x| format!("{x}: f64, "))
+            .map(|x| format!("{x}: {ty}, "))
             .collect::<String>()
     };
-    let parameters = format!("{}n: i64, {}{}", typed(&c), typed(&s), typed(&w));
-    let results = format!("{}i64, {}", "f64, ".repeat(carry), "f64, ".repeat(stacked));
+    let count = |text| if counts { text } else { "" };
+    let parameters = format!(
+        "{}{}{}{}",
+        typed(&c),
+        count("n: i64, "),
+        typed(&s),
+        typed(&w)
+    );
+    let some = |n| format!("{ty}, ").repeat(n);
+    let results = format!("{}{}{}", some(carry), count("i64, "), some(stacked));
     let _ = writeln!(text, "fn step({parameters}) -> ({results}) {{");
     for k in 0..1 + pick(40) {
         let (a, b) = (&values[pick(values.len())], &values[pick(values.len())]);
@@ -53,7 +82,8 @@ fn draw(numbers: &mut Numbers, [carry, scanned, shared, stacked]: [usize; 4]) ->
         |n: usize| -> Vec<String> { (0..n).map(|_| values[pick(values.len())].clone()).collect() };
     let (next, out) = (any(carry), any(stacked));
     let list = |all: &[String]| all.iter().map(|x| format!("{x}, ")).collect::<String>();
-    let _ = writeln!(text, "    ({}n + 1, {})\n}}", list(&next), list(&out));
+    let (next, out) = (list(&next), list(&out));
+    let _ = writeln!(text, "    ({next}{}{out})\n}}", count("n + 1, "));
     text
 }
 
@@ -97,23 +127,102 @@ fn loops_of_numbers_give_the_bits_of_their_steps() {
             let ty = TensorType::new(DType::F64, ty.shape);
             inputs.push(numbers.array(&ty, if plain { Numbers::plain } else { Numbers::any }));
         }
-        // All ways give the same bits, though not always the same NaN.
         let [code, tile] = [Way::Code, Way::Tile].map(|way| {
             let program = Program::with_way(plan.clone(), way).unwrap();
             program.run(&inputs).unwrap()
         });
-        for (k, (code, tile)) in code.iter().zip(&tile).enumerate() {
-            for (x, y) in code.scalars().zip(tile.scalars()) {
-                let same = x == y && x.to_f64().to_bits() == y.to_f64().to_bits();
-                let nan = x.to_f64().is_nan() && y.to_f64().is_nan();
-                assert!(
-                    same || nan,
-                    "seed {seed}, result {k}: {x} is not {y}\n{text}"
-                );
-            }
+        for (code, tile) in code.iter().zip(&tile) {
+            assert_same(code, tile, &text);
         }
     }
     assert!(made > 150, "{made} loops of numbers");
+}
+
+/// Each step of a loop whose body is one region, run by itself, gives the same bits.
+#[test]
+fn loops_of_one_region_give_the_bits_of_their_steps() {
+    let mut made = 0;
+    for seed in 0..120_u64 {
+        let mut numbers = Numbers::new(seed + 1);
+        let mut pick = |n: usize| numbers.next() as usize % n;
+        let sizes = [1 + pick(6), pick(4), pick(4), pick(4)];
+        let (length, reverse) = (1 + pick(6), pick(2) == 1);
+        let n = [2, 5, 7, 8, 9, 14, 15, 16, 17, 31, 40][pick(11)];
+        let [carry, scanned, shared, stacked] = sizes;
+        let step = draw_on(&mut numbers, sizes, &format!("f64[{n}]"), false);
+        let (one, all) = (format!("f64[{n}]"), format!("f64[{length}, {n}]"));
+        let list = |letter: &str, n: usize, ty: &str| -> String {
+            (0..n).map(|i| format!("{letter}{i}: {ty}, ")).collect()
+        };
+        let names = |letter: &str, n: usize| -> String {
+            (0..n).map(|i| format!("{letter}{i}, ")).collect()
+        };
+        let text = format!(
+            "{step}fn f({}{}{}) -> ({}{}) {{\n    scan({}{}{}body=step, carry={carry}, scanned={scanned}, \
+             length={length}, reverse={reverse})\n}}",
+            list("c", carry, &one),
+            list("s", scanned, &all),
+            list("w", shared, &one),
+            format!("{one}, ").repeat(carry),
+            format!("{all}, ").repeat(stacked),
+            names("c", carry),
+            names("s", scanned),
+            names("w", shared),
+        );
+        let module = parse(&text).unwrap_or_else(|e| panic!("{}", e.render(&text)));
+        let graph = module.entry();
+        let plan = cotangent_compile::compile(graph, &cotangent_cpu::target()).unwrap();
+        made += usize::from(has_loop_of_one_region(&plan));
+        let plan = Arc::new(plan);
+        let body = parse(&step).unwrap();
+        let inputs: Vec<Array> = (graph.input_types().iter())
+            .map(|ty| {
+                numbers.array(
+                    ty,
+                    if seed % 3 > 0 {
+                        Numbers::plain
+                    } else {
+                        Numbers::any
+                    },
+                )
+            })
+            .collect();
+        for way in [Way::Code, Way::Narrow, Way::Tile, Way::Baseline] {
+            let program = Program::with_way(plan.clone(), way).unwrap();
+            let results = program.run(&inputs).unwrap();
+            let body = cotangent_compile::compile(body.entry(), &cotangent_cpu::target()).unwrap();
+            let body = Program::with_way(Arc::new(body), way).unwrap();
+            let mut state = inputs[..carry].to_vec();
+            for k in 0..length {
+                let at = if reverse { length - 1 - k } else { k };
+                let slice = |x: &Array| -> Array {
+                    let row: Vec<f64> = x.as_slice::<f64>().unwrap()[at * n..(at + 1) * n].to_vec();
+                    Array::from(row)
+                };
+                let mut args = state.clone();
+                args.extend(inputs[carry..carry + scanned].iter().map(slice));
+                args.extend(inputs[carry + scanned..].iter().cloned());
+                let outs = body.run(&args).unwrap();
+                for (out, all) in outs[carry..].iter().zip(&results[carry..]) {
+                    assert_same(out, &slice(all), &text);
+                }
+                state = outs[..carry].to_vec();
+            }
+            for (own, result) in state.iter().zip(&results) {
+                assert_same(own, result, &text);
+            }
+        }
+    }
+    assert!(made > 40, "{made} loops of one region");
+}
+
+/// All ways give the same bits, though not always the same NaN.
+fn assert_same(x: &Array, y: &Array, text: &str) {
+    for (x, y) in x.scalars().zip(y.scalars()) {
+        let same = x == y && x.to_f64().to_bits() == y.to_f64().to_bits();
+        let nan = x.to_f64().is_nan() && y.to_f64().is_nan();
+        assert!(same || nan, "{x} is not {y}\n{text}");
+    }
 }
 
 /// What is carried is passed round, dropped, doubled and kept, with more of it than registers.

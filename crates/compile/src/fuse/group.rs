@@ -11,7 +11,7 @@ pub(super) const MAX_COST: usize = 3000;
 /// The most arrays that a region reads; more streams than this and the caches of addresses suffer.
 pub(super) const MAX_LOADS: usize = 14;
 /// The most arrays that a region reads where all of them together stay in the first cache.
-pub(super) const MAX_SMALL: usize = 48;
+pub(super) const MAX_SMALL: usize = 192;
 /// Elements up to which an array is small in this sense.
 pub(super) const SMALL: usize = 64;
 /// The most numbers that a region of single elements reads.

@@ -380,6 +380,12 @@ impl Asm {
         self.bytes.len() - 4
     }
 
+    /// Gives rax the number of elements that are left behind the next `n`.
+    pub(super) fn count_beyond(&mut self, n: usize) {
+        self.raw(&[0x48, 0x89, 0xF0, 0x48, 0x29, 0xC8, 0x48, 0x2D]);
+        self.number(n as i32);
+    }
+
     /// Gives rax the address of the mask for rax elements: `middle` bytes behind rdx stand the masks between
     /// set and clear ones, each 1 << scale bytes.
     pub(super) fn mask_address(&mut self, scale: u8, middle: i32) {
@@ -454,6 +460,13 @@ impl Asm {
         }
         let distance = to as i64 - (self.bytes.len() as i64 + 4);
         self.number(distance as i32);
+    }
+
+    /// Jumps; where to write the distance.
+    pub(super) fn jump(&mut self) -> usize {
+        self.raw(&[0xE9]);
+        self.number(0);
+        self.bytes.len() - 4
     }
 
     /// Jumps back to a place.

@@ -62,7 +62,7 @@ pub(super) enum Home {
 pub(super) enum Access {
     /// Vectors.
     Whole,
-    /// A part of a vector, by the mask in [`MASK`].
+    /// Of the last vector a part, by the mask in [`MASK`].
     Masked,
     /// One element, which then stands in every lane, so that no lane computes something odd.
     Single,
@@ -228,8 +228,8 @@ impl<'a> Body<'a> {
                         let place = self.stream(asm, k as usize, item.vector, elem);
                         let d = self.take(asm, 0);
                         match elem {
-                            Elem::Lane => self.load(asm, d, place),
-                            Elem::Byte => self.load_bytes(asm, d, place),
+                            Elem::Lane => self.load(asm, d, place, item.vector),
+                            Elem::Byte => self.load_bytes(asm, d, place, item.vector),
                         }
                         self.put(item.value, d);
                     }
@@ -245,12 +245,12 @@ impl<'a> Body<'a> {
                         match elem {
                             Elem::Lane => {
                                 let place = self.stream(asm, stream, item.vector, elem);
-                                self.store(asm, x, place);
+                                self.store(asm, x, place, item.vector);
                             }
                             Elem::Byte => {
                                 let free = self.take(asm, pinned);
                                 let place = self.stream(asm, stream, item.vector, elem);
-                                self.store_bytes(asm, x, free, place);
+                                self.store_bytes(asm, [x, free], place, item.vector);
                             }
                         }
                         self.read(&item);
@@ -338,6 +338,14 @@ impl<'a> Body<'a> {
 
     pub(super) fn wide(&self) -> bool {
         self.code.lanes == Lanes::W64
+    }
+
+    /// How elements of one of the vectors come and go.
+    pub(super) fn access_of(&self, vector: usize) -> Access {
+        match self.access {
+            Access::Masked if vector + 1 < self.vectors => Access::Whole,
+            access => access,
+        }
     }
 
     /// Where a stream's elements for a vector stand.

@@ -16,9 +16,14 @@ pub(super) struct Emitted {
 
 /// The most instructions of a region for which code is made.
 pub(super) const MAX_INSTS: usize = 4000;
-/// Two vectors at a time gain where each waits for its own results, unless registers run out.
-const MAX_SPILLS: usize = 6;
-const MAX_PAIRED: usize = 240;
+/// Two vectors at a time gain where each waits for its own results, unless registers run out: the most values
+/// that go to the stack, and the most instructions.
+const fn most_paired(width: Width) -> (usize, usize) {
+    match width {
+        Width::Narrow => (6, 240),
+        Width::Wide => (60, 2400),
+    }
+}
 
 /// The elements of a leaf and the bytes of its eight sums, as powers of two.
 const LEAF_BITS: u8 = LEAF.trailing_zeros() as u8;
@@ -43,9 +48,10 @@ pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Opt
     if bytes && style.width == Width::Narrow || code.insts.len() > MAX_INSTS {
         return None;
     }
-    if code.insts.len() <= MAX_PAIRED {
+    let (most_spills, most_insts) = most_paired(style.width);
+    if code.insts.len() <= most_insts {
         let (emitted, spills) = emit_by(code, joins, style, 2);
-        if spills <= MAX_SPILLS {
+        if spills <= most_spills {
             return Some(emitted);
         }
     }
@@ -115,22 +121,33 @@ fn emit_by(
     asm.jump_back(top);
     asm.land(out);
 
-    let tail = asm.bytes.len();
-    let end = asm.jump_or_count();
-    match width {
-        Width::Narrow => {
-            asm.mask_address(scale, 16 * size as i32);
-            asm.vector(LOAD, MASK, 0, Rm::Base(RAX, 0));
+    // What is left is done side by side, too, and by one vector alone if that is enough.
+    let mut ends = Vec::new();
+    for some in (1..=vectors).rev() {
+        let whole = lanes * (some - 1);
+        let fewer = (whole > 0).then(|| asm.jump_unless_left(whole + 1));
+        match fewer {
+            Some(_) => asm.count_beyond(whole),
+            None => ends.push(asm.jump_or_count()),
         }
-        Width::Wide => asm.tail_mask(),
+        match width {
+            Width::Narrow => {
+                asm.mask_address(scale, 16 * size as i32);
+                asm.vector(LOAD, MASK, 0, Rm::Base(RAX, 0));
+            }
+            Width::Wide => asm.tail_mask(),
+        }
+        let mut last = body(some, Access::Masked);
+        last.run(&mut asm);
+        room = room.max(last.slots);
+        sites.extend(last.sites);
+        asm.add_index(lanes * some);
+        if let Some(fewer) = fewer {
+            ends.push(asm.jump());
+            asm.land(fewer);
+        }
     }
-    let mut last = body(1, Access::Masked);
-    last.run(&mut asm);
-    room = room.max(last.slots);
-    sites.extend(last.sites);
-    asm.add_index(lanes);
-    asm.jump_back(tail);
-    asm.land(end);
+    ends.into_iter().for_each(|end| asm.land(end));
     for (k, join) in joins.iter().enumerate() {
         if let Some(join) = join {
             asm.part_address(code.inputs.len() + k, LEAF_BITS, SUMS_BITS);

@@ -135,7 +135,7 @@ impl Body<'_> {
             pinned |= 1 << r;
             r
         };
-        let masked = self.access == Access::Masked;
+        let masked = self.access_of(item.vector) == Access::Masked;
         let extreme = to.join.float && matches!(to.join.fold, Fold::Max | Fold::Min);
         let wide = to.width == Width::Wide;
         let turns = self.wide() && !wide && self.vectors == 1;

@@ -49,9 +49,9 @@ pub(super) fn spread_bool(asm: &mut Asm, lanes: Lanes, d: u8) {
 
 impl Body<'_> {
     /// Reads the elements of a vector.
-    pub(super) fn load(&self, asm: &mut Asm, d: u8, place: Rm) {
+    pub(super) fn load(&self, asm: &mut Asm, d: u8, place: Rm, vector: usize) {
         let lanes = self.code.lanes;
-        match (self.access, self.width) {
+        match (self.access_of(vector), self.width) {
             (Access::Whole, _) => asm.vector(LOAD, d, 0, place),
             (Access::Masked, Width::Narrow) => asm.vector(mask_form(lanes, 0x2C), d, MASK, place),
             (Access::Masked, Width::Wide) => {
@@ -62,9 +62,9 @@ impl Body<'_> {
     }
 
     /// Writes the elements of a vector.
-    pub(super) fn store(&self, asm: &mut Asm, x: u8, place: Rm) {
+    pub(super) fn store(&self, asm: &mut Asm, x: u8, place: Rm, vector: usize) {
         let lanes = self.code.lanes;
-        match (self.access, self.width) {
+        match (self.access_of(vector), self.width) {
             (Access::Whole, _) => asm.vector(STORE, x, 0, place),
             (Access::Masked, Width::Narrow) => asm.vector(mask_form(lanes, 0x2E), x, MASK, place),
             (Access::Masked, Width::Wide) => {
@@ -75,9 +75,9 @@ impl Body<'_> {
     }
 
     /// Reads bools as masks; in vectors of 512 bits.
-    pub(super) fn load_bytes(&self, asm: &mut Asm, d: u8, place: Rm) {
+    pub(super) fn load_bytes(&self, asm: &mut Asm, d: u8, place: Rm, vector: usize) {
         let lanes = self.code.lanes;
-        let part = match self.access {
+        let part = match self.access_of(vector) {
             Access::Masked => Lanewise::Clear(TAIL),
             _ => Lanewise::All,
         };
@@ -93,9 +93,9 @@ impl Body<'_> {
     }
 
     /// Writes masks as bools; in vectors of 512 bits. The register `free` may change.
-    pub(super) fn store_bytes(&self, asm: &mut Asm, x: u8, free: u8, place: Rm) {
+    pub(super) fn store_bytes(&self, asm: &mut Asm, [x, free]: [u8; 2], place: Rm, vector: usize) {
         let lanes = self.code.lanes;
-        let part = match self.access {
+        let part = match self.access_of(vector) {
             Access::Masked => Lanewise::Keep(TAIL),
             _ => Lanewise::All,
         };

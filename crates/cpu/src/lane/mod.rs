@@ -2,6 +2,7 @@
 //! executed.
 
 mod fold;
+mod once;
 mod pack;
 mod rows;
 mod split;
@@ -14,6 +15,7 @@ use cotangent_compile::Options;
 use cotangent_compile::lane::{LEAF, LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::fold::{Columns, Folding, Leading};
+pub(crate) use self::once::OneRun;
 use self::pack::{Around, Chosen, Pack};
 pub(crate) use self::rows::choose as choose_rows;
 pub(crate) use self::tape::choose as choose_tape;
