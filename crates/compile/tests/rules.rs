@@ -11,6 +11,10 @@ use cotangent_graph::{Graph, TensorType};
 
 /// A function and its operations after all passes.
 const CASES: &[(&str, &str)] = &[
+    (
+        "fn f(x: f64[3, 4]) -> f64[3, 5] { sum(broadcast(x, shape=[3, 5, 4], dims=[0, 2]), axes=[2]) }",
+        "sum broadcast",
+    ),
     ("fn f(x: f64[20]) -> f64[20] { x + -0.0 }", ""),
     ("fn f(x: f64[20]) -> f64[20] { 0.0 + x }", "add"),
     ("fn f(x: i32[20]) -> i32[20] { 0 + x }", ""),

@@ -42,7 +42,6 @@ pub(super) fn dot(op: &Dot, front: Option<usize>, site: &Site<'_>) -> Option<Run
             // types are those of the plan. Working memory holds any numbers.
             unsafe {
                 let (x, y) = (frame.read::<T>(x), frame.read::<T>(y));
-                let (x, y) = if front.is_some() { (y, x) } else { (x, y) };
                 let (out, scratch) = (frame.write::<T>(out), frame.write::<T>(scratch));
                 product.run(x, y, out, scratch, &frame.team)
             }
@@ -50,8 +49,10 @@ pub(super) fn dot(op: &Dot, front: Option<usize>, site: &Site<'_>) -> Option<Run
     }, else None)
 }
 
-/// A batch of products of matrices; where the result is turned, the second operand is the first here.
+/// A batch of products of matrices.
 struct Product {
+    /// Whether the second operand is the first here.
+    swapped: bool,
     /// Rows and columns of a result, terms of each element.
     m: usize,
     n: usize,
@@ -73,9 +74,27 @@ struct Side {
 impl Product {
     fn new(op: &Dot, front: Option<usize>, x: &Shape, y: &Shape) -> Product {
         let (free_x, free_y) = op.free_axes(x.rank(), y.rank());
+        // Of a vector and matrices whose rows stand apart, the matrices count products.
+        let vector = free_x.iter().all(|axis| x.get(*axis) == Some(&1));
+        if front.is_none() && vector && joined(y, &y.strides(), &free_y).is_none() {
+            let flip = |(a, b): &(Vec<usize>, Vec<usize>)| (b.clone(), a.clone());
+            let turned = Dot {
+                contract: flip(&op.contract),
+                batch: flip(&op.batch),
+            };
+            let product = Product::new(&turned, None, y, x);
+            return Product {
+                swapped: true,
+                ..product
+            };
+        }
         let (alone, free_x) = match front {
             Some(front) => free_x.split_at(front.min(free_x.len())),
-            None => peeled(x, &free_x),
+            None => peeled(
+                x,
+                &free_x,
+                free_y.iter().all(|axis| y.get(*axis) == Some(&1)),
+            ),
         };
         let length = |shape: &Shape, axes: &[usize]| {
             axes.iter()
@@ -118,6 +137,7 @@ impl Product {
             std::mem::swap(&mut m, &mut n);
         }
         Product {
+            swapped: front.is_some(),
             m,
             n,
             k: length(x, &op.contract.0),
@@ -142,6 +162,7 @@ impl Product {
         scratch: &mut [T],
         team: &Team,
     ) -> Result<(), RunError> {
+        let (x, y) = if self.swapped { (y, x) } else { (x, y) };
         let size = self.m.saturating_mul(self.n);
         if out.is_empty() || size == 0 {
             return Ok(());
@@ -266,13 +287,14 @@ impl Side {
 }
 
 /// Free axes of a first operand that count products, and those that are the rows of one: all of them where one
-/// step walks these, or where a product would have few rows.
-fn peeled<'a>(x: &Shape, free: &'a [usize]) -> (&'a [usize], &'a [usize]) {
+/// step walks these, or where a product would have few rows. Products with a `vector` are cheap.
+fn peeled<'a>(x: &Shape, free: &'a [usize], vector: bool) -> (&'a [usize], &'a [usize]) {
+    let fewest = if vector { 2 } else { FEWEST_ROWS };
     let steps = x.strides();
     let rows = |axes: &[usize]| axes.iter().filter_map(|a| x.get(*a)).product::<usize>();
     let splits = (0..free.len()).map(|k| free.split_at(k));
     let mut walked = splits.filter(|(_, rest)| joined(x, &steps, rest).is_some());
-    let found = walked.next().filter(|(_, rest)| rows(rest) >= FEWEST_ROWS);
+    let found = walked.next().filter(|(_, rest)| rows(rest) >= fewest);
     found.unwrap_or((&[], free))
 }
 
@@ -330,6 +352,19 @@ mod tests {
         assert_eq!(product.a.room() + product.b.room(), 0);
         assert_eq!((product.m, product.n, product.k), (16, 5, 4));
         assert_eq!(product.batch[..], [(3, 64, 0)]);
+    }
+
+    #[test]
+    fn matrices_apart_make_a_batch_for_a_vector() {
+        let op = Dot {
+            contract: (vec![1], vec![2]),
+            batch: (vec![0], vec![1]),
+        };
+        let product = Product::new(&op, None, &[9, 3].into(), &[5, 9, 3, 4].into());
+        assert!(product.swapped);
+        assert_eq!(product.a.room() + product.b.room(), 0);
+        assert_eq!((product.m, product.n, product.k), (4, 1, 3));
+        assert_eq!(product.batch[..], [(9, 12, 3), (5, 108, 0)]);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Rules about operations that are not pointwise.
 
-use cotangent_graph::ops::{ArrayOp, Broadcast, Dot, Reshape, Reverse, Slice, Transpose, Unary};
-use cotangent_graph::{Builder, Op, TensorType, Var};
+use cotangent_graph::ops::{
+    ArrayOp, Broadcast, Dot, Reshape, Reverse, Slice, Sum, Transpose, Unary,
+};
+use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
 use super::super::simplify::{Better, Rule, Site};
 use super::{first, rules};
@@ -13,6 +15,7 @@ rules! {
     "max, min, any, all over no axes -> x", "each element is its own group" => |s| no_axes(s);
     "sum over axes of length 1 -> reshape(x + 0)", "of one term; +0 turns -0 into +0, as a sum does" => |s| sum_of_one(s);
     "sum(-x) -> 0 - sum(x)", "the same sums with the other sign; a sum is never -0" => |s| sum_of_negated(s);
+    "sum(broadcast(x)) over axes of x -> broadcast(sum(x))", "each of the equal sums is added up once" => |s| sum_of_broadcast(s);
     "dot of one term with a single number -> x * number + 0", "each element is one product, and regions can do it on their way" => |s| scaled(s);
     "reshape to the shape that x has -> x", "nothing moves" =>
         |s| if matches!(s.op, Op::Array(ArrayOp::Reshape(_))) && same_shape(s) { first(s) } else { None };
@@ -107,6 +110,43 @@ fn sum_of_negated(s: &Site) -> Option<Better> {
         let zero = b.like(sum, 0.0);
         Some(b.sub(zero, sum))
     }))
+}
+
+fn sum_of_broadcast(s: &Site) -> Option<Better> {
+    own_axes(s.graph, s.op, s.args)?;
+    Some(Better::Several(|b, op, args, ty| {
+        let (sum, axes, broadcast) = own_axes(b.graph(), op, args)?;
+        let x = *b.graph().equation(args[0]).args.first()?;
+        let kept: Vec<usize> = (0..broadcast.shape.rank())
+            .filter(|axis| !sum.axes.contains(axis))
+            .collect();
+        let left = (broadcast.dims.iter().enumerate()).filter(|(own, _)| !axes.contains(own));
+        let dims: Vec<usize> = left
+            .map(|(_, axis)| kept.iter().position(|k| k == axis))
+            .collect::<Option<_>>()?;
+        let sum = b.push(Sum { axes }, &[x]);
+        let same = b.shape(sum) == ty.shape && dims.iter().copied().eq(0..dims.len());
+        Some(match same {
+            true => sum,
+            false => b.broadcast(sum, ty.shape.clone(), &dims),
+        })
+    }))
+}
+
+/// A sum over a broadcast, the axes of the broadcast's operand that it adds up, and the broadcast; if it adds up
+/// nothing else.
+fn own_axes(graph: &Graph, op: &Op, args: &[Var]) -> Option<(Sum, Vec<usize>, Broadcast)> {
+    let Op::Array(ArrayOp::Sum(sum)) = op else {
+        return None;
+    };
+    let e = graph.equation(*args.first()?);
+    let Op::Array(ArrayOp::Broadcast(broadcast)) = &e.op else {
+        return None;
+    };
+    let own = |axis: &usize| broadcast.dims.iter().position(|d| d == axis);
+    let mut axes: Vec<usize> = sum.axes.iter().map(own).collect::<Option<_>>()?;
+    axes.sort_unstable();
+    (!axes.is_empty()).then(|| (Sum::clone(sum), axes, Broadcast::clone(broadcast)))
 }
 
 fn scaled(s: &Site) -> Option<Better> {

@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::*;
 
-use super::vector::{Vector, avx2};
+use super::vector::{Lanes, Vector, avx2};
 
 macro_rules! wide {
     ($Name:ident, $T:ty, $Register:ty, $Mask:ty, $lanes:literal, $Packing:ty,
@@ -69,6 +69,20 @@ macro_rules! wide {
             fn plus(self, other: Self) -> Self {
                 // SAFETY: the module's promise.
                 unsafe { $Name($plus(self.0, other.0)) }
+            }
+        }
+
+        impl Lanes for $Name {
+            #[inline(always)]
+            fn times_plus(self, other: Self, sum: Self) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $Name($times_plus(self.0, other.0, sum.0)) }
+            }
+
+            #[inline(always)]
+            fn spread(x: $T) -> Self {
+                // SAFETY: the module's promise.
+                unsafe { $Name($spread(x)) }
             }
         }
     };

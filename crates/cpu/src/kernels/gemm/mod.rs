@@ -20,11 +20,14 @@ mod tile;
 mod vector;
 mod vectors;
 
+use std::ops::Range;
+
 use cotangent_array::{Complex32, Complex64};
 use parts::Cut;
 pub(super) use shifted::multiply_shifted;
 use tile::{PANEL, Place, Shifted, Target, tile, wide, width_of_few};
 use vector::{Portable, Vector};
+use vectors::Members;
 
 use crate::RunError;
 use crate::number::Number;
@@ -338,14 +341,43 @@ pub(super) unsafe fn multiply_at<T: Number>(
                     }
                 }
             };
-            if let Cut::Members(parts) = parts::cut_vectors::<T>(sizes, batch.members, team) {
-                let work = parts::work_of_vectors::<T>(sizes, batch.members);
-                return team.each(work, parts, |part, thread| {
-                    let mut members = share(batch.members, part, parts);
-                    members.try_for_each(|member| one(member, thread, &Team::ALONE))
-                });
+            let some = |mut members: Range<usize>, thread: usize| {
+                let (start, _) = *shared.get();
+                let (a, b) = (
+                    a.skip(members.start * batch.a),
+                    b.skip(members.start * batch.b),
+                );
+                let target = Target {
+                    start: start.wrapping_add(members.start * batch.out),
+                    row: if turned { 1 } else { step },
+                    add: false,
+                };
+                let (matrix, vector, rows, steps) = match turned {
+                    true => (b.transposed(), a, n, [batch.b, batch.a]),
+                    false => (a, b.transposed(), m, [batch.a, batch.b]),
+                };
+                let all = Members {
+                    count: members.len(),
+                    a: steps[0],
+                    x: steps[1],
+                    out: batch.out,
+                };
+                // SAFETY: as above.
+                match unsafe { vectors::times_vectors([rows, k], all, matrix, vector, target) } {
+                    true => Ok(()),
+                    false => members.try_for_each(|member| one(member, thread, &Team::ALONE)),
+                }
+            };
+            match parts::cut_vectors::<T>(sizes, batch.members, team) {
+                Cut::Within => (0..batch.members).try_for_each(|member| one(member, 0, team)),
+                Cut::Whole => some(0..batch.members, 0),
+                Cut::Members(parts) => {
+                    let work = parts::work_of_vectors::<T>(sizes, batch.members);
+                    team.each(work, parts, |part, thread| {
+                        some(share(batch.members, part, parts), thread)
+                    })
+                }
             }
-            (0..batch.members).try_for_each(|member| one(member, 0, team))
         }
     }
 }
@@ -379,8 +411,9 @@ pub(crate) struct Kernels<T: 'static> {
     columns: Vectors<T>,
 }
 
-/// A product with a vector, which stands in a straight line: rows and terms, the matrix, the vector.
-type Vectors<T> = unsafe fn([usize; 2], Place<T>, *const T, Target<T>);
+/// Products with vectors, which stand in straight lines: rows and terms, how many, the first matrix, the first
+/// vector.
+type Vectors<T> = unsafe fn([usize; 2], Members, Place<T>, *const T, Target<T>);
 
 /// Elements that products of matrices are made of.
 pub(crate) trait Factor: Sized + 'static {
@@ -547,7 +580,7 @@ fn widest() -> bool {
 /// The kernels of some vectors, whose code is made for these features of the machine.
 #[cfg(target_arch = "x86_64")]
 macro_rules! kernels {
-    ($features:literal, $T:ty, $Tile:ty, $Row:ty) => {{
+    ($features:literal, $T:ty, $Tile:ty, $Row:ty, $Column:ty) => {{
         #[target_feature(enable = $features)]
         unsafe fn multiply(product: &Product<$T>) {
             // SAFETY: the caller's promise.
@@ -575,14 +608,26 @@ macro_rules! kernels {
             unsafe { super::gemm::block::<$Tile>(sizes, blocks, a, b, out) }
         }
         #[target_feature(enable = $features)]
-        unsafe fn rows(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
+        unsafe fn rows(
+            sizes: [usize; 2],
+            members: Members,
+            a: Place<$T>,
+            x: *const $T,
+            out: Target<$T>,
+        ) {
             // SAFETY: the caller's promise.
-            unsafe { vectors::rows::<$Row>(sizes, a, x, out) }
+            unsafe { vectors::rows_of_each::<$Row>(sizes, members, a, x, out) }
         }
         #[target_feature(enable = $features)]
-        unsafe fn columns(sizes: [usize; 2], a: Place<$T>, x: *const $T, out: Target<$T>) {
+        unsafe fn columns(
+            sizes: [usize; 2],
+            members: Members,
+            a: Place<$T>,
+            x: *const $T,
+            out: Target<$T>,
+        ) {
             // SAFETY: the caller's promise.
-            unsafe { vectors::columns::<$Row>(sizes, a, x, out) }
+            unsafe { vectors::columns_of_each::<$Column>(sizes, members, a, x, out) }
         }
         static KERNELS: Kernels<$T> = Kernels {
             multiply,
@@ -606,16 +651,16 @@ macro_rules! factors {
                     left: pack::left::<Plain>,
                     right: pack::right::<Plain>,
                     block: block::<Plain>,
-                    rows: vectors::rows::<Plain>,
-                    columns: vectors::columns::<Plain>,
+                    rows: vectors::rows_of_each::<Plain>,
+                    columns: vectors::columns_of_each::<Plain>,
                 };
                 #[cfg(target_arch = "x86_64")]
                 {
                     $(if widest() {
-                        return kernels!("avx512f,avx2,fma", $T, $Wide, $Row);
+                        return kernels!("avx512f,avx2,fma", $T, $Wide, $Row, $Wide);
                     })?
                     if fast() {
-                        return kernels!("avx2,fma", $T, $Tile, $Row);
+                        return kernels!("avx2,fma", $T, $Tile, $Row, $Row);
                     }
                 }
                 &PORTABLE

@@ -71,13 +71,17 @@ pub(super) trait Packing: Vector {
     );
 }
 
-/// A vector of real numbers, which also multiplies lane by lane.
-pub(super) trait Real: Vector<Sum = Self> {
+/// A vector which also multiplies lane by lane.
+pub(super) trait Lanes: Vector<Sum = Self> {
     /// self * other + sum in each lane.
     fn times_plus(self, other: Self, sum: Self) -> Self;
+    fn spread(x: Self::Element) -> Self;
+}
+
+/// A vector whose lanes are added up.
+pub(super) trait Real: Lanes {
     /// The sum of the lanes in a fixed order.
     fn total(self) -> Self::Element;
-    fn spread(x: Self::Element) -> Self;
 }
 
 /// Elements in an array, for machines without vectors that this crate knows.
@@ -166,7 +170,7 @@ impl<T: Number, const N: usize> Packing for Portable<T, N> {
     }
 }
 
-impl<T: Number, const N: usize> Real for Portable<T, N> {
+impl<T: Number, const N: usize> Lanes for Portable<T, N> {
     #[inline(always)]
     fn times_plus(self, other: Self, mut sum: Self) -> Self {
         for (sum, (x, y)) in sum.0.iter_mut().zip(self.0.into_iter().zip(other.0)) {
@@ -175,6 +179,13 @@ impl<T: Number, const N: usize> Real for Portable<T, N> {
         sum
     }
 
+    #[inline(always)]
+    fn spread(x: T) -> Self {
+        Portable([x; N])
+    }
+}
+
+impl<T: Number, const N: usize> Real for Portable<T, N> {
     #[inline(always)]
     fn total(self) -> T {
         let mut lanes = self.0;
@@ -187,11 +198,6 @@ impl<T: Number, const N: usize> Real for Portable<T, N> {
         }
         lanes[0]
     }
-
-    #[inline(always)]
-    fn spread(x: T) -> Self {
-        Portable([x; N])
-    }
 }
 
 /// Vectors of AVX2 with FMA. Every function here may only run where both are there: code that uses
@@ -202,7 +208,7 @@ pub(super) mod avx2 {
 
     use cotangent_array::{Complex32, Complex64};
 
-    use super::{Packing, Real, Vector};
+    use super::{Lanes, Packing, Real, Vector};
     use crate::kernels::transpose::avx2::{square_4, square_8, square_16};
 
     /// All ones, then zeros: a mask of the first lanes is read from the right place.
@@ -316,13 +322,21 @@ pub(super) mod avx2 {
         }
     }
 
-    impl Real for F32 {
+    impl Lanes for F32 {
         #[inline(always)]
         fn times_plus(self, other: F32, sum: F32) -> F32 {
             // SAFETY: the module's promise.
             unsafe { F32(_mm256_fmadd_ps(self.0, other.0, sum.0)) }
         }
 
+        #[inline(always)]
+        fn spread(x: f32) -> F32 {
+            // SAFETY: the module's promise.
+            unsafe { F32(_mm256_set1_ps(x)) }
+        }
+    }
+
+    impl Real for F32 {
         #[inline(always)]
         fn total(self) -> f32 {
             // SAFETY: the module's promise.
@@ -335,12 +349,6 @@ pub(super) mod avx2 {
                 let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
                 _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
             }
-        }
-
-        #[inline(always)]
-        fn spread(x: f32) -> F32 {
-            // SAFETY: the module's promise.
-            unsafe { F32(_mm256_set1_ps(x)) }
         }
     }
 
@@ -388,13 +396,21 @@ pub(super) mod avx2 {
         }
     }
 
-    impl Real for F64 {
+    impl Lanes for F64 {
         #[inline(always)]
         fn times_plus(self, other: F64, sum: F64) -> F64 {
             // SAFETY: the module's promise.
             unsafe { F64(_mm256_fmadd_pd(self.0, other.0, sum.0)) }
         }
 
+        #[inline(always)]
+        fn spread(x: f64) -> F64 {
+            // SAFETY: the module's promise.
+            unsafe { F64(_mm256_set1_pd(x)) }
+        }
+    }
+
+    impl Real for F64 {
         #[inline(always)]
         fn total(self) -> f64 {
             // SAFETY: the module's promise.
@@ -406,12 +422,6 @@ pub(super) mod avx2 {
                 let two = _mm_add_pd(low, high);
                 _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)))
             }
-        }
-
-        #[inline(always)]
-        fn spread(x: f64) -> F64 {
-            // SAFETY: the module's promise.
-            unsafe { F64(_mm256_set1_pd(x)) }
         }
     }
 

@@ -1,8 +1,8 @@
 //! Products of a matrix with a vector: the matrix is read once, in the order it stands in.
 
 use super::tile::{Place, Target};
-use super::vector::Real;
-use super::{Matrix, Means, parts};
+use super::vector::{Lanes, Real};
+use super::{Matrix, Means, Vectors, parts};
 use crate::RunError;
 use crate::number::Number;
 use crate::pool::{Shared, share};
@@ -32,15 +32,8 @@ pub(super) unsafe fn times_vector<T: Number>(
         }
         copy
     };
-    let (kernels, place) = (T::kernels(), a.place());
-    let kernel = if a.column == 1 || k == 1 {
-        Some(kernels.rows)
-    } else if a.row == 1 && target.row == 1 {
-        Some(kernels.columns)
-    } else {
-        None
-    };
-    if let Some(kernel) = kernel {
+    let place = a.place();
+    if let Some(kernel) = kernel(k, &a, target.row) {
         // Each row of the matrix is one element of the result, whoever computes it.
         let work = parts::work_of_vectors::<T>([m, 1, k], 1);
         let grains = m.div_ceil(GRAIN);
@@ -56,6 +49,7 @@ pub(super) unsafe fn times_vector<T: Number>(
             unsafe {
                 kernel(
                     [rows, k],
+                    Members::ONE,
                     place.from(first, 0),
                     vector,
                     target.from(first, 0),
@@ -74,8 +68,119 @@ pub(super) unsafe fn times_vector<T: Number>(
     }
 }
 
+/// Products that are done one after another: how many, and the steps from one to the next in the matrices, the
+/// vectors and the results.
+#[derive(Clone, Copy)]
+pub(super) struct Members {
+    pub(super) count: usize,
+    pub(super) a: usize,
+    pub(super) x: usize,
+    pub(super) out: usize,
+}
+
+impl Members {
+    /// One product.
+    const ONE: Members = Members {
+        count: 1,
+        a: 0,
+        x: 0,
+        out: 0,
+    };
+
+    /// The matrix, the vector and the result of a member.
+    #[inline(always)]
+    fn at<T: Copy>(
+        self,
+        k: usize,
+        a: Place<T>,
+        x: *const T,
+        out: Target<T>,
+    ) -> (Place<T>, *const T, Target<T>) {
+        let to = Target {
+            start: out.start.wrapping_add(k * self.out),
+            ..out
+        };
+        (a.skip(k * self.a), x.wrapping_add(k * self.x), to)
+    }
+}
+
+/// Does the work of several products by one call where the vectors stand in straight lines and there is a kernel
+/// for the matrices; whether that is so.
+///
+/// # Safety
+/// As for [`times_vector`], for every member.
+pub(super) unsafe fn times_vectors<T: Number>(
+    sizes: [usize; 2],
+    members: Members,
+    a: Matrix<'_, T>,
+    x: Matrix<'_, T>,
+    target: Target<T>,
+) -> bool {
+    let k = sizes[1];
+    let straight = x.column == 1 || k == 1;
+    match kernel(k, &a, target.row).filter(|_| straight) {
+        Some(kernel) => {
+            // SAFETY: the caller's promise.
+            unsafe { kernel(sizes, members, a.place(), x.elements.as_ptr(), target) };
+            true
+        }
+        None => false,
+    }
+}
+
+/// The kernel for a matrix with `k` columns whose rows or columns stand in straight lines, where results are
+/// `step` elements apart.
+fn kernel<T: Number>(k: usize, a: &Matrix<'_, T>, step: usize) -> Option<Vectors<T>> {
+    let kernels = T::kernels();
+    if a.column == 1 || k == 1 {
+        Some(kernels.rows)
+    } else if a.row == 1 && step == 1 {
+        Some(kernels.columns)
+    } else {
+        None
+    }
+}
+
 /// Rows are divided between threads in multiples of so many: whole lines of memory, and pairs.
 const GRAIN: usize = 16;
+
+/// [`rows`] of every member.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn rows_of_each<V: Real>(
+    sizes: [usize; 2],
+    members: Members,
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: Target<V::Element>,
+) {
+    for k in 0..members.count {
+        let (a, x, out) = members.at(k, a, x, out);
+        // SAFETY: the caller's promise.
+        unsafe { rows::<V>(sizes, a, x, out) };
+    }
+}
+
+/// [`columns`] of every member.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+pub(super) unsafe fn columns_of_each<V: Lanes>(
+    sizes: [usize; 2],
+    members: Members,
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: Target<V::Element>,
+) {
+    for k in 0..members.count {
+        let (a, x, out) = members.at(k, a, x, out);
+        // SAFETY: the caller's promise.
+        unsafe { columns::<V>(sizes, a, x, out) };
+    }
+}
 
 /// Sums of a row that are kept apart, so that none waits for the other.
 const CHAINS: usize = 4;
@@ -85,12 +190,16 @@ const CHAINS: usize = 4;
 /// # Safety
 /// All elements of `a` and `k` of the vector can be read, `m` of the result written.
 #[inline(always)]
-pub(super) unsafe fn rows<V: Real>(
+unsafe fn rows<V: Real>(
     [m, k]: [usize; 2],
     a: Place<V::Element>,
     x: *const V::Element,
     out: Target<V::Element>,
 ) {
+    if k <= V::LANES {
+        // SAFETY: the caller's promise.
+        return unsafe { short_rows::<V>([m, k], a, x, out) };
+    }
     let mut i = 0;
     // SAFETY: these rows exist.
     unsafe {
@@ -103,6 +212,33 @@ pub(super) unsafe fn rows<V: Real>(
         if i < m {
             let [p] = inner::<V, 1>(k, [a.from(i, 0).start], x);
             *out.from(i, 0).start = p;
+        }
+    }
+}
+
+/// [`rows`] of no more elements than a vector has; the sums are those of [`inner`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn short_rows<V: Real>(
+    [m, k]: [usize; 2],
+    a: Place<V::Element>,
+    x: *const V::Element,
+    out: Target<V::Element>,
+) {
+    let whole = k == V::LANES;
+    // SAFETY: `k` elements of each row and of the vector can be read.
+    unsafe {
+        let y = V::load_some(x, k);
+        for i in 0..m {
+            let row = a.from(i, 0).start;
+            let row = if whole {
+                V::load(row)
+            } else {
+                V::load_some(row, k)
+            };
+            *out.from(i, 0).start = row.times_plus(y, V::nothing()).total();
         }
     }
 }
@@ -169,7 +305,7 @@ const NEAR: usize = 64 << 10;
 /// All elements of `a` and `k` of the vector can be read, `m` of the result, which stands in a straight
 /// line, read and written.
 #[inline(always)]
-pub(super) unsafe fn columns<V: Real>(
+unsafe fn columns<V: Lanes>(
     [m, k]: [usize; 2],
     a: Place<V::Element>,
     x: *const V::Element,
@@ -217,7 +353,7 @@ pub(super) unsafe fn columns<V: Real>(
 /// # Safety
 /// That of [`columns`], for `C` columns.
 #[inline(always)]
-unsafe fn some_columns<V: Real, const C: usize>(
+unsafe fn some_columns<V: Lanes, const C: usize>(
     m: usize,
     a: Place<V::Element>,
     x: *const V::Element,
@@ -261,7 +397,7 @@ unsafe fn some_columns<V: Real, const C: usize>(
 /// # Safety
 /// That of [`columns`], for so many rows.
 #[inline(always)]
-unsafe fn all_columns<V: Real, const R: usize>(
+unsafe fn all_columns<V: Lanes, const R: usize>(
     k: usize,
     a: Place<V::Element>,
     x: *const V::Element,
@@ -288,7 +424,7 @@ unsafe fn all_columns<V: Real, const R: usize>(
 /// # Safety
 /// As there.
 #[inline(always)]
-unsafe fn last_rows<V: Real>(
+unsafe fn last_rows<V: Lanes>(
     [m, k]: [usize; 2],
     a: Place<V::Element>,
     x: *const V::Element,
