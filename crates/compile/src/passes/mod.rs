@@ -1,5 +1,6 @@
 //! The passes, in one list.
 
+mod axes;
 mod columns;
 mod cse;
 mod custom;
@@ -76,6 +77,12 @@ pub const PASSES: &[Pass] = &[
         name: "products",
         doc: "Orders sums of products by cost: chains of matrices, sums before products, outer products that are summed.",
         run: |graph| changed(graph, products::run),
+        within: None,
+    },
+    Pass {
+        name: "axes",
+        doc: "Computes operands of products with their axes as they stand in memory, where they would be transposed.",
+        run: |graph| changed(graph, axes::run),
         within: None,
     },
     Pass {

@@ -7,43 +7,15 @@
 
 use cotangent_compile::lane::{Elem, LaneCode, Lanes, Prim};
 
-use super::asm::{Asm, Form, RAX, RDX, RSP, Rm, Width, form};
+use super::asm::{Asm, RAX, RDX, RSP, Rm, Width};
 use super::cold::Site;
+use super::forms::{LOAD, STORE_ALIGNED, single, spread};
 use super::join::Joined;
 
 /// No value, or no further reading.
 pub(super) const NONE: u32 = u32::MAX;
 /// The register with the mask of a last, partial vector of 256 bits; of 512 bits a mask register has it.
 pub(super) const MASK: u8 = 15;
-
-pub(super) const LOAD: Form = form(1, 0x10).wide(true);
-pub(super) const STORE: Form = form(1, 0x11).wide(true);
-pub(super) const STORE_ALIGNED: Form = form(1, 0x29).wide(true);
-
-/// One element to all lanes of a register.
-pub(super) fn spread(lanes: Lanes) -> Form {
-    match lanes {
-        Lanes::W64 => form(2, 0x19).wide(true),
-        Lanes::W32 => form(2, 0x18),
-    }
-}
-
-/// The lowest lane of a register to memory.
-pub(super) fn single(lanes: Lanes) -> Form {
-    Form {
-        prefix: if lanes == Lanes::W64 { 3 } else { 2 },
-        ..form(1, 0x11)
-    }
-}
-
-/// The form of an instruction on floats of a width.
-pub(super) const fn float(lanes: Lanes, opcode: u8) -> Form {
-    let wide = matches!(lanes, Lanes::W64);
-    Form {
-        prefix: wide as u8,
-        ..form(1, opcode).wide(wide)
-    }
-}
 
 /// Where a value stands in memory, so that it need not keep a register.
 #[derive(Clone, Copy, PartialEq, Eq)]

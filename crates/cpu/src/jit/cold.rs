@@ -8,9 +8,8 @@
 use cotangent_compile::lane::{LaneCode, Lanes, Prim};
 use cotangent_graph::ops::Unary;
 
-use super::asm::{Asm, Form, K1, Lanewise, RSP, Rm, Width};
-use super::body::{LOAD, STORE, float};
-use super::inst::TO_MASK;
+use super::asm::{Asm, K1, Lanewise, RSP, Rm, Width};
+use super::forms::{LOAD, STORE, TO_MASK, signs};
 use super::zmul::{self, Product};
 
 /// Slots of the frame that the routine uses: one for each vector register.
@@ -35,11 +34,6 @@ pub(super) enum What {
     Row(u32),
     /// Products with a strong zero.
     Products(Vec<Product>),
-}
-
-/// The highest bits of all lanes of 256 bits to a general register.
-pub(super) const fn signs(lanes: Lanes) -> Form {
-    float(lanes, 0x50)
 }
 
 /// Whether the code calls anything.

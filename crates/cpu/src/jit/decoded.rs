@@ -4,9 +4,8 @@ use cotangent_compile::lane::Lanes;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, Style, Width, form};
-use super::body::{float as by_lanes, single};
-use super::cold::signs;
-use super::join::{UPPER, WIDEN_FLOAT, WIDEN_INT};
+use super::forms::float as by_lanes;
+use super::forms::{UPPER, WIDEN_FLOAT, WIDEN_INT, signs, single};
 
 const NARROW: Style = Style {
     width: Width::Narrow,

@@ -4,11 +4,12 @@ use cotangent_compile::lane::Lanes::{self, W32, W64};
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use super::asm::{Asm, Form, K1, K2, Lanewise, RDX, RSP, Rm, Style, TAIL, Width, form};
-use super::body::{LOAD, STORE, STORE_ALIGNED, float, spread};
-use super::inst::{FROM_MASK, LOGIC, SCALE, TO_MASK};
-use super::join::{UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT};
+use super::forms;
+use super::forms::{
+    CLASS, FROM_MASK, LOAD, LOGIC, RANGE, SCALE, STORE, STORE_ALIGNED, TO_MASK, UPPER_WIDE,
+    WIDEN_FLOAT, WIDEN_INT, float, spread,
+};
 use super::moves;
-use super::zmul::CLASS;
 
 const WIDE: Style = Style {
     width: Width::Wide,
@@ -187,6 +188,15 @@ fn results_of_one_source_are_read_back() {
                 assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 9));
                 same_place(&found, 1, rm);
             }
+            let mut asm = Asm::new(WIDE);
+            asm.evex_with(RANGE, [d, 7], rm, Lanewise::All, 5);
+            let found = one(&asm);
+            assert_eq!((name(&found).as_str(), found.immediate8()), ("Vrangepd", 5));
+            assert_eq!(
+                (found.op_register(0), found.op_register(1)),
+                (vector(d), vector(7))
+            );
+            same_place(&found, 2, rm);
             for (opcode, digit, wide, expected) in [
                 (0x73, 6, true, "Vpsllq"),
                 (0x73, 2, true, "Vpsrlq"),
@@ -407,9 +417,9 @@ fn bools_are_read_back() {
         for r in REGISTERS {
             let place = Rm::Indexed(13, 0, 8);
             let mut asm = Asm::new(WIDE);
-            asm.evex(moves::from_bytes(lanes), r, 0, place, Lanewise::Clear(TAIL));
-            asm.evex(moves::to_bytes(lanes), r, 0, place, Lanewise::Keep(TAIL));
-            asm.evex(moves::any_bit(lanes), K1, r, Rm::Reg(r), Lanewise::All);
+            asm.evex(forms::from_bytes(lanes), r, 0, place, Lanewise::Clear(TAIL));
+            asm.evex(forms::to_bytes(lanes), r, 0, place, Lanewise::Keep(TAIL));
+            asm.evex(forms::any_bit(lanes), K1, r, Rm::Reg(r), Lanewise::All);
             moves::spread_bool(&mut asm, lanes, r);
             let found = all(&asm);
             let [load, store, test, byte, sign, spread] = &found[..] else {

@@ -3,8 +3,9 @@
 use cotangent_compile::lane::{Elem, LEAF, LaneCode, Prim};
 
 use super::asm::{Asm, RAX, RSP, Rm, Style, Width};
-use super::body::{Access, Body, Home, LOAD, MASK, STORE_ALIGNED, spread};
+use super::body::{Access, Body, Home, MASK};
 use super::cold;
+use super::forms::{LOAD, STORE_ALIGNED, spread};
 use super::join::{Join, Joined, SUMS};
 use super::moves;
 

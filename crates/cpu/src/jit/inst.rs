@@ -3,28 +3,13 @@
 use cotangent_compile::lane::{Predicate, Prim, Rounding};
 
 use super::asm::{Asm, Form, K1, Lanewise, Rm, Width, form};
-use super::body::{Access, Body, Home, Item, LOAD, NONE, float};
+use super::body::{Access, Body, Home, Item, NONE};
 use super::cold;
+use super::forms::{self, FROM_MASK, LOAD, LOGIC, SCALE, shift};
 
-/// vpternlogd or vpternlogq.
-pub(super) const LOGIC: Form = form(3, 0x25);
 /// The numbers for a choice by a mask, by what the result's register held before: the mask, what is chosen
 /// where it is set, or the other. Bit 4 a + 2 b + c says what becomes of bits a, b and c of the three operands.
 const CHOICE: [u8; 3] = [0xCA, 0xE2, 0xB8];
-
-/// vscalefps or vscalefpd, which only vectors of 512 bits have.
-pub(super) const SCALE: Form = form(2, 0x2C);
-
-/// All lanes of a mask register to a register, a lane as ones or zeros.
-pub(super) const FROM_MASK: Form = Form {
-    prefix: 2,
-    ..form(2, 0x38)
-};
-/// The highest bits of all lanes to a mask register.
-pub(super) const TO_MASK: Form = Form {
-    prefix: 2,
-    ..form(2, 0x39)
-};
 
 impl Body<'_> {
     pub(super) fn compute(&mut self, asm: &mut Asm, item: &Item) {
@@ -203,7 +188,7 @@ impl Body<'_> {
 
     /// The form of an instruction on the body's floats.
     pub(super) fn float(&self, opcode: u8) -> Form {
-        float(self.code.lanes, opcode)
+        forms::float(self.code.lanes, opcode)
     }
 
     /// A product and a sum rounded once: the result takes the register of an operand that ends here.
@@ -261,9 +246,4 @@ impl Body<'_> {
         self.read(item);
         self.put(item.value, d);
     }
-}
-
-/// A move of bits by a number of places.
-pub(super) fn shift(wide: bool) -> Form {
-    form(1, if wide { 0x73 } else { 0x72 }).wide(wide)
 }

@@ -8,7 +8,8 @@
 use cotangent_compile::lane::{Fold, Lanes};
 
 use super::asm::{Asm, Form, K1, Lanewise, RAX, RDX, Rm, TAIL, Width, form};
-use super::body::{Access, Body, Item, LOAD, MASK, STORE, float};
+use super::body::{Access, Body, Item, MASK};
+use super::forms::{LOAD, RANGE, STORE, UPPER, UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT, float};
 
 /// How elements are joined, and whether they are floats.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -102,17 +103,6 @@ impl Joined {
     }
 }
 
-/// The upper half of a register to the lower half of another, which is the operand here.
-pub(super) const UPPER: Form = form(3, 0x19);
-/// The same of 512 bits.
-pub(super) const UPPER_WIDE: Form = form(3, 0x1B).wide(true);
-/// f32 to f64, i32 to i64.
-pub(super) const WIDEN_FLOAT: Form = Form {
-    prefix: 0,
-    ..form(1, 0x5A)
-};
-pub(super) const WIDEN_INT: Form = form(2, 0x25);
-
 const ADD_INT: u8 = 0xD4;
 const ADD: u8 = 0x58;
 const MULTIPLY: u8 = 0x59;
@@ -122,6 +112,9 @@ const AND: u8 = 0x54;
 const OR: u8 = 0x56;
 const COMPARE: u8 = 0xC2;
 const UNORDERED: u8 = 3;
+/// The numbers of vrangepd for the larger and the smaller operand.
+const LARGER: u8 = 5;
+const SMALLER: u8 = 4;
 const BLEND: u8 = 0x4B;
 const BLENDING: Form = form(3, BLEND);
 
@@ -169,6 +162,15 @@ impl Body<'_> {
                 WIDEN_INT
             };
             asm.vector(widen, e, 0, Rm::Reg(x));
+            if extreme && wide {
+                // Both halves are joined before they wait for the sums.
+                let [upper, free] = rest;
+                asm.vector_with(UPPER_WIDE, x, 0, Rm::Reg(upper), 1);
+                asm.vector(widen, upper, 0, Rm::Reg(upper));
+                two(asm, to.join, [e, e, upper], [free; 2]);
+                two(asm, to.join, [to.low, to.low, e], [free; 2]);
+                return self.read(item);
+            }
             two(asm, to.join, [to.low, to.low, e], rest);
             let upper = if wide { UPPER_WIDE } else { UPPER };
             asm.vector_with(upper, x, 0, Rm::Reg(e), 1);
@@ -191,21 +193,23 @@ fn two(asm: &mut Asm, join: Join, [d, a, b]: [u8; 3], free: [u8; 2]) {
     asm.vector(form(1, opcode).wide(true), d, a, Rm::Reg(b));
 }
 
-/// The instruction gives its second operand where one is NaN or both are zeros. Asked both ways, the two
-/// answers differ there alone: for zeros their bits together are those of the larger or smaller one. A
+/// The instruction of 256 bits gives its second operand where one is NaN or both are zeros. Asked both ways, the
+/// two answers differ there alone: for zeros their bits together are those of the larger or smaller one. A
 /// NaN is put in its place, that of the sums before that of the elements.
+///
+/// That of 512 bits knows zeros apart; where there is a NaN, the sum is it.
 fn extreme(asm: &mut Asm, opcode: u8, both: u8, [d, a, b]: [u8; 3], [s, t]: [u8; 2]) {
     let form = |opcode| float(Lanes::W64, opcode);
+    if asm.width == Width::Wide {
+        let number = if opcode == MAX { LARGER } else { SMALLER };
+        asm.evex_with(form(COMPARE), [K1, a], Rm::Reg(b), Lanewise::All, UNORDERED);
+        asm.vector(form(ADD), t, a, Rm::Reg(b));
+        asm.evex_with(RANGE, [d, a], Rm::Reg(b), Lanewise::All, number);
+        return asm.evex(LOAD, d, 0, Rm::Reg(t), Lanewise::Keep(K1));
+    }
     asm.vector(form(opcode), s, a, Rm::Reg(b));
     asm.vector(form(opcode), t, b, Rm::Reg(a));
     asm.vector(form(both), s, s, Rm::Reg(t));
-    if asm.width == Width::Wide {
-        for r in [b, a] {
-            asm.evex_with(form(COMPARE), [K1, r], Rm::Reg(r), Lanewise::All, UNORDERED);
-            asm.evex(LOAD, s, 0, Rm::Reg(r), Lanewise::Keep(K1));
-        }
-        return asm.vector(LOAD, d, 0, Rm::Reg(s));
-    }
     asm.vector_with(form(COMPARE), t, b, Rm::Reg(b), UNORDERED);
     asm.vector_with(BLENDING, s, s, Rm::Reg(b), t << 4);
     asm.vector_with(form(COMPARE), t, a, Rm::Reg(a), UNORDERED);

@@ -12,6 +12,7 @@ mod decoded;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod decoded_wide;
 mod emit;
+mod forms;
 mod inst;
 mod join;
 mod moves;

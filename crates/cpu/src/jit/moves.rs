@@ -2,44 +2,12 @@
 
 use cotangent_compile::lane::Lanes;
 
-use super::asm::{Asm, Form, K1, Lanewise, RAX, Rm, TAIL, Width, form};
-use super::body::{Access, Body, LOAD, MASK, STORE, float, single, spread};
-use super::inst::{FROM_MASK, shift};
-
-/// Bytes to lanes, zeros before them.
-pub(super) const fn from_bytes(lanes: Lanes) -> Form {
-    form(
-        2,
-        if matches!(lanes, Lanes::W64) {
-            0x32
-        } else {
-            0x31
-        },
-    )
-}
-
-/// The lowest bytes of lanes.
-pub(super) const fn to_bytes(lanes: Lanes) -> Form {
-    Form {
-        prefix: 2,
-        ..from_bytes(lanes)
-    }
-}
-
-/// The lanes that have a bit set, as a mask register.
-pub(super) const fn any_bit(lanes: Lanes) -> Form {
-    form(2, 0x27).wide(matches!(lanes, Lanes::W64))
-}
-
-/// vmaskmovps or vmaskmovpd, by the opcode of the first.
-fn mask_form(lanes: Lanes, opcode: u8) -> Form {
-    form(2, opcode + u8::from(lanes == Lanes::W64))
-}
-
-/// A general register to all lanes.
-pub(super) const fn spread_general(lanes: Lanes) -> Form {
-    form(2, 0x7C).wide(matches!(lanes, Lanes::W64))
-}
+use super::asm::{Asm, K1, Lanewise, RAX, Rm, TAIL, Width};
+use super::body::{Access, Body, MASK};
+use super::forms::{
+    FROM_MASK, LOAD, STORE, any_bit, float, from_bytes, mask_form, shift, single, spread,
+    spread_general, to_bytes,
+};
 
 /// Puts the bool whose address is in rax into all lanes of a register of 512 bits, as a mask.
 pub(super) fn spread_bool(asm: &mut Asm, lanes: Lanes, d: u8) {

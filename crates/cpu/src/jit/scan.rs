@@ -8,9 +8,10 @@
 use cotangent_compile::lane::{Elem, Inst, LaneCode, Prim};
 
 use super::asm::{RAX, RSP, Rm, Style, Width};
-use super::body::{Access, Body, LOAD, Seat, single, spread};
+use super::body::{Access, Body, Seat};
 use super::cold;
 use super::emit::{Emitted, MAX_INSTS, Start};
+use super::forms::{LOAD, single, spread};
 
 /// What the operands and results of a step are to the loop.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

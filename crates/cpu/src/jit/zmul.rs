@@ -5,9 +5,10 @@
 
 use cotangent_compile::lane::Lanes;
 
-use super::asm::{Asm, Form, K1, K2, Lanewise, RSP, Rm, Width, form};
-use super::body::{Access, Body, Home, Item, LOAD, STORE, float};
-use super::cold::{Site, What, signs};
+use super::asm::{Asm, K1, K2, Lanewise, RSP, Rm, Width};
+use super::body::{Access, Body, Home, Item};
+use super::cold::{Site, What};
+use super::forms::{CLASS, LOAD, STORE, float, signs};
 
 /// A product and its factors: registers, and one that may stand in memory.
 #[derive(Clone, Copy)]
@@ -24,8 +25,7 @@ const COMPARE: u8 = 0xC2;
 const EQUAL: u8 = 0;
 const UNORDERED: u8 = 3;
 
-/// vfpclasspd, and its number for zeros of both signs.
-pub(super) const CLASS: Form = form(3, 0x66);
+/// The number of vfpclasspd for zeros of both signs.
 const ZEROS: u8 = 0x06;
 
 impl Body<'_> {

@@ -161,7 +161,9 @@ impl Folding {
                 unsafe { out.add(at).write(T::narrow(T::Sum::from_bits(x))) }
             },
             leading: None,
-            add: if super::has_avx2() {
+            add: if super::has_avx512() {
+                add_widest::<T, J>
+            } else if super::has_avx2() {
                 add_fast::<T, J>
             } else {
                 add::<T, J>
@@ -381,8 +383,24 @@ where
     unsafe { inner::<T, J>(at, sums, n) }
 }
 
+#[cfg(target_arch = "x86_64")]
+fn add_widest<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)
+where
+    T::Sum: Bits,
+{
+    #[target_feature(enable = "avx2,avx512f,avx512dq")]
+    fn inner<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)
+    where
+        T::Sum: Bits,
+    {
+        added::<T, J>(at, sums, n);
+    }
+    // SAFETY: chosen only where the machine has AVX-512.
+    unsafe { inner::<T, J>(at, sums, n) }
+}
+
 #[cfg(not(target_arch = "x86_64"))]
-use self::add as add_fast;
+use self::{add as add_fast, add as add_widest};
 
 /// Joins elements with as many open sums.
 #[inline(always)]

@@ -206,6 +206,10 @@ pub(crate) fn default_threads() -> usize {
 
 /// What part `part` of `parts` has of so many units.
 pub(crate) fn share(units: usize, part: usize, parts: usize) -> Range<usize> {
-    let at = |part: usize| (units as u128 * part as u128 / parts.max(1) as u128) as usize;
+    let parts = parts.max(1);
+    let at = |part: usize| match units.checked_mul(part) {
+        Some(all) => all / parts,
+        None => (units as u128 * part as u128 / parts as u128) as usize,
+    };
     at(part)..at(part + 1)
 }

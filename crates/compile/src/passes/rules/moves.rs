@@ -1,7 +1,8 @@
 //! Rules about operations that are not pointwise.
 
+use cotangent_array::DType;
 use cotangent_graph::ops::{
-    ArrayOp, Broadcast, Dot, Reshape, Reverse, Slice, Sum, Transpose, Unary,
+    ArrayOp, Broadcast, Compare, Dot, Reshape, Reverse, Slice, Sum, Transpose, Unary,
 };
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
@@ -39,6 +40,7 @@ rules! {
         |s| if matches!(s.op, Op::Array(ArrayOp::Pad(_))) && same_shape(s) { first(s) } else { None };
     "concat of one -> x", "nothing is joined" =>
         |s| if matches!(s.op, Op::Array(ArrayOp::Concat(_))) && s.args.len() == 1 { first(s) } else { None };
+    "dot of x with an identity matrix -> transpose(x)", "each element is itself: not bit for bit, since -0 and infinities stay what they are" => |s| with_identity(s);
     "transpose(dot(x, y)) -> dot(y, x)", "the two blocks of free axes change places, if nothing else reads the product" => |s| transpose_of_dot(s);
     "dot(transpose(x), y) -> dot(x, y)", "when the free axes keep their order; sums stay the same" => |s| dot_of_transpose(s);
 }
@@ -316,6 +318,60 @@ fn slice_twice(s: &Site) -> Option<Better> {
         },
         &[*x],
     )
+}
+
+fn with_identity(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Dot(dot)) = s.op else {
+        return None;
+    };
+    let ([a], [b], true) = (
+        &dot.contract.0[..],
+        &dot.contract.1[..],
+        dot.batch.0.is_empty(),
+    ) else {
+        return None;
+    };
+    let side = (0..2).find(|side| {
+        let v = s.args.get(*side);
+        v.is_some_and(|v| is_identity(s.graph, *v))
+    })?;
+    // The axis of the other operand that is contracted takes the place of the identity's other axis.
+    let (other, axis) = if side == 0 { (1, *b) } else { (0, *a) };
+    let mut axes: Vec<usize> = (0..s.operand(other).rank())
+        .filter(|k| *k != axis)
+        .collect();
+    axes.insert(if side == 0 { 0 } else { axes.len() }, axis);
+    Better::op(Transpose { axes }, s.args.get(other..=other)?)
+}
+
+/// Whether a variable is a matrix with ones where row and column are the same, and zeros elsewhere.
+fn is_identity(graph: &Graph, v: Var) -> bool {
+    let Some([rows, columns]) = graph.ty(v).tensor().map(|t| t.shape.dims()) else {
+        return false;
+    };
+    let counts = |v: Var| match &graph.equation(v).op {
+        Op::Array(ArrayOp::Iota(op)) if matches!(op.dtype, DType::I32 | DType::I64) => {
+            Some(op.axis)
+        }
+        _ => None,
+    };
+    let e = graph.equation(v);
+    let whole = rows == columns && *rows > 1;
+    whole
+        && match &e.op {
+            Op::Constant(array) => array.scalars().enumerate().all(|(i, x)| {
+                let on = i / columns == i % columns;
+                x.to_f64() == f64::from(u8::from(on)) && !x.dtype().is_complex()
+            }),
+            Op::Convert(_) => e.args.first().is_some_and(|mask| {
+                let mask = graph.equation(*mask);
+                let (Op::Compare(Compare::Eq), [x, y]) = (&mask.op, &mask.args[..]) else {
+                    return false;
+                };
+                matches!((counts(*x), counts(*y)), (Some(x), Some(y)) if x != y)
+            }),
+            _ => false,
+        }
 }
 
 fn transpose_of_dot(s: &Site) -> Option<Better> {
