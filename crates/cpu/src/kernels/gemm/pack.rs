@@ -87,6 +87,9 @@ unsafe fn one_by_one<T: crate::number::Number>(
     }
 }
 
+/// Panels that are filled at a time: whole lines of memory, for elements of any size.
+const SIDE_BY_SIDE: usize = 8;
+
 /// Elements behind the panels of the left matrix that packing may write as well.
 pub(super) const BEHIND: usize = 8;
 
@@ -105,7 +108,24 @@ pub(super) unsafe fn left<V: Packing>(
     to: *mut V::Element,
 ) {
     let lanes = V::LANES;
-    for (panel, from) in (0..m).step_by(PANEL).enumerate() {
+    let mut done = 0;
+    if a.row == 1 {
+        // Columns stand in straight lines: some panels are filled side by side, since lines of memory that are
+        // a column apart often have one place in the first cache, where they would not wait for the next panel.
+        done = m / PANEL;
+        for first in (0..done).step_by(SIDE_BY_SIDE) {
+            for l in 0..k {
+                let from = a.from(first * PANEL, l).start;
+                for panel in first..done.min(first + SIDE_BY_SIDE) {
+                    let to = to.wrapping_add((panel * k + l) * PANEL);
+                    let from = from.wrapping_add((panel - first) * PANEL);
+                    // SAFETY: these rows are inside the matrix, the panel can be written.
+                    unsafe { std::ptr::copy_nonoverlapping(from, to, PANEL) };
+                }
+            }
+        }
+    }
+    for (panel, from) in (0..m).step_by(PANEL).enumerate().skip(done) {
         let to = to.wrapping_add(panel * PANEL * k);
         let rows = PANEL.min(m - from);
         let a = a.from(from, 0);
@@ -113,12 +133,7 @@ pub(super) unsafe fn left<V: Packing>(
         // order, the higher rows of a square first, so what a vector writes too much is written over
         // by the next column, or stands behind the last panel.
         unsafe {
-            if a.row == 1 && rows == PANEL {
-                for l in 0..k {
-                    let from = a.from(0, l).start;
-                    std::ptr::copy_nonoverlapping(from, to.wrapping_add(l * PANEL), PANEL);
-                }
-            } else if a.column == 1 {
+            if a.column == 1 {
                 let mut whole = k - k % lanes;
                 if !last && from + PANEL >= m {
                     whole = whole.saturating_sub(lanes);
