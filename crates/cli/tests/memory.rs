@@ -98,3 +98,41 @@ fn runs_and_training_keep_within_a_budget() {
         .run(&["train", "--config", "few.toml", "--memory", "1KiB"])
         .fails(1, "the smallest budget reached is");
 }
+
+#[test]
+fn checkpoints_go_through_the_text_of_a_derivative() {
+    let folder = Folder::new("checkpoints");
+    folder.write(
+        "f.ct",
+        "fn layer(x: f64[1000]) -> f64[1000] { let y = sin(x); let z = cumsum(exp(y) * cos(x), axis=0); tanh(z * y) }
+         fn f(x: f64[1000]) -> f64 {
+             let a = custom(x, f=layer, checkpoint=layer);
+             let b = custom(a, f=layer, checkpoint=layer);
+             let c = custom(b, f=layer, checkpoint=layer);
+             sum(c)
+         }",
+    );
+    let derived = folder.run(&["derive", "f.ct", "--mode", "grad", "-o", "g.ct"]);
+    derived.ok();
+    let text = String::from_utf8(folder.read("g.ct")).unwrap();
+    assert!(text.contains("#[checkpoint([0])] let"), "{text}");
+    assert!(text.contains("#[checkpoint([0], way=[2])] let"), "{text}");
+    let plan = folder.run(&["show", "g.ct", "--plan"]);
+    assert!(
+        plan.ok().contains("run again for checkpoints"),
+        "{}",
+        plan.out
+    );
+    // Without them the plan keeps more; what comes out is the same.
+    let mut plain = text.clone();
+    while let Some(start) = plain.find("#[") {
+        let end = plain[start..].find(")]").unwrap() + 2;
+        plain.replace_range(start..start + end, "");
+    }
+    folder.write("plain.ct", plain);
+    let kept = folder.run(&["show", "plain.ct", "--plan"]);
+    assert!(!kept.ok().contains("run again"), "{}", kept.out);
+    let x = format!("x=[{}]", vec!["0.5"; 1000].join(","));
+    let results = ["g.ct", "plain.ct"].map(|file| folder.run(&["run", file, "--in", &x]));
+    assert_eq!(results[0].ok(), results[1].ok());
+}

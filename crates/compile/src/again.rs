@@ -148,7 +148,7 @@ fn way_of(held: &Held, depth: usize) -> Option<Way> {
     let mut id = FastHasher::default();
     let outer = held.path.iter().take(depth + 1);
     outer.for_each(|around| around.id.hash(&mut id));
-    Some((id.finish(), around.back))
+    Some((id.finish(), around.back()))
 }
 
 fn rename(step: &mut Step, names: &HashMap<u32, u32>) {

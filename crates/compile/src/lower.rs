@@ -69,7 +69,7 @@ pub(crate) fn lower(
             }
             Unit::Region(group) => {
                 lower.region(group, &fusion.patterns)?;
-                group.kind.checkpoint
+                group.checkpoint
             }
         };
         again.stand_in(checkpoint, lower.plan.steps.len());

@@ -407,6 +407,42 @@ fn named_values_are_kept_where_a_checkpoint_says_so() {
 }
 
 #[test]
+fn what_is_written_out_and_read_back_is_planned_the_same() {
+    let planned = |graph: &cotangent_graph::Graph| {
+        let plan = compile(graph, &Target::plain()).unwrap();
+        let again = plan.steps.iter().filter(|s| s.again).count();
+        (plan.to_string(), plan.memory(), again)
+    };
+    let same = |graph: &cotangent_graph::Graph| {
+        let text = cotangent_graph::print(graph);
+        let read = cotangent_graph::parse(&text).unwrap();
+        assert_eq!(cotangent_graph::print(read.entry()), text);
+        let (before, after) = (planned(graph), planned(read.entry()));
+        assert_eq!(before, after, "{text}");
+        before.2
+    };
+    let f = network(true);
+    let graph = f.value_and_grad().graph(&arguments()).unwrap();
+    assert!(same(&graph) > 0);
+    // In checkpoints inside of others, along loops and twice differentiated.
+    let x = (numbers(&[40], 3),);
+    let inner = |x: Tensor| control::checkpoint(|x| layer(x).cumsum(0) * 0.1, x);
+    let nested = Function::new(move |x: &Tensor| {
+        let outer = |x: Tensor| control::checkpoint(|x| inner(inner(x)), x);
+        outer(outer(x.clone())).sum(..)
+    });
+    assert!(same(&nested.grad().graph(&x).unwrap()) > 0);
+    same(&nested.hessian().graph(&x).unwrap());
+    let looped = Function::new(move |x: &Tensor| {
+        let step = |_: Tensor, x: Tensor| control::checkpoint(layer, x);
+        control::fori_loop(30, step, x.clone()).square().sum(..)
+    });
+    let graph = looped.grad().graph(&x).unwrap();
+    same(&graph);
+    assert!(planned(&graph).0.contains("checkpoints="));
+}
+
+#[test]
 fn mistakes_inside_name_their_line() {
     let f = Function::new(|x: &Tensor| {
         control::checkpoint(|x: Tensor| x.dot(&x.reshape([3, 1])), x.clone())

@@ -62,6 +62,7 @@ impl Builder {
                 finite: Vec::new(),
                 fingerprint: OnceLock::new(),
                 cost: OnceLock::new(),
+                labels: OnceLock::new(),
             },
             known: Known::default(),
             names: HashMap::new(),
@@ -124,6 +125,7 @@ impl Builder {
     pub fn follow_derivative(&mut self, equation: &Equation) {
         self.follow(equation);
         self.location = equation.location.map(Location::in_derivative);
+        self.checkpoint = equation.checkpoint.derived();
     }
 
     /// Operations pushed from now on are those of going back over this one.

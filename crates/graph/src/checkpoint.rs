@@ -6,13 +6,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::FastHasher;
 
-/// The checkpoints around an operation, from the outermost to the innermost, and for each how often
-/// reverse mode has gone back over it to come to this operation.
+/// The checkpoints around an operation, from the outermost to the innermost, and for each the way
+/// through it on which the operation is.
 ///
 /// A derivative is the same with and without a checkpoint: this label alone says what is not to be kept
-/// for the way back. It is, like a [`Scope`](crate::Scope), no part of equality, of the text form or
-/// of what a graph means, and one small number; what it stands for is in a table of the process, each
-/// list once. After 2^20 different lists further ones are those of what is around them.
+/// for the way back. It is, like a [`Scope`](crate::Scope), no part of equality or of what a graph
+/// means, and one small number; what it stands for is in a table of the process, each list once. After
+/// 2^20 different lists further ones are those of what is around them. The text form has it in front
+/// of an equation, `#[checkpoint([0, 2], way=[1, 1])]`, where the numbers are given anew in each function.
 ///
 /// ```
 /// use cotangent_graph::Checkpoint;
@@ -29,8 +30,16 @@ pub struct Checkpoint(u32);
 pub struct Around {
     /// A number that other checkpoints inside of the same one do not have.
     pub id: u64,
-    /// How often reverse mode has gone back over it: 0 where the values are computed.
-    pub back: u32,
+    /// 0 where the values are computed, 1 for what a derivative adds on the way there, and one more than
+    /// how often reverse mode has gone back over it.
+    pub way: u32,
+}
+
+impl Around {
+    /// How often reverse mode has gone back over it.
+    pub fn back(self) -> u32 {
+        self.way.saturating_sub(1)
+    }
 }
 
 /// The table holds this many lists at most, so that a program which makes graphs without end does not
@@ -88,7 +97,15 @@ impl Checkpoint {
 
     /// A checkpoint inside of these, on the way where values are computed.
     pub fn enter(self, id: u64) -> Checkpoint {
-        table().enter(self, Around { id, back: 0 })
+        table().enter(self, Around { id, way: 0 })
+    }
+
+    /// The label that is this list.
+    pub(crate) fn of(path: &[Around]) -> Checkpoint {
+        match path {
+            [] => Checkpoint::NONE,
+            path => table().of(Checkpoint::NONE, path.iter().copied()),
+        }
     }
 
     /// From the outermost to the innermost.
@@ -112,10 +129,18 @@ impl Checkpoint {
         }
     }
 
+    /// The same for what a derivative adds to the operations in them.
+    pub fn derived(self) -> Checkpoint {
+        self.map(|around| Around {
+            way: around.way.max(1),
+            ..around
+        })
+    }
+
     /// The same when reverse mode goes back over them once more.
     pub fn back(self) -> Checkpoint {
         self.map(|around| Around {
-            back: around.back.saturating_add(1),
+            way: around.way.max(1).saturating_add(1),
             ..around
         })
     }
@@ -153,9 +178,14 @@ mod tests {
         assert_eq!(ab, Checkpoint::NONE.enter(1).enter(2));
         assert_eq!(Checkpoint::NONE.enter(2).within(a), ab);
         assert_eq!(ab.within(Checkpoint::NONE), ab);
-        let ways: Vec<u32> = ab.back().back().path().iter().map(|p| p.back).collect();
-        assert_eq!(ways, [2, 2]);
-        assert_eq!(a.within(ab.back()).path()[2], Around { id: 1, back: 0 });
+        let back = |of: Checkpoint| of.path().iter().map(|p| p.back()).collect::<Vec<u32>>();
+        assert_eq!(back(ab.back().back()), [2, 2]);
+        assert_eq!(back(ab.derived()), [0, 0]);
+        assert_ne!(ab.derived(), ab);
+        assert_eq!(ab.derived().back(), ab.back());
+        assert_eq!(ab.back().derived(), ab.back());
+        assert_eq!(a.within(ab.back()).path()[2], Around { id: 1, way: 0 });
+        assert_eq!(Checkpoint::of(&ab.back().path()), ab.back());
         assert_ne!(ab.copied(1), ab.copied(2));
         assert_eq!(Checkpoint::NONE.back(), Checkpoint::NONE);
     }

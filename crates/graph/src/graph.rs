@@ -65,6 +65,8 @@ pub struct Graph {
     pub(crate) fingerprint: OnceLock<u128>,
     /// Callees are shared, so counting them anew at every call would be exponential.
     pub(crate) cost: OnceLock<u64>,
+    /// What the checkpoints around operations come to, for the text.
+    pub(crate) labels: OnceLock<u64>,
 }
 
 /// Calls nest at most this deep, so that walks over called graphs may recurse.
@@ -231,6 +233,7 @@ impl Graph {
             finite: self.finite.clone(),
             fingerprint: OnceLock::new(),
             cost: OnceLock::new(),
+            labels: OnceLock::new(),
         }
     }
 
@@ -279,6 +282,7 @@ impl Graph {
         self.depth = depth;
         self.fingerprint = OnceLock::new();
         self.cost = OnceLock::new();
+        self.labels = OnceLock::new();
         self
     }
 

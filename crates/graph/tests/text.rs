@@ -165,6 +165,66 @@ fn functions_call_each_other_in_any_order() {
 }
 
 #[test]
+fn checkpoints_stand_in_front_of_equations() {
+    let text = "
+        fn f(x: f64) -> f64 {
+            #[checkpoint([40])]
+            let a = sin(x);
+            #[checkpoint([40, 7], way=[2, 0])] let b = exp(a) * 2.0;
+            let c = b * a;
+            #[checkpoint([7, 7],)] let d = cos(c);
+            d
+        }";
+    let printed = round_trip(text);
+    let marks: Vec<&str> = (printed.lines())
+        .filter_map(|l| l.trim().split_once("let ").map(|(mark, _)| mark.trim()))
+        .collect();
+    // Numbers are given anew; what is written on one line is all in the same checkpoints.
+    let inner = "#[checkpoint([0, 1], way=[2, 0])]";
+    assert_eq!(
+        marks,
+        [
+            "#[checkpoint([0])]",
+            inner,
+            inner,
+            "",
+            "#[checkpoint([1, 1])]"
+        ]
+    );
+    // They are no part of what a graph means.
+    let plain = "fn f(x: f64) -> f64 { let a = sin(x); cos(exp(a) * 2.0 * a) }";
+    assert_eq!(graph(text), graph(plain));
+    let ways = |g: &Graph| -> Vec<Vec<u32>> {
+        let paths = g.equations().iter().map(|e| e.checkpoint.path());
+        paths
+            .map(|path| path.iter().map(|around| around.way).collect())
+            .filter(|ways: &Vec<u32>| !ways.is_empty())
+            .collect()
+    };
+    assert_eq!(ways(&graph(text)), ways(&graph(&printed)));
+    assert_eq!(ways(&graph(plain)), [[0; 0]; 0]);
+}
+
+#[test]
+fn functions_that_differ_in_their_checkpoints_are_told_apart() {
+    let text = "
+        fn g(x: f64) -> f64 { let a = sin(x); exp(a) }
+        fn h(x: f64) -> f64 { #[checkpoint([0])] let a = sin(x); exp(a) }
+        fn f(x: f64) -> f64 { g(x) + h(x + 1.0) }
+    ";
+    let module = parse(text).unwrap();
+    assert_eq!(module.functions[0], module.functions[1]);
+    let printed = round_trip(text);
+    assert_eq!(printed.matches("fn ").count(), 3, "{printed}");
+    // Of one name, too: what is made from a function may differ in that alone.
+    let renamed = |i: usize| std::sync::Arc::new(module.functions[i].renamed("g"));
+    let both = cotangent_graph::Module::from_graphs(vec![renamed(0), renamed(1)]).unwrap();
+    let printed = both.print();
+    assert_eq!(printed.matches("#[checkpoint([0])]").count(), 1);
+    assert_eq!(parse(&printed).unwrap().functions.len(), 2, "{printed}");
+}
+
+#[test]
 fn functions_named_like_operations_are_renamed_in_print() {
     let printed = round_trip("fn sin(x: f64) -> f64 { x * 2.0 } fn f(x: f64) -> f64 { sin(x) }");
     assert!(printed.starts_with("fn sin_2("), "{printed}");
@@ -174,6 +234,36 @@ fn functions_named_like_operations_are_renamed_in_print() {
 fn errors_say_where_and_what() {
     for (text, line, column, message) in [
         ("", 1, 1, "expected a function"),
+        (
+            "fn f(x: f64) -> f64 { #[inline] let y = x; y }",
+            1,
+            25,
+            "expected `checkpoint`, found `inline`",
+        ),
+        (
+            "fn f(x: f64) -> f64 { #[checkpoint([x])] let y = x; y }",
+            1,
+            37,
+            "expected the number of a checkpoint, found `x`",
+        ),
+        (
+            "fn f(x: f64) -> f64 { #[checkpoint([0, 1], way=[2])] let y = x; y }",
+            1,
+            44,
+            "expected a way for each of 2 checkpoints, found 1",
+        ),
+        (
+            "fn f(x: f64) -> f64 { #[checkpoint([4294967296])] let y = x; y }",
+            1,
+            37,
+            "expected the number of a checkpoint",
+        ),
+        (
+            "fn f(x: f64) -> f64 { #[checkpoint([0])] x }",
+            1,
+            42,
+            "expected `let`, found `x`",
+        ),
         (
             "fn f(x: f64) -> f64 { x",
             1,

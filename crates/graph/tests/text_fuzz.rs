@@ -12,6 +12,7 @@ fn check(text: &str) {
                 let printed = print(g);
                 let again = parse(&printed).unwrap_or_else(|e| panic!("{}", e.render(&printed)));
                 assert_eq!(again.entry(), &**g, "{printed}");
+                assert_eq!(print(again.entry()), printed);
             }
         }
         Err(e) => {
@@ -30,6 +31,9 @@ fn soup() -> impl Strategy<Value = String> {
         "i: i64[2]",
         ") -> f64 {",
         ")",
+        "#[checkpoint([0, 3])] let v0",
+        "#[checkpoint([",
+        "way=[1]",
         "{",
         "}",
         "(",

@@ -1,7 +1,7 @@
 //! The operations of one region, while it grows: what it reads, how its loops are cut.
 
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{Checkpoint, Equation, Graph, Location, Op, TensorType, Var};
+use cotangent_graph::{Checkpoint, Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
 use crate::lane::{Fold, Lanes};
@@ -25,30 +25,13 @@ const MAX_COLUMNS: usize = 64;
 /// Runs of any length are fine where there are few of them.
 pub(super) const FEW_RUNS: usize = 4;
 
-/// What the operations of one region have in common: the checkpoints around them, so that a region
-/// that runs again does nothing else, and whether they are in a checkpoint and of the derivative, so
-/// that what only the way back reads need not run on the way there.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Kind {
-    pub(crate) checkpoint: Checkpoint,
-    derivative: bool,
-}
-
-impl Kind {
-    pub(crate) fn of(e: &Equation) -> Kind {
-        let derivative = || e.location.is_some_and(Location::is_derivative);
-        Kind {
-            checkpoint: e.checkpoint,
-            derivative: e.checkpoint != Checkpoint::NONE && derivative(),
-        }
-    }
-}
-
 /// The operations of one region.
 #[derive(Default)]
 pub(crate) struct Group {
     pub(super) rank: u32,
-    pub(crate) kind: Kind,
+    /// The checkpoints around all of its operations, so that a region that runs again does nothing else,
+    /// and what only the way back reads need not run on the way there.
+    pub(crate) checkpoint: Checkpoint,
     /// The number of places.
     pub(crate) elements: usize,
     /// The width, once an operation has decided it.
@@ -86,7 +69,7 @@ impl Group {
     pub(super) fn empty(&self) -> Group {
         Group {
             rank: self.rank,
-            kind: self.kind,
+            checkpoint: self.checkpoint,
             elements: self.elements,
             ..Group::default()
         }

@@ -21,7 +21,7 @@ use cotangent_graph::{Equation, FastMap, Graph, Var};
 use smallvec::SmallVec;
 
 use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN, SMALL};
-pub(crate) use self::group::{Group, Kind, inner_axes, is_stack, leading_axes, reduction};
+pub(crate) use self::group::{Group, inner_axes, is_stack, leading_axes, reduction};
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
 pub(crate) use self::pattern::{Pattern, Patterns, is_view};
@@ -309,8 +309,7 @@ impl Fuser<'_> {
         }
         candidates.sort_unstable_by_key(|g| Reverse((self.groups[*g as usize].rank, *g)));
         candidates.dedup();
-        let kind = Kind::of(e);
-        candidates.retain(|g| self.groups[*g as usize].kind == kind);
+        candidates.retain(|g| self.groups[*g as usize].checkpoint == e.checkpoint);
         for g in candidates {
             if let Some(joined) = self.fit(g, &operands, cost, elements, lanes) {
                 self.enter(joined, v, e, &operands);
@@ -323,7 +322,7 @@ impl Fuser<'_> {
         let g = self.groups.len() as u32;
         self.groups.push(Group {
             rank,
-            kind,
+            checkpoint: e.checkpoint,
             elements,
             ..Group::default()
         });
@@ -434,7 +433,7 @@ impl Fuser<'_> {
                 && other != g
                 && !merged.contains(&other)
                 && self.groups[other as usize].rank == group.rank
-                && self.groups[other as usize].kind == group.kind
+                && self.groups[other as usize].checkpoint == group.checkpoint
             {
                 let other_group = &self.groups[other as usize];
                 if other_group.elements != elements {
@@ -552,7 +551,7 @@ impl Fuser<'_> {
         let Some(run) = leading.or(inner_axes(ty, axes)) else {
             return false;
         };
-        if self.groups[g as usize].kind != Kind::of(e) {
+        if self.groups[g as usize].checkpoint != e.checkpoint {
             return false;
         }
         let dtype = ty.dtype;

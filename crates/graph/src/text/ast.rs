@@ -3,7 +3,7 @@
 use cotangent_array::Scalar;
 
 use super::{At, MAX_NESTING, ParseError};
-use crate::TensorType;
+use crate::{Around, TensorType};
 
 /// A function as written.
 #[derive(Clone, Debug)]
@@ -23,9 +23,10 @@ pub(super) enum Annotation {
     Tuple(Vec<TensorType>),
 }
 
-/// `let name: type = value;`
+/// `let name: type = value;`, with the checkpoints around it in front.
 #[derive(Clone, Debug)]
 pub(super) struct Let {
+    pub(super) around: Vec<Around>,
     pub(super) name: String,
     pub(super) at: At,
     pub(super) ty: Option<Annotation>,

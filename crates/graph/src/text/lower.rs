@@ -13,7 +13,7 @@ use crate::ops::{
     ArrayOp, Attributes, Binary, Compare, Indexed, Linalg, Region, Registry, Special, Unary,
     Value as AttributeValue,
 };
-use crate::{Builder, Callee, Graph, GraphError, Location, Op, TensorType, Type, Var};
+use crate::{Builder, Callee, Checkpoint, Graph, GraphError, Location, Op, TensorType, Type, Var};
 
 /// The graphs of all functions, in the order of the text.
 pub(super) fn lower(functions: &[Function], registry: &Registry) -> Result<Module, ParseError> {
@@ -143,6 +143,7 @@ fn lower_function(
         }
     }
     for binding in &function.lets {
+        l.builder.set_checkpoint(Checkpoint::of(&binding.around));
         let ty = binding.ty.as_ref().map(annotated);
         let value = l.value(&binding.value, ty.as_ref())?;
         let v = l.variable(value, binding.value.at, ty.as_ref())?;
@@ -154,6 +155,7 @@ fn lower_function(
             return Err(ParseError::new(binding.at, message));
         }
     }
+    l.builder.set_checkpoint(Checkpoint::NONE);
     let wanted: Option<Vec<TensorType>> = function.outputs.as_ref().map(|a| match a {
         Annotation::One(t) => vec![t.clone()],
         Annotation::Tuple(parts) => parts.clone(),

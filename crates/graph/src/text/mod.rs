@@ -3,6 +3,7 @@
 mod ast;
 mod broadcast;
 mod index;
+mod labels;
 mod lex;
 mod listing;
 mod literal;
@@ -61,6 +62,10 @@ impl Module {
 }
 
 /// Reads a text of one or more functions.
+///
+/// A `let` may say in front which [checkpoints](crate::Checkpoint) are around it, from the outermost to
+/// the innermost, and on which way through each it is: `#[checkpoint([0, 2], way=[2, 2])]`. It means
+/// nothing for the values; without `way` all are 0.
 ///
 /// ```
 /// let module = cotangent_graph::parse("

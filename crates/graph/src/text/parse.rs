@@ -6,7 +6,7 @@ use cotangent_array::{Complex64, DType, Scalar, Shape};
 use super::ast::{Annotation, Expr, ExprKind, Function, Let, Number, Subscript};
 use super::lex::{Kind, Lexer, Token};
 use super::{At, MAX_NESTING, ParseError};
-use crate::TensorType;
+use crate::{Around, TensorType};
 
 /// Reads all functions of a text.
 pub(super) fn parse_functions(text: &str) -> Result<Vec<Function>, ParseError> {
@@ -80,8 +80,9 @@ impl<'a> Parser<'a> {
         };
         self.sign("{")?;
         let mut lets = Vec::new();
-        while self.now.kind == Kind::Name("let") {
-            self.advance()?;
+        while matches!(self.now.kind, Kind::Name("let") | Kind::Sign("#")) {
+            let around = self.label()?;
+            self.word("let")?;
             let at = self.now.at;
             let name = self.name("the name of a variable")?;
             let ty = if self.eat(":")? {
@@ -93,6 +94,7 @@ impl<'a> Parser<'a> {
             let value = self.expr()?;
             self.sign(";")?;
             lets.push(Let {
+                around,
                 name,
                 at,
                 ty,
@@ -111,6 +113,63 @@ impl<'a> Parser<'a> {
             lets,
             results,
         })
+    }
+
+    /// The checkpoints around an equation, `#[checkpoint([0, 2], way=[1, 0])]`; nothing is none.
+    fn label(&mut self) -> Result<Vec<Around>, ParseError> {
+        if !self.eat("#")? {
+            return Ok(Vec::new());
+        }
+        self.sign("[")?;
+        self.word("checkpoint")?;
+        self.sign("(")?;
+        let ids = self.numbers("the number of a checkpoint")?;
+        let mut ways = Vec::new();
+        let at = self.then.at;
+        if self.eat(",")? && self.now.kind != Kind::Sign(")") {
+            self.word("way")?;
+            self.sign("=")?;
+            ways = self.numbers("a way through a checkpoint")?;
+            if ways.len() != ids.len() {
+                let message = format!(
+                    "expected a way for each of {} checkpoints, found {}",
+                    ids.len(),
+                    ways.len()
+                );
+                return Err(ParseError::new(at, message));
+            }
+        }
+        self.sign(")")?;
+        self.sign("]")?;
+        let ways = ways.into_iter().chain(std::iter::repeat(0));
+        Ok((ids.into_iter().zip(ways))
+            .map(|(id, way)| Around {
+                id: u64::from(id),
+                way,
+            })
+            .collect())
+    }
+
+    /// Whole numbers in brackets.
+    fn numbers(&mut self, what: &str) -> Result<Vec<u32>, ParseError> {
+        self.sign("[")?;
+        let mut numbers = Vec::new();
+        while !self.eat("]")? {
+            let number = match self.now.kind {
+                Kind::Int(digits, "") => digits.parse().ok(),
+                _ => None,
+            };
+            let Some(number) = number else {
+                return Err(self.expected(what));
+            };
+            self.advance()?;
+            numbers.push(number);
+            if !self.eat(",")? {
+                self.sign("]")?;
+                break;
+            }
+        }
+        Ok(numbers)
     }
 
     /// The last expression of a function: one value, or `(a, b)`.

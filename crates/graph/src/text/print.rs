@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use cotangent_array::{Array, Scalar};
 
+use super::labels::{self, Labels};
 use super::literal::literal_type;
 use super::parse::is_reserved;
 use super::sugar;
@@ -71,13 +72,17 @@ fn callees_first<'a>(graphs: &[&'a Graph]) -> Vec<&'a Graph> {
     order
 }
 
-/// What tells functions of a text apart: content, and the name that its author gave it.
+/// What tells functions of a text apart: content, checkpoints, and the name that its author gave it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Key(u128, String);
+struct Key(u128, u64, String);
 
 impl Key {
     fn of(graph: &Graph) -> Key {
-        Key(graph.fingerprint(), graph.name().to_owned())
+        Key(
+            graph.fingerprint(),
+            labels::digest(graph),
+            graph.name().to_owned(),
+        )
     }
 }
 
@@ -129,6 +134,7 @@ pub(super) struct Printer<'a> {
     names: Vec<String>,
     taken: HashSet<&'a str>,
     next: usize,
+    labels: Labels,
 }
 
 impl<'a> Printer<'a> {
@@ -144,6 +150,7 @@ impl<'a> Printer<'a> {
             names,
             taken,
             next: 0,
+            labels: Labels::default(),
         }
     }
 
@@ -234,7 +241,8 @@ impl<'a> Printer<'a> {
         };
         let text = format!("{op}({})", parts.join(", "));
         let name = self.fresh();
-        let _ = writeln!(out, "    let {name}: {} = {text};", e.ty);
+        let label = self.labels.text(e.checkpoint);
+        let _ = writeln!(out, "    {label}let {name}: {} = {text};", e.ty);
         self.names[v.index()] = name;
     }
 
