@@ -181,6 +181,13 @@ pub fn while_loop<C: Tree<Tensor>>(
 /// To keep some values inside as well, see [`checkpoint_keeping`]; to let a number of bytes decide,
 /// [`with_memory_budget`](crate::Function::with_memory_budget).
 ///
+/// - Of a loop whose body has a checkpoint, states are kept and steps run again.
+/// - An arm of a [`cond`], or a function that is [called](crate::Function::apply_as_call), runs again as
+///   a whole, with what is around the checkpoint in it, where it has one.
+/// - [`linearize`](crate::Function::linearize) keeps what it would keep without checkpoints, since its linear
+///   map is there to be applied often without computing the function again. So does forward mode, which
+///   keeps nothing for later anyway.
+///
 /// ```
 /// use cotangent::{Function, Tensor, control};
 /// let layer = |x: Tensor| (x.sin() * 2.0).exp();

@@ -406,6 +406,89 @@ fn named_values_are_kept_where_a_checkpoint_says_so() {
     );
 }
 
+/// Four layers, each by a function of its own, and the bytes and bits of the gradient of their sum.
+fn four(each: impl Fn(Tensor) -> Tensor + Send + Sync + 'static, x: &Array) -> (usize, Array) {
+    let f = Function::new(move |x: &Tensor| (0..4).fold(x.clone(), |x, _| each(x)).sum(..));
+    gradient(f, x)
+}
+
+/// What is dear, on as much as is read.
+fn dear(x: Tensor) -> Tensor {
+    layer(layer(x).cumsum(0) * 0.01).cumsum(0) * 0.01
+}
+
+fn held(checkpoint: bool, x: Tensor) -> Tensor {
+    match checkpoint {
+        true => control::checkpoint(dear, x),
+        false => dear(x),
+    }
+}
+
+#[test]
+fn a_function_that_is_called_runs_again_as_a_whole() {
+    let x = numbers(&[4000], 7);
+    let called = |checkpoint: bool| {
+        let f = Function::new(move |x: &Tensor| held(checkpoint, x.clone()) + x);
+        four(move |x| f.apply_as_call((x,)), &x)
+    };
+    let (plain, less) = (called(false), called(true));
+    assert_eq!(plain.1, less.1);
+    assert!(less.0 < plain.0 * 2 / 3, "{} of {}", less.0, plain.0);
+    // A call in a call.
+    let twice = |checkpoint: bool| {
+        let f = Function::new(move |x: &Tensor| held(checkpoint, x.clone()));
+        let g = Function::new(move |x: &Tensor| f.apply_as_call((x.sin(),)) * x);
+        four(move |x| g.apply_as_call((x,)), &x)
+    };
+    let (plain, less) = (twice(false), twice(true));
+    assert_eq!(plain.1, less.1);
+    assert!(less.0 < plain.0 * 2 / 3, "{} of {}", less.0, plain.0);
+}
+
+#[test]
+fn an_arm_of_a_branch_runs_again_as_a_whole() {
+    let x = numbers(&[4000], 7);
+    let branch = |checkpoint: bool| {
+        let arm = move |x: Tensor| held(checkpoint, x);
+        four(
+            move |x| control::cond(&x.sum(..).greater(-1e9), arm, |x| x.cos(), x),
+            &x,
+        )
+    };
+    let (plain, less) = (branch(false), branch(true));
+    assert_eq!(plain.1, less.1);
+    assert!(less.0 < plain.0 * 2 / 3, "{} of {}", less.0, plain.0);
+    // In the body of a loop, and when the gradient is differentiated again.
+    let looped = |checkpoint: bool| {
+        Function::new(move |x: &Tensor| {
+            let step = |_: Tensor, x: Tensor| {
+                let arm = |x: Tensor| held(checkpoint, x);
+                control::cond(&x.sum(..).greater(-1e9), arm, |x| x.cos(), x)
+            };
+            control::fori_loop(6, step, x.clone()).square().sum(..)
+        })
+    };
+    let (plain, less) = (gradient(looped(false), &x), gradient(looped(true), &x));
+    assert_eq!(plain.1, less.1);
+    assert!(less.0 < plain.0 * 2 / 3, "{} of {}", less.0, plain.0);
+    let few = (numbers(&[5], 2),);
+    assert_eq!(
+        looped(false).hessian().call(few.clone()).unwrap(),
+        looped(true).hessian().call(few).unwrap()
+    );
+}
+
+#[test]
+fn linearize_keeps_what_it_keeps() {
+    let x = (numbers(&[50], 7),);
+    let f = |checkpoint: bool| Function::new(move |x: &Tensor| held(checkpoint, x.clone()) * x);
+    let [plain, less] = [false, true].map(|checkpoint| f(checkpoint).linearize(x.clone()).unwrap());
+    assert_eq!(plain.0, less.0);
+    assert_eq!(plain.1.residuals(), less.1.residuals());
+    let back = |map: &cotangent::Linear<(Tensor,), Tensor>| map.transpose().apply(x.0.clone());
+    assert_eq!(back(&plain.1).unwrap(), back(&less.1).unwrap());
+}
+
 #[test]
 fn what_is_written_out_and_read_back_is_planned_the_same() {
     let planned = |graph: &cotangent_graph::Graph| {

@@ -20,6 +20,7 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
     /// What the linear map needs from the function is computed once and kept as ordinary arrays, the
     /// [residuals](Linear::residuals). Of a loop of unknown length these are the values that it
     /// starts from: an application walks its steps again, so that it keeps nothing in between.
+    /// [Checkpoints](crate::control::checkpoint) in the function change nothing here.
     ///
     /// ```
     /// use cotangent::{Array, Function, Tensor};

@@ -6,7 +6,9 @@ use cotangent_graph::ops::{ArrayOp, Bound, Cond, Operand, Region, Unary};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Op, TensorType, Var};
 
 use super::lanes::{self, Lanes};
-use super::{Moved, batched_body, finite_tangents, known, not_linear, pair, transposed};
+use super::{
+    Moved, batched_body, enter_where_held, finite_tangents, known, not_linear, pair, transposed,
+};
 use crate::TransformError;
 use crate::linearize::{Linearized, linearize_call};
 
@@ -36,6 +38,8 @@ pub(super) fn forward(
         values(&split[0], count, &kept[0], &kept[1], true)?,
         values(&split[1], count, &kept[1], &kept[0], false)?,
     ];
+    let around = b.checkpoint();
+    enter_where_held(b, &[&primal[0], &primal[1]], count);
     let mut outputs = b.region(cond(primal), args);
     let computed = outputs.split_off(count);
     let varying: Vec<bool> = split[0]
@@ -45,8 +49,10 @@ pub(super) fn forward(
         .map(|(x, y)| *x || *y)
         .collect();
     if varying.iter().all(|v| !v) {
+        b.set_checkpoint(around);
         return Ok(outputs.into_iter().map(|v| (v, None)).collect());
     }
+    b.set_checkpoint(b.checkpoint().derived());
     let types: Vec<TensorType> = outputs.iter().map(|v| b.tensor(*v)).collect();
     let linear = [
         moved(&split[0], &kept[0], &kept[1], true, &varying, &types)?,
@@ -59,6 +65,7 @@ pub(super) fn forward(
     }
     operands.extend(tangents.iter().flatten());
     let tangents = b.region(cond(linear), &operands);
+    b.set_checkpoint(around);
     Ok(pair(outputs, &varying, tangents))
 }
 

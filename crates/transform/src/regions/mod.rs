@@ -13,10 +13,13 @@ pub use custom::check_rule;
 pub(crate) use open::opened;
 
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use cotangent_graph::ops::{Custom, Operand, Region};
-use cotangent_graph::{Builder, Callee, Equation, Graph, Location, Op, Var};
+use cotangent_graph::{
+    Builder, Callee, Checkpoint, Equation, FastHasher, Graph, Location, Op, Var,
+};
 
 use crate::TransformError;
 use crate::linearize::{Linearized, linearize_call};
@@ -136,17 +139,42 @@ fn call(
     let active: Vec<bool> = tangents.iter().map(Option::is_some).collect();
     let finite: Vec<bool> = args.iter().map(|a| b.is_finite(*a)).collect();
     let split = linearize_call(&callee.0, &active, &finite, &finite_tangents(b, tangents))?;
+    let count = callee.0.outputs().len();
+    let around = b.checkpoint();
+    enter_where_held(b, &[&split.primal], count);
     let mut values = b.call(&Arc::new(split.primal), args);
-    let residuals = values.split_off(callee.0.outputs().len());
+    let residuals = values.split_off(count);
     if split.varying.iter().all(|v| !v) {
+        b.set_checkpoint(around);
         return Ok(values.into_iter().map(|v| (v, None)).collect());
     }
     let operands: Vec<Var> = residuals
         .into_iter()
         .chain(tangents.iter().flatten().copied())
         .collect();
+    b.set_checkpoint(b.checkpoint().derived());
     let moved = b.call(&Arc::new(split.linear), &operands);
+    b.set_checkpoint(around);
     Ok(pair(values, &split.varying, moved))
+}
+
+/// Opens a checkpoint around the call of bodies that give residuals, behind so many values, of which some
+/// stand in a checkpoint. What is called runs as a whole, so for the way back all of it runs again, or
+/// nothing could be given up.
+fn enter_where_held(b: &mut Builder, bodies: &[&Graph], values: usize) {
+    let held = |body: &&Graph| {
+        let mut residuals = body.outputs().iter().skip(values);
+        residuals.any(|v| body.equation(*v).checkpoint != Checkpoint::NONE)
+    };
+    if bodies.iter().any(held) {
+        // No other checkpoint around the same bodies is met where the graph has as many operations.
+        let mut id = FastHasher::default();
+        b.len().hash(&mut id);
+        bodies
+            .iter()
+            .for_each(|body| body.fingerprint().hash(&mut id));
+        b.set_checkpoint(b.checkpoint().enter(id.finish()));
+    }
 }
 
 /// Values with the tangents of those that vary.
