@@ -136,3 +136,43 @@ fn checkpoints_go_through_the_text_of_a_derivative() {
     let results = ["g.ct", "plain.ct"].map(|file| folder.run(&["run", file, "--in", &x]));
     assert_eq!(results[0].ok(), results[1].ok());
 }
+
+/// A loop that goes on for hours goes to a file; the process is killed as no process can take note of.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_killed_run_leaves_nothing_of_its_loops() {
+    let folder = Folder::new("killed");
+    folder.write(
+        "f.ct",
+        "fn test(y: f64[1000], k: f64) -> bool { k < 1e12 }
+         fn step(y: f64[1000], k: f64) -> (f64[1000], f64) { (y + sin(3 * y) * 1e-3, k + 1) }
+         fn f(y: f64[1000]) -> f64 { let last = while(y, 0.0, test=test, body=step); sum(get(last, index=0)) }",
+    );
+    folder
+        .run(&["derive", "f.ct", "--mode", "grad", "-o", "g.ct"])
+        .ok();
+    let states = folder.path("states");
+    std::fs::create_dir(&states).unwrap();
+    let left = || std::fs::read_dir(&states).unwrap().count();
+    let y = format!("y=[{}]", vec!["0.5"; 1000].join(","));
+    let run = ["run", "g.ct", "--in", &y, "--loop-directory", "states"];
+    let mut child = folder.command(&run).spawn().unwrap();
+    // What is mapped says when states are in a file.
+    let maps = format!("/proc/{}/maps", child.id());
+    let mapped = || {
+        let maps = std::fs::read_to_string(&maps).unwrap_or_default();
+        let name = states.to_string_lossy().into_owned();
+        maps.lines().any(|line| line.contains(&name))
+    };
+    let began = std::time::Instant::now();
+    while !mapped() && began.elapsed().as_secs() < 60 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(mapped(), "no state went to a file");
+    assert_eq!(left(), 0, "while it runs");
+    // On Unix this is SIGKILL.
+    child.kill().unwrap();
+    let status = child.wait().unwrap();
+    assert!(!status.success());
+    assert_eq!(left(), 0, "when it has been killed");
+}

@@ -20,7 +20,7 @@ use cotangent_array::Complex;
 
 use crate::RunError;
 use crate::pool::Team;
-use crate::system::Large;
+use crate::system::{self, Large};
 
 /// Elements whose bits may be anything that some element type wrote: element types themselves, and
 /// unsigned integers of their sizes for kernels that only move bits.
@@ -79,8 +79,8 @@ impl Memory {
         }
     }
 
-    /// Zeroed memory of a file in a directory. The file loses its name before anything is in it, so
-    /// that nothing is left of it however the process ends.
+    /// Zeroed memory of a file in a directory. The file has no name, so that nothing is left of it however
+    /// the process ends.
     pub(crate) fn in_directory(bytes: usize, directory: &Path) -> Result<Memory, RunError> {
         let failed = |source: std::io::Error| RunError::LoopDirectory {
             directory: directory.to_owned(),
@@ -109,8 +109,12 @@ impl Memory {
     }
 }
 
-/// A new file that has no name any more.
+/// A new file without a name. Where the system or the file system has no way to make one, it loses the
+/// name as soon as it is there: a process killed between the two leaves an empty file.
 fn nameless(directory: &Path) -> std::io::Result<File> {
+    if let Ok(file) = system::nameless(directory) {
+        return Ok(file);
+    }
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);

@@ -308,8 +308,9 @@ impl<I: Tree<Tensor> + 'static, O: Tree<Tensor> + 'static> Function<I, O> {
 
     /// The same function, with what its loops of unknown length keep of their steps in files of this
     /// directory when memory is short, instead of in memory alone. The files have no name and are gone
-    /// when the run ends, whichever way it ends. They count for
-    /// [`with_loop_memory`](Function::with_loop_memory), and not for a memory budget. Derivatives of
+    /// when the run ends, whichever way it ends, a killed process included (on a file system without
+    /// files that never had a name, one killed in the very moment of making it leaves an empty file). They
+    /// count for [`with_loop_memory`](Function::with_loop_memory), and not for a memory budget. Derivatives of
     /// the function do the same. Linux only.
     ///
     /// ```

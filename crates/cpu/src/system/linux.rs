@@ -2,9 +2,11 @@
 //! can stand for memory.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 unsafe extern "C" {
     fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
@@ -31,6 +33,23 @@ const ANONYMOUS: c_int = 0x20;
 const HUGE_PAGES: c_int = 14;
 const HUGE: usize = 2 << 20;
 const CLOSE_ON_EXEC: c_uint = 1;
+
+/// `O_TMPFILE`: a file of a directory that never gets a name. It includes `O_DIRECTORY`, whose number
+/// depends on the processor.
+const NAMELESS: c_int = 0o20_000_000
+    | if cfg!(target_arch = "aarch64") {
+        0o40_000
+    } else {
+        0o200_000
+    };
+
+/// A new file that stands in a directory without a name, so that nothing is left of it when the process
+/// ends, even if it is killed at once. Not all file systems have such files.
+pub(crate) fn nameless(directory: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(NAMELESS);
+    options.open(directory)
+}
 
 /// Memory that can be written at one address and executed at another.
 pub(crate) struct Chunk {

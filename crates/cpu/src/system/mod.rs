@@ -1,4 +1,4 @@
-//! What is particular to a system, one file each: executable memory and huge pages.
+//! What is particular to a system, one file each: executable memory, huge pages, files without names.
 //!
 //! A chunk of executable memory is mapped twice: once to be written, once to be read and executed, so
 //! no page is both at one address, and code can be added to a chunk while other code of it runs.
@@ -12,7 +12,7 @@ mod linux;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub(crate) use linux::{Chunk, Large};
+pub(crate) use linux::{Chunk, Large, nameless};
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -22,4 +22,4 @@ mod other;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-pub(crate) use other::{Chunk, Large};
+pub(crate) use other::{Chunk, Large, nameless};
