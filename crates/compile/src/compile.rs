@@ -184,13 +184,13 @@ fn within_budget(
 /// The most states that a loop of unknown length keeps; from here on more save little time.
 const MOST_CHECKPOINTS: usize = 1 << 20;
 
-/// The bytes of the largest state that a loop of unknown length keeps of a step, where there is such
-/// a loop with a sweep forward and one backward.
+/// The bytes of the largest states that a loop of unknown length keeps of a step, where there is such
+/// a loop that is gone back over.
 fn largest_state(plan: &Plan) -> Option<usize> {
     let callees = plan.callees();
     let steps = callees.iter().flat_map(|p| &p.steps).chain(&plan.steps);
     let states = steps.filter_map(|step| match &step.op {
-        StepOp::Flow(flow @ Flow::Sweeps { bodies, .. }) if bodies.len() == 2 => {
+        StepOp::Flow(flow @ Flow::Sweeps { bodies, .. }) if bodies.len() >= 2 => {
             Some(flow.layout().record_bytes.max(64))
         }
         _ => None,

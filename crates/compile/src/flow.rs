@@ -50,8 +50,8 @@ pub enum Flow {
         bodies: Vec<Arc<Plan>>,
         /// How many operands each sweep carries.
         carry: Vec<usize>,
-        /// How many states of the first of two sweeps are kept, in the working memory; the others
-        /// are computed again. Without it all are kept, in memory beside the arena.
+        /// How many states of each sweep but the last are kept, in the working memory; the others are
+        /// computed again. Without it all are kept, in memory beside the arena.
         checkpoints: Option<usize>,
     },
     /// A scan that keeps the results that a later loop reads for a part of its steps alone.
@@ -76,10 +76,24 @@ pub struct Layout {
     pub record_bytes: usize,
     /// With checkpoints, where the kept states stand, one record after the other.
     pub kept: usize,
+    /// The same for each of several sweeps.
+    pub states: Vec<States>,
     /// Where steps are run again, the two buffers of every value that they carry.
     pub walk: Vec<[usize; 2]>,
     /// Where steps are run again, what they give beside what is carried, as far as it is not stacked.
     pub results: Vec<usize>,
+}
+
+/// Where the kept states of one sweep stand, with what the sweeps before it carried to the same step: the
+/// first values of [`Layout::record`].
+#[derive(Clone, Debug, Default)]
+pub struct States {
+    /// The first record.
+    pub start: usize,
+    /// The bytes of one.
+    pub bytes: usize,
+    /// The two buffers of every value that the sweep carries where it is run again.
+    pub walk: Vec<[usize; 2]>,
 }
 
 impl Layout {
@@ -96,6 +110,22 @@ impl Layout {
         let start = self.bytes;
         self.bytes = start.saturating_add(aligned(bytes));
         start
+    }
+
+    /// States of all sweeps but the last, so many of each.
+    fn several(&mut self, bodies: &[Arc<Plan>], count: usize) {
+        let kept = &bodies[..bodies.len().saturating_sub(1)];
+        let (mut values, mut all) = (0, 0_usize);
+        for body in kept {
+            values += body.outputs.len();
+            let end = self.record.get(values).copied();
+            let bytes = aligned(end.unwrap_or(self.record_bytes));
+            all = all.saturating_add(bytes);
+            let walk = self.pairs(&body.outputs);
+            let start = self.take(bytes.saturating_mul(count));
+            self.states.push(States { start, bytes, walk });
+        }
+        self.record_bytes = all;
     }
 
     /// Two buffers for each of the types.
@@ -133,7 +163,7 @@ impl Flow {
                 test: test.clone(),
                 bodies: bodies.to_vec(),
                 carry: s.carry.clone(),
-                checkpoints: checkpoints.filter(|_| bodies.len() == 2),
+                checkpoints: checkpoints.filter(|_| bodies.len() >= 2),
             },
             (Region::While(w), [test, body]) => Flow::While {
                 test: test.clone(),
@@ -211,9 +241,14 @@ impl Flow {
             ..
         } = self
         {
-            layout.walk = layout.pairs(bodies.first().map_or(&[][..], |body| &body.outputs));
-            layout.record_bytes = aligned(layout.record_bytes);
-            layout.kept = layout.take(layout.record_bytes.saturating_mul(*count));
+            match &bodies[..] {
+                [forward, _] => {
+                    layout.walk = layout.pairs(&forward.outputs);
+                    layout.record_bytes = aligned(layout.record_bytes);
+                    layout.kept = layout.take(layout.record_bytes.saturating_mul(*count));
+                }
+                bodies => layout.several(bodies, *count),
+            }
         }
         layout
     }
@@ -306,8 +341,8 @@ impl Flow {
                 checkpoints,
             } => {
                 expect(
-                    checkpoints.is_none() || bodies.len() == 2,
-                    "a number of states is kept of two sweeps",
+                    checkpoints.is_none_or(|n| n > 0 && bodies.len() >= 2),
+                    "some states are kept of a sweep before another one",
                 )?;
                 let total = carry.iter().fold(0_usize, |n, c| n.saturating_add(*c));
                 expect(

@@ -47,7 +47,7 @@ mod turned;
 pub use budget::{Options, Point, Unlimited, curve};
 pub use compile::{compile, compile_with};
 pub use error::CompileError;
-pub use flow::{Flow, Layout};
+pub use flow::{Flow, Layout, States};
 pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};
 pub use planes::{Part, Planes};

@@ -78,17 +78,6 @@ pub enum RunError {
         /// The limit.
         limit: usize,
     },
-    /// A loop keeps more of its steps than a memory budget has room for.
-    #[error(
-        "loops of unknown length keep all their steps where derivatives of derivatives go through \
-         them: the memory budget would have to be {needed} bytes or more, found {budget}"
-    )]
-    LoopBudget {
-        /// The bytes that the run so far needs, the next step included.
-        needed: usize,
-        /// The budget.
-        budget: usize,
-    },
     /// What loops keep of their steps could not go to a file.
     #[error("the states of loops cannot go to a file in `{}`: {source}", directory.display())]
     LoopDirectory {

@@ -11,8 +11,7 @@ use crate::RunError;
 use crate::lane::Mode;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
 use crate::program::Core;
-use crate::reversal;
-use crate::scan;
+use crate::{reversal, scan, sweeps};
 
 /// Addresses of operands or results, mostly few.
 pub(crate) type Addresses = SmallVec<[*mut u8; 16]>;
@@ -53,9 +52,31 @@ pub(crate) fn choose(flow: &Flow, bodies: &[Arc<Core>], places: Places, mode: Mo
             let bodies = [body.clone(), backward.clone()];
             Some(reversal::back(both, bodies, places))
         }
-        (Flow::Sweeps { carry, .. }, [test, bodies @ ..]) => {
-            Some(sweeps(flow, carry, test.clone(), bodies.to_vec(), places))
+        (
+            Flow::Sweeps {
+                carry,
+                checkpoints: Some(slots),
+                ..
+            },
+            [test, bodies @ ..],
+        ) => {
+            let bodies = bodies.to_vec();
+            Some(sweeps::sweeps(
+                flow,
+                carry,
+                *slots,
+                test.clone(),
+                bodies,
+                places,
+            ))
         }
+        (Flow::Sweeps { carry, .. }, [test, bodies @ ..]) => Some(keeping_all(
+            flow,
+            carry,
+            test.clone(),
+            bodies.to_vec(),
+            places,
+        )),
         _ => None,
     }
 }
@@ -105,7 +126,8 @@ fn repeat(flow: &Flow, test: Arc<Core>, body: Arc<Core>, places: Places) -> Run 
     })
 }
 
-fn sweeps(
+/// Sweeps that keep all their states.
+fn keeping_all(
     flow: &Flow,
     carry: &[usize],
     test: Arc<Core>,
@@ -364,7 +386,7 @@ pub(crate) fn addresses(frame: &Frame<'_>, places: &[(Slot, usize)]) -> Addresse
         .collect()
 }
 
-fn is_true(flag: *mut u8) -> bool {
+pub(crate) fn is_true(flag: *mut u8) -> bool {
     // SAFETY: the plan was checked: a bool stands here, and it has been written.
     unsafe { *flag != 0 }
 }

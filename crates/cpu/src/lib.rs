@@ -30,6 +30,7 @@ mod pool;
 mod program;
 mod reversal;
 mod scan;
+mod sweeps;
 mod system;
 
 pub use cache::{compile_shared, compile_shared_with};

@@ -183,23 +183,15 @@ pub(crate) struct Frame<'a> {
 pub(crate) struct Kept {
     used: usize,
     limit: usize,
-    /// A memory budget, and what else the run holds of it.
-    budget: Option<[usize; 2]>,
     /// Where the files are that hold it; memory without one.
     directory: Option<Arc<Path>>,
 }
 
 impl Kept {
-    pub(crate) fn new(
-        limit: usize,
-        budget: Option<[usize; 2]>,
-        directory: Option<Arc<Path>>,
-    ) -> Kept {
+    pub(crate) fn new(limit: usize, directory: Option<Arc<Path>>) -> Kept {
         Kept {
             used: 0,
             limit,
-            // What goes to files counts for no budget.
-            budget: budget.filter(|_| directory.is_none()),
             directory,
         }
     }
@@ -219,14 +211,6 @@ impl Kept {
             return Err(RunError::LoopMemory {
                 needed,
                 limit: self.limit,
-            });
-        }
-        if let Some([budget, held]) = self.budget
-            && held.saturating_add(needed) > budget
-        {
-            return Err(RunError::LoopBudget {
-                needed: held.saturating_add(needed),
-                budget,
             });
         }
         self.used = needed;

@@ -63,7 +63,6 @@ pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunErro
             0 => pool::MOST,
             bytes => room.div_euclid(bytes).saturating_add(1),
         };
-        program.budget = Some(budget);
     }
     Ok(program)
 }
@@ -81,8 +80,6 @@ pub struct Program {
     threads: AtomicUsize,
     /// The most threads for which a memory budget has room.
     most_threads: usize,
-    /// The memory budget.
-    budget: Option<usize>,
 }
 
 impl std::fmt::Debug for Program {
@@ -132,7 +129,6 @@ impl Program {
             loop_directory: Mutex::new(None),
             threads: AtomicUsize::new(0),
             most_threads: pool::MOST,
-            budget: None,
         }
     }
 
@@ -315,10 +311,7 @@ impl Program {
         }
         let directory = self.loop_directory.lock();
         let directory = directory.unwrap_or_else(PoisonError::into_inner).clone();
-        let spare = workspace.helpers.saturating_mul(self.core.spare);
-        let held = || self.core.plan.memory().saturating_add(spare);
-        let budget = self.budget.map(|budget| [budget, held()]);
-        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), budget, directory);
+        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), directory);
         let mut frame = Frame {
             bases,
             start: 0,
