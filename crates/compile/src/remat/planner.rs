@@ -104,6 +104,8 @@ pub enum PlanError {
 /// ```
 pub fn plan(problem: &Problem, budget: u64, options: &Options) -> Result<Schedule, PlanError> {
     let mut planner = Planner::new(problem, budget, options);
+    // Where the first starts find nothing, others aim lower, and want as much time.
+    planner.patience = options.time.map(|t| planner.began + t / 2);
     let bound = problem.lower_bound();
     if budget < bound {
         return Err(PlanError::Impossible { budget, bound });
@@ -189,6 +191,8 @@ struct Planner<'a> {
     random: Random,
     began: Instant,
     end: Option<Instant>,
+    /// When to give up looking for a first schedule.
+    patience: Option<Instant>,
     first: Option<Duration>,
     /// The cheapest reruns so far, and what they cost.
     best: Option<(u128, Vec<Key>)>,
@@ -204,13 +208,15 @@ impl<'a> Planner<'a> {
     fn new(problem: &'a Problem, budget: u64, options: &Options) -> Planner<'a> {
         let began = Instant::now();
         let state = State::new(problem);
+        let end = options.time.map(|t| began + t);
         Planner {
             problem,
             budget,
             repair: Repair::new(&state, budget),
             random: Random::new(options.seed),
             began,
-            end: options.time.map(|t| began + t),
+            end,
+            patience: end,
             first: None,
             best: None,
             lowest: (state.peak(), Vec::new()),
@@ -247,7 +253,7 @@ impl<'a> Planner<'a> {
             (Some(_), Some(end)) => {
                 Some(Instant::now() + end.saturating_duration_since(Instant::now()) / 3)
             }
-            _ => self.end,
+            _ => self.patience,
         };
         let noise = if matches!(start, Start::Disturbed) {
             0.5
@@ -297,12 +303,17 @@ impl Planner<'_> {
     /// Looks for a schedule by starts that aim lower than the budget, of which no part but the peak is wanted.
     fn aim_lower(&mut self, bound: u64, options: &Options) {
         let above = self.budget.saturating_sub(bound);
-        for part in LOWER {
+        for (others, part) in (0..LOWER.len() as u32).rev().zip(LOWER) {
             let aim = bound + (u128::from(above) * u128::from(part) / 16) as u64;
             let mut lower = Planner::new(self.problem, aim, options);
-            lower.end = self.end;
+            // An equal part of what is left for each aim.
+            lower.patience = self.end.map(|end| {
+                let now = Instant::now();
+                now + end.saturating_duration_since(now) / (others + 1)
+            });
+            lower.end = lower.patience;
             for start in STARTS {
-                let left = self.end.is_none_or(|end| Instant::now() < end);
+                let left = lower.patience.is_none_or(|end| Instant::now() < end);
                 if left && lower.lowest.0 > self.budget {
                     lower.start(start);
                 }
