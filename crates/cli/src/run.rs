@@ -38,10 +38,10 @@ pub struct Args {
     #[arg(long, value_name = "OUT.npz")]
     out: Option<PathBuf>,
     /// The most that a run may hold, inputs and results included; some values are then computed again instead of kept.
-    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, conflicts_with = "checked")]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, allow_negative_numbers = true, conflicts_with = "checked")]
     memory: Option<usize>,
     /// The most that loops of unknown length may keep of their steps for a backward pass.
-    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, default_value = "1GiB")]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, allow_negative_numbers = true, default_value = "1GiB")]
     loop_memory: usize,
     /// Where files without names hold what loops of unknown length keep, when memory is short.
     #[arg(long, value_name = "DIR")]

@@ -43,10 +43,10 @@ pub struct Args {
     #[arg(long, conflicts_with = "residuals")]
     plan: bool,
     /// The most that a run may hold, inputs and results included: the plan computes some values again instead of keeping them.
-    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, requires = "drawn_or_listed")]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, allow_negative_numbers = true, requires = "drawn_or_listed")]
     memory: Option<usize>,
     /// Memory against time, for budgets from one that keeps everything down to the smallest found.
-    #[arg(long, conflicts_with_all = ["after", "plan", "residuals"])]
+    #[arg(long, conflicts_with_all = ["after", "plan", "residuals", "memory"])]
     memory_curve: bool,
     /// Draws the graph (with --memory-curve the curve, beside its text) into this file; `-` is standard output.
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["plan", "residuals"])]

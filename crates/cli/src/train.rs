@@ -67,7 +67,7 @@ pub struct Args {
     resume: Option<PathBuf>,
     /// The most that a step may hold, parameters and batch included; some values are then computed again instead of
     /// kept. The result is the same to the bit.
-    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse)]
+    #[arg(long, value_name = "SIZE", value_parser = crate::size::parse, allow_negative_numbers = true)]
     memory: Option<usize>,
     /// The most threads that work on it; by default the variable COTANGENT_THREADS, or else 1.
     /// The numbers do not depend on it.

@@ -96,7 +96,60 @@ fn runs_and_training_keep_within_a_budget() {
     );
     folder
         .run(&["train", "--config", "few.toml", "--memory", "1KiB"])
-        .fails(1, "the smallest budget reached is");
+        .fails(1, "`training_step` does not fit in a memory budget of 1024");
+}
+
+#[test]
+fn budgets_and_sizes_that_cannot_be_are_told_before_anything_runs() {
+    let folder = Folder::new("memory-bad");
+    folder.write(
+        "f.ct",
+        "fn f(x: f64[100]) -> f64[100] { cumsum(exp(x), axis=0) }
+         fn large() -> f64 { let a = full(0.5, shape=[60000, 6000000]); let b = cumsum(a, axis=0); sum(b * cumsum(b, axis=1)) }",
+    );
+    folder.write(
+        "over.ct",
+        "fn f(x: f64[3]) -> f64 { sum(broadcast(x, shape=[1000000000000, 1000000000000, 3], dims=[2])) }",
+    );
+    let x = format!("x=[{}]", vec!["0.5"; 100].join(", "));
+    let f = |memory: &'static str| ["--fn", "f", "--memory", memory];
+    let words = "(inputs, constants and outputs take 1600)";
+    // Nothing, less than the input alone, and less than input and result.
+    for memory in ["0", "799", "1500"] {
+        let message = format!("does not fit in a memory budget of {memory} bytes: the smallest");
+        for command in [
+            &["run", "f.ct", "--in", &x][..],
+            &["show", "f.ct", "--plan"],
+        ] {
+            let ran = folder.run(&[command, &f(memory)].concat());
+            ran.fails(1, &message);
+            ran.fails(1, words);
+        }
+    }
+    for memory in ["-1", "x", "1.5", "99999999999TiB"] {
+        for command in [
+            &["run", "f.ct", "--in", &x][..],
+            &["show", "f.ct", "--plan"],
+            &["train"],
+        ] {
+            let given = [command, &["--memory", memory]].concat();
+            folder.run(&given).fails(2, "--memory <SIZE>");
+        }
+    }
+    folder
+        .run(&["run", "f.ct", "--fn", "large"])
+        .fails(1, "there is no memory for an arena of ");
+    folder
+        .run(&["run", "f.ct", "--fn", "large", "--memory", "1GiB"])
+        .fails(1, "does not fit in a memory budget of 1073741824 bytes");
+    for command in [
+        &["run"][..],
+        &["show", "--plan"],
+        &["show", "--memory-curve"],
+    ] {
+        let given = [command, &["over.ct"]].concat();
+        folder.run(&given).fails(1, "is larger than memory can be");
+    }
 }
 
 #[test]

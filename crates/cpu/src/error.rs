@@ -62,7 +62,9 @@ pub enum RunError {
         source: Box<RunError>,
     },
     /// There is no memory for the arena.
-    #[error("there is no memory for an arena of {bytes} bytes")]
+    #[error(
+        "there is no memory for an arena of {bytes} bytes; a memory budget may find a way with less"
+    )]
     Memory {
         /// The size of the arena.
         bytes: usize,

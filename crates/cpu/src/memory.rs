@@ -58,6 +58,10 @@ impl Memory {
                 large: None,
             });
         }
+        // Some systems promise more than there is, and end a process that takes it at its word.
+        if bytes >= Large::LEAST && system::memory().is_some_and(|all| bytes as u64 > all) {
+            return Err(none());
+        }
         if bytes >= Large::LEAST
             && let Some(large) = Large::new(bytes)
             && let Some(start) = NonNull::new(large.start())

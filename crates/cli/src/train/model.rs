@@ -103,7 +103,8 @@ impl Model {
         let slopes = Function::new(move |model: &Mlp<Tensor>, x: &Tensor, y: &Tensor| {
             cost.of(&model.apply(x), y).0
         });
-        let slopes = slopes.grad();
+        let slopes = slopes.named("cost", []).grad();
+        let (step, score) = (step.named("training_step", []), score.named("score", []));
         let answers = Function::new(|model: &Mlp<Tensor>, x: &Tensor| model.apply(x));
         let (step, score, slopes, answers) = match memory {
             None => (step, score, slopes, answers),

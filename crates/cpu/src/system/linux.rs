@@ -1,7 +1,7 @@
 //! Linux: executable memory is a file in memory, mapped twice; large memory asks for huge pages; files
 //! can stand for memory.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -22,6 +22,37 @@ unsafe extern "C" {
     ) -> *mut c_void;
     fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
     fn munmap(address: *mut c_void, length: usize) -> c_int;
+    fn sysinfo(into: *mut Info) -> c_int;
+}
+
+/// What the system says of itself, in its order.
+#[repr(C)]
+#[derive(Default)]
+struct Info {
+    uptime: c_long,
+    loads: [c_ulong; 3],
+    memory: c_ulong,
+    free: c_ulong,
+    shared: c_ulong,
+    buffers: c_ulong,
+    swap: c_ulong,
+    free_swap: c_ulong,
+    processes: u16,
+    gap: u16,
+    high: c_ulong,
+    free_high: c_ulong,
+    unit: c_uint,
+}
+
+/// The bytes of memory that the machine has, what it may put on disk included.
+pub(crate) fn memory() -> Option<u64> {
+    let mut info = Info::default();
+    // SAFETY: the system writes a structure of this form.
+    if unsafe { sysinfo(&raw mut info) } != 0 {
+        return None;
+    }
+    let units = info.memory.saturating_add(info.swap);
+    Some(units.saturating_mul(u64::from(info.unit)))
 }
 
 const READ: c_int = 1;
