@@ -85,6 +85,16 @@ impl Checkpoints {
         Some(slot)
     }
 
+    /// Another way back begins, from a step behind the one that was asked for last, and does not come to
+    /// that: of all states the last one is kept, to walk from, and the start.
+    pub fn again(&mut self) {
+        let last = self.kept.len().saturating_sub(1).max(1);
+        let (start, last) = self.kept.split_at(last.min(self.kept.len()));
+        let passed = start.iter().skip(1).filter_map(|(_, slot)| *slot);
+        self.free.extend(passed);
+        self.kept = start.iter().take(1).chain(last).copied().collect();
+    }
+
     /// What to do to have the state before a step; steps come from the last to the first. After a
     /// walk that keeps a state this is asked again.
     pub fn back(&mut self, step: usize) -> Move {
@@ -239,6 +249,36 @@ mod tests {
             }
         }
         total
+    }
+
+    #[test]
+    fn another_way_back_starts_from_the_last_state() {
+        let mut checkpoints = Checkpoints::new(3);
+        let mut reach = |checkpoints: &mut Checkpoints, step: usize| {
+            let mut walked = 0;
+            while let Move::Walk { steps, to, .. } = checkpoints.back(step) {
+                walked += steps;
+                if to.is_none() {
+                    break;
+                }
+            }
+            walked
+        };
+        assert_eq!(reach(&mut checkpoints, 40), 40);
+        let kept: Vec<usize> = checkpoints.kept().map(|(step, _)| step).collect();
+        assert_eq!(kept.len(), 3);
+        checkpoints.again();
+        let last: Vec<usize> = checkpoints.kept().map(|(step, _)| step).collect();
+        assert_eq!(last, kept[2..]);
+        // Nearer than from the start, and the slots are there for it.
+        assert_eq!(reach(&mut checkpoints, 60), 60 - last[0]);
+        assert_eq!(checkpoints.kept().count(), 3);
+        checkpoints.again();
+        // What is before it is walked from the start.
+        assert_eq!(reach(&mut checkpoints, 5), 5);
+        let mut none = Checkpoints::new(0);
+        none.again();
+        assert_eq!(reach(&mut none, 5), 5);
     }
 
     #[test]

@@ -152,9 +152,15 @@ impl Sweeps<'_> {
         let behind = known.stay.partition_point(|(at, _)| *at <= k);
         let stays = behind.checked_sub(1).map(|i| known.stay[i]);
         let base = stays.map_or(0, |(at, _)| at);
-        let new = |walk: &(usize, Checkpoints, usize)| walk.0 != base || walk.2 < k;
-        if known.walk.as_ref().is_none_or(new) {
-            known.walk = Some((base, Checkpoints::new(self.walk.min(k - base)), k));
+        match &mut known.walk {
+            // The next walk of the sweep above begins, and stays behind where this one was.
+            Some((start, states, last)) if *start == base && *last < k => states.again(),
+            Some((start, ..)) if *start == base => {}
+            walk => {
+                let end = known.stay.get(behind).map_or(self.steps, |(at, _)| *at);
+                let slots = self.walk.min(end.saturating_sub(base));
+                *walk = Some((base, Checkpoints::new(slots), k));
+            }
         }
         loop {
             let Some((_, states, last)) = &mut self.known[j].walk else {
