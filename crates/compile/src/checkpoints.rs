@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn another_way_back_starts_from_the_last_state() {
         let mut checkpoints = Checkpoints::new(3);
-        let mut reach = |checkpoints: &mut Checkpoints, step: usize| {
+        let reach = |checkpoints: &mut Checkpoints, step: usize| {
             let mut walked = 0;
             while let Move::Walk { steps, to, .. } = checkpoints.back(step) {
                 walked += steps;

@@ -26,6 +26,42 @@ fn arguments(layers: usize) -> (Vec<Array>, Array) {
 }
 
 #[test]
+fn no_budget_above_one_that_works_is_refused() {
+    // What is kept has one size, so budgets between have plans that hold much less than they may.
+    let gradient = Function::new(|weights: &Vec<Tensor>, x: &Tensor| {
+        let step = |h: Tensor, w: &Tensor| h.dot(w).tanh() + h;
+        weights.iter().fold(x.clone(), step).square().sum(..)
+    })
+    .grad();
+    let weights = (0..10).map(|i| numbers(&[32, 32], 7 + i)).collect();
+    let at = (weights, numbers(&[256, 32], 3));
+    let graph = gradient.graph(&at).unwrap();
+    let target = cotangent_cpu::target();
+    let within = |bytes: usize| {
+        let options = Options {
+            memory_budget: Some(bytes),
+            search: cotangent_compile::remat::Options {
+                steps: 100,
+                ..Default::default()
+            },
+            ..Options::default()
+        };
+        compile_with(&graph, &target, &options)
+    };
+    let free = compile(&graph, &target).unwrap().memory();
+    let least = match within(0) {
+        Err(CompileError::Budget { reached, .. }) => reached,
+        other => panic!("{other:?}"),
+    };
+    assert!(least < free * 45 / 100, "{least} of {free}");
+    for part in 0..12 {
+        let budget = least + (free - least) * part / 12;
+        let plan = within(budget).unwrap_or_else(|e| panic!("{e}"));
+        assert!(plan.memory() <= budget);
+    }
+}
+
+#[test]
 fn plans_stay_within_budgets_and_give_the_same_bits() {
     let (gradient, at) = (network(10), arguments(10));
     let graph = gradient.graph(&at).unwrap();

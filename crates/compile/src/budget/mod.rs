@@ -235,7 +235,7 @@ fn within(
 ) -> Option<Plan> {
     let mut target = room;
     // Gaps between places make a plan higher than the bytes that live at one time.
-    for _ in 0..TRIES {
+    for attempt in 0..TRIES {
         let schedule = remat::plan(problem, target as u64, options).ok()?;
         let mut found = steps::scheduled(plan, &schedule)?;
         found.arena = arena::place(&mut found.steps, alignment)?;
@@ -246,10 +246,16 @@ fn within(
             found.total();
             return Some(found);
         }
-        target = target.checked_sub((found.arena - room).min(target / 8).max(1))?;
+        // A schedule that holds less than it was given would be found again with a little less, and with
+        // values of few sizes there may be none just below.
+        target = target.min(usize::try_from(schedule.peak).ok()?);
+        let above = (found.arena - room)
+            .max(room / 512)
+            .saturating_mul(1 << attempt);
+        target = target.checked_sub(above.min(target / 8).max(1))?;
     }
     None
 }
 
 /// How often a plan is made within fewer bytes, because the one before could not be placed.
-const TRIES: usize = 4;
+const TRIES: usize = 5;
