@@ -9,13 +9,13 @@ use cotangent_array::DType;
 use cotangent_graph::FastMap;
 use smallvec::SmallVec;
 
+use crate::fuse::SMALL;
 use crate::lane::{Elem, LaneOutput, LaneProgram, elem};
 use crate::plan::{Key, Operand, Place, Step, StepOp, key};
 
-/// The most arrays that a region on more than [`FEW`] elements reads and writes in the end; more streams than
+/// The most arrays that a region on more than [`SMALL`] elements reads and writes in the end; more streams than
 /// this and the caches of addresses suffer.
 const MOST: usize = 16;
-const FEW: usize = 64;
 
 /// Lets regions write the results that are copies.
 pub(crate) fn absorb(mut steps: Vec<Step>) -> Vec<Step> {
@@ -108,7 +108,7 @@ fn with_stores<'a>(
         fold: None,
         leading: false,
     }));
-    if program.elements() > FEW && program.inputs.len() + outputs.len() > MOST {
+    if program.elements() > SMALL && program.inputs.len() + outputs.len() > MOST {
         return None;
     }
     let (dims, inputs, ops) = (&program.dims, &program.inputs, &program.ops);

@@ -31,14 +31,9 @@ pub(crate) fn source(graph: &Graph, e: &Equation) -> Option<Source> {
     let (Op::Array(ArrayOp::Dot(dot)), [x, y]) = (&product.op, &product.args[..]) else {
         return None;
     };
-    let flip = |(a, b): &(Vec<usize>, Vec<usize>)| (b.clone(), a.clone());
-    let flipped = Dot {
-        contract: flip(&dot.contract),
-        batch: flip(&dot.batch),
-    };
     let ways = [
         (Dot::clone(dot), [*x, *y], false),
-        (flipped, [*y, *x], true),
+        (dot.flipped(), [*y, *x], true),
     ];
     ways.into_iter().find_map(|(dot, args, flipped)| {
         let ranks = args.map(|v| graph.ty(v).tensor().map_or(0, TensorType::rank));

@@ -10,10 +10,10 @@ use crate::lane::{Fold, Lanes};
 pub(super) const MAX_COST: usize = 3000;
 /// The most arrays that a region reads; more streams than this and the caches of addresses suffer.
 pub(super) const MAX_LOADS: usize = 14;
-/// The most arrays that a region reads where all of them together stay in the first cache.
+/// The most arrays that a region reads where each has few elements: steps of their own would cost more.
 pub(super) const MAX_SMALL: usize = 192;
 /// Elements up to which an array is small in this sense.
-pub(super) const SMALL: usize = 64;
+pub(crate) const SMALL: usize = 64;
 /// The most numbers that a region of single elements reads.
 pub(super) const MAX_NUMBERS: usize = 24;
 /// The shortest inner run for which a region is split into runs.

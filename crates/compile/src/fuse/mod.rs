@@ -20,8 +20,8 @@ use cotangent_array::DType;
 use cotangent_graph::{Equation, FastMap, Graph, Var};
 use smallvec::SmallVec;
 
-use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN, SMALL};
-pub(crate) use self::group::{Group, inner_axes, is_stack, leading_axes, reduction};
+use self::group::{FEW_RUNS, MAX_COST, MAX_LOADS, MAX_NUMBERS, MAX_SMALL, MIN_RUN};
+pub(crate) use self::group::{Group, SMALL, inner_axes, is_stack, leading_axes, reduction};
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
 pub(crate) use self::pattern::{Pattern, Patterns, is_view};

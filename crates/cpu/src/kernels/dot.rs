@@ -77,12 +77,7 @@ impl Product {
         // Of a vector and matrices whose rows stand apart, the matrices count products.
         let vector = free_x.iter().all(|axis| x.get(*axis) == Some(&1));
         if front.is_none() && vector && joined(y, &y.strides(), &free_y).is_none() {
-            let flip = |(a, b): &(Vec<usize>, Vec<usize>)| (b.clone(), a.clone());
-            let turned = Dot {
-                contract: flip(&op.contract),
-                batch: flip(&op.batch),
-            };
-            let product = Product::new(&turned, None, y, x);
+            let product = Product::new(&op.flipped(), None, y, x);
             return Product {
                 swapped: true,
                 ..product

@@ -170,6 +170,15 @@ impl Rule for Dot {
 }
 
 impl Dot {
+    /// The same product of the operands in the other order: the free axes of its result change places.
+    pub fn flipped(&self) -> Dot {
+        let flip = |(x, y): &(Vec<usize>, Vec<usize>)| (y.clone(), x.clone());
+        Dot {
+            contract: flip(&self.contract),
+            batch: flip(&self.batch),
+        }
+    }
+
     /// The axes of operands of these ranks that are neither summed over nor shared.
     pub fn free_axes(&self, lhs_rank: usize, rhs_rank: usize) -> (Vec<usize>, Vec<usize>) {
         let free = |rank: usize, contract: &[usize], batch: &[usize]| {

@@ -396,14 +396,7 @@ fn transpose_of_dot(s: &Site) -> Option<Better> {
     if !swapped.eq(op.axes.iter().copied()) {
         return None;
     }
-    let flip = |(a, b): &(Vec<usize>, Vec<usize>)| (b.clone(), a.clone());
-    Better::op(
-        Dot {
-            contract: flip(&dot.contract),
-            batch: flip(&dot.batch),
-        },
-        &[*y, *x],
-    )
+    Better::op(dot.flipped(), &[*y, *x])
 }
 
 fn dot_of_transpose(s: &Site) -> Option<Better> {

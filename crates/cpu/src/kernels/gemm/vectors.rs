@@ -144,7 +144,8 @@ fn kernel<T: Number>(k: usize, a: &Matrix<'_, T>, step: usize) -> Option<Vectors
 /// Rows are divided between threads in multiples of so many: whole lines of memory, and pairs.
 const GRAIN: usize = 16;
 
-/// [`rows`] of every member.
+/// [`rows`] of every member. Written out for each kernel: a closure would not be compiled for the features of the
+/// machine that its caller is.
 ///
 /// # Safety
 /// As there.
