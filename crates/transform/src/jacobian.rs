@@ -5,6 +5,7 @@ use cotangent_graph::ops::{Compare, Iota};
 use cotangent_graph::{Builder, Graph, TensorType, Var};
 
 use crate::forward::{check_choice, is_float};
+use crate::vmap::vmap_last;
 use crate::{TransformError, grad, jvp, vjp, vmap};
 
 /// How a Jacobian is computed.
@@ -127,30 +128,52 @@ fn forward(graph: &Graph, wrt: &[bool]) -> Result<Graph, TransformError> {
         let only: Vec<bool> = (0..wrt.len()).map(|j| j == *i).collect();
         let pushed = jvp(graph, &only)?;
         let input = &graph.input_types()[*i];
-        let size = input.shape.elements();
-        let axes: Vec<Option<usize>> = (0..inputs.len())
-            .map(|_| None)
-            .chain(std::iter::once(Some(0)))
-            .collect();
-        let batched = vmap(&pushed, &axes, size)?;
-        let mut args = inputs.clone();
-        args.push(basis(&mut b, input));
-        let tangents = b.inline(&batched, &args).split_off(outputs.len());
-        let mut column = Vec::new();
-        for (t, out) in tangents.into_iter().zip(&outputs) {
-            let rank = out.rank();
-            let order: Vec<usize> = (1..=rank).chain(std::iter::once(0)).collect();
-            let t = b.transpose(t, &order);
+        let tangents = tangents(&mut b, &pushed, &inputs, input)?;
+        let of_outputs = tangents.into_iter().skip(outputs.len());
+        let column = of_outputs.zip(&outputs).map(|(t, out)| {
             let shape = [out.shape.dims(), input.shape.dims()].concat();
-            column.push(b.reshape(t, shape));
-        }
-        columns.push(column);
+            b.reshape(t, shape)
+        });
+        columns.push(column.collect());
     }
     let results: Vec<Var> = (0..outputs.len())
         .flat_map(|k| columns.iter().map(move |c| c.get(k).copied()))
         .flatten()
         .collect();
     Ok(b.finish(&results)?.without_dead_code())
+}
+
+/// From this many directions on a Jacobian has them as the last axis of whatever it computes: two of
+/// the widest vectors of f64. Fewer do not fill vectors, which then go along the axes of the function.
+const MANY: usize = 16;
+
+/// Values and tangents for every basis vector of one input, which are the last axis.
+fn tangents(
+    b: &mut Builder,
+    pushed: &Graph,
+    inputs: &[Var],
+    input: &TensorType,
+) -> Result<Vec<Var>, TransformError> {
+    let size = input.shape.elements();
+    let mut args = inputs.to_vec();
+    if size >= MANY {
+        let moves: Vec<bool> = (0..=inputs.len()).map(|i| i == inputs.len()).collect();
+        let batched = vmap_last(pushed, &moves, size)?;
+        let eye = eye(b, input);
+        args.push(b.reshape(eye, [input.shape.dims(), &[size]].concat()));
+        return Ok(b.inline(&batched, &args));
+    }
+    let axes: Vec<Option<usize>> = (0..=inputs.len())
+        .map(|i| (i == inputs.len()).then_some(0))
+        .collect();
+    let batched = vmap(pushed, &axes, size)?;
+    args.push(basis(b, input));
+    let tangents = b.inline(&batched, &args);
+    let moved = tangents.into_iter().map(|t| {
+        let order: Vec<usize> = (1..b.rank(t)).chain([0]).collect();
+        b.transpose(t, &order)
+    });
+    Ok(moved.collect())
 }
 
 fn start(graph: &Graph) -> (Builder, Vec<Var>) {
@@ -174,6 +197,12 @@ fn chosen_types(graph: &Graph, wrt: &[bool]) -> Vec<TensorType> {
 
 /// The basis vectors of a type, one after the other along a leading axis.
 fn basis(b: &mut Builder, ty: &TensorType) -> Var {
+    let eye = eye(b, ty);
+    b.reshape(eye, [&[ty.shape.elements()], ty.shape.dims()].concat())
+}
+
+/// The identity matrix on the elements of a type.
+fn eye(b: &mut Builder, ty: &TensorType) -> Var {
     let n = ty.shape.elements();
     let shape = [n, n];
     let row = b.push(
@@ -193,8 +222,5 @@ fn basis(b: &mut Builder, ty: &TensorType) -> Var {
         &[],
     );
     let eye = b.compare(Compare::Eq, row, column);
-    let eye = b.convert(ty.dtype, eye);
-    let mut dims = vec![n];
-    dims.extend_from_slice(ty.shape.dims());
-    b.reshape(eye, dims)
+    b.convert(ty.dtype, eye)
 }

@@ -1,5 +1,7 @@
 //! Batching: a graph over one example becomes a graph over many.
 
+mod last;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -53,12 +55,59 @@ pub fn vmap(graph: &Graph, axes: &[Option<usize>], size: usize) -> Result<Graph,
     Ok(b.finish(&outputs)?.without_dead_code())
 }
 
+/// The graph over a batch of `size` examples whose axis is the last one: of the inputs for which
+/// `batched` holds and of every output.
+///
+/// Where the examples are many and what each computes with is small, as in a Jacobian, elements that
+/// are treated alike then stand side by side, and no product has to move the axis to the front.
+pub(crate) fn vmap_last(
+    graph: &Graph,
+    batched: &[bool],
+    size: usize,
+) -> Result<Graph, TransformError> {
+    let mut b = Builder::new(&format!("{}_vmap", graph.name()));
+    let mut inputs = Vec::new();
+    for (((name, _), mut ty), batched) in
+        graph.inputs().iter().zip(graph.input_types()).zip(batched)
+    {
+        if *batched {
+            let dims = [ty.shape.dims(), &[size]].concat();
+            ty = ty.with_shape(dims);
+        }
+        inputs.push((b.input(name, ty), *batched));
+    }
+    let outputs = walk_with(&mut b, graph, &inputs, size, Place::Last)?;
+    let outputs: Vec<Var> = outputs
+        .into_iter()
+        .map(|(v, batched)| last::repeated(&mut b, v, batched, size))
+        .collect();
+    Ok(b.finish(&outputs)?.without_dead_code())
+}
+
+/// Where the axis of the batch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    First,
+    Last,
+}
+
 /// Emits the graph on inputs of which some have a leading batch axis; the outputs likewise.
 pub(crate) fn walk(
     b: &mut Builder,
     graph: &Graph,
     inputs: &[(Var, bool)],
     size: usize,
+) -> Result<Vec<(Var, bool)>, TransformError> {
+    walk_with(b, graph, inputs, size, Place::First)
+}
+
+/// [`walk`] with the batch axis anywhere.
+fn walk_with(
+    b: &mut Builder,
+    graph: &Graph,
+    inputs: &[(Var, bool)],
+    size: usize,
+    place: Place,
 ) -> Result<Vec<(Var, bool)>, TransformError> {
     let mut to: Vec<(Var, bool)> = vec![(Var::from_index(0), false); graph.equations().len()];
     let mut parts: HashMap<Var, Vec<(Var, bool)>> = HashMap::new();
@@ -78,33 +127,14 @@ pub(crate) fn walk(
             continue;
         }
         let args: Vec<(Var, bool)> = e.args.iter().map(|a| to[a.index()]).collect();
-        if e.op.callees().next().is_some() {
-            let results = regions::batch(b, &e.op, &args, size)?;
+        if let Some(results) = several(b, e, graph, &args, size, place)? {
             if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
                 to[v.index()] = *one;
             }
             parts.insert(v, results);
             continue;
         }
-        if let Op::Native(_) = &e.op
-            && args.iter().any(|a| a.1)
-        {
-            let results = native(b, e, graph, &args, size)?;
-            if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
-                to[v.index()] = *one;
-            }
-            parts.insert(v, results);
-            continue;
-        }
-        if let Op::Linalg(op) = &e.op {
-            let results = linalg(b, op, &args, size);
-            if let ([one], Some(_)) = (&results[..], e.ty.tensor()) {
-                to[v.index()] = *one;
-            }
-            parts.insert(v, results);
-            continue;
-        }
-        to[v.index()] = step(b, e, &args, size);
+        to[v.index()] = step(b, e, &args, size, place);
         if e.ty.tensor().is_none() {
             // Nothing varies over the batch; the components are those of the one result.
             let tuple = to[v.index()].0;
@@ -118,6 +148,37 @@ pub(crate) fn walk(
     }
     b.set_location(None);
     Ok(graph.outputs().iter().map(|o| to[o.index()]).collect())
+}
+
+/// The results of an operation that may have several: a call, a loop, a native operation or one of
+/// linear algebra; `None` for every other one.
+fn several(
+    b: &mut Builder,
+    e: &Equation,
+    graph: &Graph,
+    args: &[(Var, bool)],
+    size: usize,
+    place: Place,
+) -> Result<Option<Vec<(Var, bool)>>, TransformError> {
+    let calls = e.op.callees().next().is_some();
+    let native_batch = matches!(e.op, Op::Native(_)) && args.iter().any(|a| a.1);
+    if !calls && !native_batch && !matches!(e.op, Op::Linalg(_)) {
+        return Ok(None);
+    }
+    // These have the batch in front.
+    let args = match place {
+        Place::First => args.to_vec(),
+        Place::Last => last::to_first(b, args),
+    };
+    let results = match &e.op {
+        Op::Linalg(op) => linalg(b, op, &args, size),
+        Op::Native(_) if !calls => native(b, e, graph, &args, size)?,
+        op => regions::batch(b, op, &args, size)?,
+    };
+    Ok(Some(match place {
+        Place::First => results,
+        Place::Last => last::from_first(b, &results),
+    }))
 }
 
 /// A native operation over the batch: the engine cannot look into it, so a loop calls it once for
@@ -166,11 +227,19 @@ fn linalg(b: &mut Builder, op: &Linalg, args: &[(Var, bool)], size: usize) -> Ve
 }
 
 /// One operation with one result over the batch: one match over the families.
-fn step(b: &mut Builder, e: &Equation, args: &[(Var, bool)], size: usize) -> (Var, bool) {
-    let vars: Vec<Var> = args.iter().map(|a| a.0).collect();
-    let batched: Vec<bool> = args.iter().map(|a| a.1).collect();
+fn step(
+    b: &mut Builder,
+    e: &Equation,
+    args: &[(Var, bool)],
+    size: usize,
+    place: Place,
+) -> (Var, bool) {
+    let (vars, batched): (Vec<Var>, Vec<bool>) = args.iter().copied().unzip();
     if batched.iter().all(|x| !x) {
         return (b.push(e.op.clone(), &vars), false);
+    }
+    if place == Place::Last {
+        return (last::step(b, e, args, size), true);
     }
     if let Op::Array(op) = &e.op {
         return (op.batch(b, &vars, &batched, size), true);
