@@ -19,8 +19,10 @@ pub(crate) struct Source {
     pub(crate) front: usize,
 }
 
-/// Matrices of fewer elements are multiplied in one piece and moved afterwards.
-const SMALLEST: usize = 256;
+/// Matrices of fewer elements are multiplied in one piece and moved afterwards, and so are those whose rows are
+/// shorter than this.
+const SMALLEST: usize = 48;
+const SHORTEST: usize = 16;
 
 /// The product that a transpose turns, if it does no more than that.
 pub(crate) fn source(graph: &Graph, e: &Equation) -> Option<Source> {
@@ -56,7 +58,8 @@ pub(crate) fn source(graph: &Graph, e: &Equation) -> Option<Source> {
         };
         let rows = elements(args[1], &second)?;
         let columns = elements(args[0], first.get(front..)?)?;
-        (rows.saturating_mul(columns) >= SMALLEST).then_some(Source {
+        let large = rows.saturating_mul(columns) >= SMALLEST && columns >= SHORTEST;
+        large.then_some(Source {
             between: *between,
             args,
             dot,
