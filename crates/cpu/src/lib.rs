@@ -30,6 +30,7 @@ mod pool;
 mod program;
 mod reversal;
 mod scan;
+mod spare;
 mod sweeps;
 mod system;
 

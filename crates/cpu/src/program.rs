@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::memory::{Frame, Kept, Memory, Run, Slot, Workspace};
 use crate::native;
 use crate::number::by_dtype;
 use crate::pool::{self, Team};
+use crate::spare::Spare;
 
 /// The most bytes that loops keep of their steps, unless [`Program::set_loop_memory`] says more.
 const LOOP_MEMORY: usize = 1 << 30;
@@ -70,12 +71,13 @@ pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunErro
 /// A plan that has been checked, with a kernel for each step. It may be shared between threads.
 pub struct Program {
     core: Arc<Core>,
-    /// Workspaces that no run is using.
-    pool: Mutex<Vec<Workspace>>,
+    workspaces: Spare<Workspace>,
     /// The most bytes that the loops of one run keep of their steps.
     loop_memory: AtomicUsize,
     /// Where the files are that hold what loops keep; memory without one.
     loop_directory: Mutex<Option<Arc<Path>>>,
+    /// Whether there is one: most programs have none and need not wait for the lock.
+    has_directory: AtomicBool,
     /// The most threads that work on one run; 0 for as many as there are by default.
     threads: AtomicUsize,
     /// The most threads for which a memory budget has room.
@@ -124,9 +126,10 @@ impl Program {
     pub(crate) fn of(core: Arc<Core>) -> Program {
         Program {
             core,
-            pool: Mutex::new(Vec::new()),
+            workspaces: Spare::new(),
             loop_memory: AtomicUsize::new(LOOP_MEMORY),
             loop_directory: Mutex::new(None),
+            has_directory: AtomicBool::new(false),
             threads: AtomicUsize::new(0),
             most_threads: pool::MOST,
         }
@@ -149,7 +152,10 @@ impl Program {
     /// [`Program::set_loop_memory`] counts for them, too. Only on Linux; elsewhere a run fails.
     pub fn set_loop_directory(&self, directory: Option<Arc<Path>>) {
         let own = self.loop_directory.lock();
-        *own.unwrap_or_else(PoisonError::into_inner) = directory;
+        let mut own = own.unwrap_or_else(PoisonError::into_inner);
+        self.has_directory
+            .store(directory.is_some(), Ordering::Release);
+        *own = directory;
     }
 
     /// Sets the most threads that work on one run, the caller's among them; at most 64 are used, and no
@@ -276,54 +282,52 @@ impl Program {
         outputs: &mut [Array],
         run: impl FnOnce(&Core, &mut Frame<'_>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        let taken = self
-            .pool
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        let mut workspace = match taken {
-            Some(workspace) => workspace,
-            None => Workspace {
+        let make = || {
+            Ok(Workspace {
                 arena: Memory::new(self.core.plan.arena)?,
                 spare: Memory::new(0)?,
                 helpers: 0,
                 bases: Vec::with_capacity(self.core.depth),
-            },
+            })
         };
-        let threads = self.threads();
-        let working = Team::working(threads);
-        if workspace.helpers + 1 < working {
-            workspace.spare = Memory::new((working - 1).saturating_mul(self.core.spare))?;
-            workspace.helpers = working - 1;
-        }
-        let team = Team::new(threads, working, workspace.spare.start(), self.core.spare);
-        team.rouse(self.core.work);
-        let bases = &mut workspace.bases;
-        bases.clear();
-        bases.push(workspace.arena.start());
-        self.core.push_own(bases);
-        bases.extend(inputs.map(|array| array.as_bytes().as_ptr().cast_mut()));
-        self.core.push_constants(bases);
-        for output in outputs {
-            by_dtype!(any output.dtype(), T => {
-                bases.push(output.as_mut_slice::<T>()?.as_mut_ptr().cast());
-            }, else return Err(RunError::Plan(format!("unknown dtype {}", output.dtype()))));
+        self.workspaces.with(make, |workspace| {
+            let threads = self.threads();
+            let working = Team::working(threads);
+            if workspace.helpers + 1 < working {
+                workspace.spare = Memory::new((working - 1).saturating_mul(self.core.spare))?;
+                workspace.helpers = working - 1;
+            }
+            let team = Team::new(threads, working, workspace.spare.start(), self.core.spare);
+            team.rouse(self.core.work);
+            let bases = &mut workspace.bases;
+            bases.clear();
+            bases.push(workspace.arena.start());
+            self.core.push_own(bases);
+            bases.extend(inputs.map(|array| array.as_bytes().as_ptr().cast_mut()));
+            self.core.push_constants(bases);
+            for output in outputs {
+                by_dtype!(any output.dtype(), T => {
+                    bases.push(output.as_mut_slice::<T>()?.as_mut_ptr().cast());
+                }, else return Err(RunError::Plan(format!("unknown dtype {}", output.dtype()))));
+            }
+            let limit = self.loop_memory.load(Ordering::Relaxed);
+            let mut kept = Kept::new(limit, self.directory_of_loops());
+            let mut frame = Frame {
+                bases,
+                start: 0,
+                kept: &mut kept,
+                team,
+            };
+            run(&self.core, &mut frame)
+        })
+    }
+
+    fn directory_of_loops(&self) -> Option<Arc<Path>> {
+        if !self.has_directory.load(Ordering::Acquire) {
+            return None;
         }
         let directory = self.loop_directory.lock();
-        let directory = directory.unwrap_or_else(PoisonError::into_inner).clone();
-        let mut kept = Kept::new(self.loop_memory.load(Ordering::Relaxed), directory);
-        let mut frame = Frame {
-            bases,
-            start: 0,
-            kept: &mut kept,
-            team,
-        };
-        let result = run(&self.core, &mut frame);
-        self.pool
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(workspace);
-        result
+        directory.unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
