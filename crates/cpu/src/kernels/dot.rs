@@ -9,7 +9,7 @@ use cotangent_graph::TensorType;
 use cotangent_graph::ops::Dot;
 use smallvec::SmallVec;
 
-use super::gemm::{self, Batch, Matrix, Means, multiply_all};
+use super::gemm::{self, Batch, Matrix, Means, Straight, multiply_all};
 use super::moves::strides;
 use super::walk::{Dim, Walk};
 use super::{Site, resized};
@@ -36,6 +36,13 @@ pub(super) fn dot(op: &Dot, front: Option<usize>, site: &Site<'_>) -> Option<Run
     by_dtype!(numeric dtype, T => {
         if site.work >= DIVIDE {
             site.wants(product.packed::<T>().saturating_mul(dtype.size()));
+        } else if let Some(straight) = product.straight::<T>() {
+            let (x, y) = if product.swapped { (y, x) } else { (x, y) };
+            return Some(Box::new(move |frame: &mut Frame<'_>| {
+                // SAFETY: as below.
+                unsafe { straight.run(frame.read(x), frame.read(y), frame.write(out)) };
+                Ok(())
+            }));
         }
         Some(Box::new(move |frame: &mut Frame<'_>| {
             // SAFETY: the plan was checked: nothing that is written overlaps anything else, and the
@@ -61,6 +68,15 @@ struct Product {
     batch: SmallVec<[(usize, usize, usize); 2]>,
     a: Side,
     b: Side,
+}
+
+/// An axis that counts products: its length and the steps in both operands and the result.
+#[derive(Clone, Copy)]
+struct Count {
+    n: usize,
+    a: usize,
+    b: usize,
+    out: usize,
 }
 
 /// One operand: the steps of its free and of its contracted axes, after a copy if there is one.
@@ -149,6 +165,26 @@ impl Product {
         gemm::room::<T>([self.m, self.n, self.k], steps.0, steps.1)
     }
 
+    /// The product as one call, if it is with vectors that stand in straight lines.
+    fn straight<T: Number>(&self) -> Option<Straight<T>> {
+        let batch = match self.batch[..] {
+            [] => Batch::ONE,
+            [(members, a, b)] => Batch {
+                members,
+                a,
+                b,
+                out: self.m.checked_mul(self.n)?,
+            },
+            _ => return None,
+        };
+        if self.a.copied.is_some() || self.b.copied.is_some() {
+            return None;
+        }
+        let (a, b) = (&self.a, &self.b);
+        let steps = ([a.free, a.contract], [b.contract, b.free]);
+        Straight::new([self.m, self.n, self.k], batch, steps.0, steps.1)
+    }
+
     fn run<T: Number>(
         &self,
         x: &[T],
@@ -168,21 +204,27 @@ impl Product {
             self.a.elements(x, left, team)?,
             self.b.elements(y, right, team)?,
         );
-        // The kernel walks along the innermost shared axis by itself.
-        let (inner, outer) = match self.batch.split_last() {
-            Some((inner, outer)) => (*inner, outer),
-            None => ((1, 0, 0), &self.batch[..]),
-        };
-        let batch = Batch {
-            members: inner.0,
-            a: inner.1,
-            b: inner.2,
-            out: size,
-        };
+        // The kernel walks along the longest of the counted axes by itself.
+        let mut apart = size;
+        let mut outer: SmallVec<[Count; 4]> = SmallVec::new();
+        for (n, a, b) in self.batch.iter().rev().copied() {
+            let out = apart;
+            apart = apart.saturating_mul(n);
+            outer.push(Count { n, a, b, out });
+        }
+        let longest = (0..outer.len()).rev().max_by_key(|i| outer[*i].n);
+        let inner = longest.map_or(Batch::ONE, |i| {
+            let Count { n, a, b, out } = outer.remove(i);
+            let members = n;
+            Batch { members, a, b, out }
+        });
         let sizes = [self.m, self.n, self.k];
         let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, outer.len());
-        let (mut at_x, mut at_y) = (0, 0);
-        for out in out.chunks_exact_mut(size.saturating_mul(inner.0).max(1)) {
+        let (mut at_x, mut at_y, mut at_out) = (0, 0, 0);
+        let times = outer
+            .iter()
+            .fold(1_usize, |all, count| all.saturating_mul(count.n));
+        for _ in 0..times {
             let a = Matrix {
                 elements: &x[at_x.min(x.len())..],
                 row: self.a.free,
@@ -193,18 +235,20 @@ impl Product {
                 row: self.b.contract,
                 column: self.b.free,
             };
-            let scratch = &mut *packed;
-            multiply_all(sizes, batch, a, b, out, self.n, Means { scratch, team })?;
-            for (i, (n, by_x, by_y)) in index.iter_mut().zip(outer).rev() {
+            let (out, scratch) = (&mut out[at_out..], &mut *packed);
+            multiply_all(sizes, inner, a, b, out, self.n, Means { scratch, team })?;
+            for (i, count) in index.iter_mut().zip(&outer) {
                 *i += 1;
-                at_x += by_x;
-                at_y += by_y;
-                if *i < *n {
+                at_x += count.a;
+                at_y += count.b;
+                at_out += count.out;
+                if *i < count.n {
                     break;
                 }
                 *i = 0;
-                at_x -= by_x * n;
-                at_y -= by_y * n;
+                at_x -= count.a * count.n;
+                at_y -= count.b * count.n;
+                at_out -= count.out * count.n;
             }
         }
         Ok(())

@@ -33,7 +33,7 @@ pub(super) unsafe fn times_vector<T: Number>(
         copy
     };
     let place = a.place();
-    if let Some(kernel) = kernel(k, &a, target.row) {
+    if let Some(kernel) = kernel::<T>(k, [a.row, a.column], target.row) {
         // Each row of the matrix is one element of the result, whoever computes it.
         let work = parts::work_of_vectors::<T>([m, 1, k], 1);
         let grains = m.div_ceil(GRAIN);
@@ -118,7 +118,7 @@ pub(super) unsafe fn times_vectors<T: Number>(
 ) -> bool {
     let k = sizes[1];
     let straight = x.column == 1 || k == 1;
-    match kernel(k, &a, target.row).filter(|_| straight) {
+    match kernel::<T>(k, [a.row, a.column], target.row).filter(|_| straight) {
         Some(kernel) => {
             // SAFETY: the caller's promise.
             unsafe { kernel(sizes, members, a.place(), x.elements.as_ptr(), target) };
@@ -128,13 +128,17 @@ pub(super) unsafe fn times_vectors<T: Number>(
     }
 }
 
-/// The kernel for a matrix with `k` columns whose rows or columns stand in straight lines, where results are
-/// `step` elements apart.
-fn kernel<T: Number>(k: usize, a: &Matrix<'_, T>, step: usize) -> Option<Vectors<T>> {
+/// The kernel for a matrix with `k` columns, from rows and columns of which it is so far to the next, where rows
+/// or columns stand in straight lines and results are `step` elements apart.
+pub(super) fn kernel<T: Number>(
+    k: usize,
+    [row, column]: [usize; 2],
+    step: usize,
+) -> Option<Vectors<T>> {
     let kernels = T::kernels();
-    if a.column == 1 || k == 1 {
+    if column == 1 || k == 1 {
         Some(kernels.rows)
-    } else if a.row == 1 && step == 1 {
+    } else if row == 1 && step == 1 {
         Some(kernels.columns)
     } else {
         None
