@@ -9,7 +9,7 @@ use cotangent_graph::TensorType;
 use cotangent_graph::ops::Dot;
 use smallvec::SmallVec;
 
-use super::gemm::{self, Batch, Matrix, Means, Straight, multiply_all};
+use super::gemm::{self, Batch, Matrix, Means, Ready, multiply_all};
 use super::moves::strides;
 use super::walk::{Dim, Walk};
 use super::{Site, resized};
@@ -36,11 +36,11 @@ pub(super) fn dot(op: &Dot, front: Option<usize>, site: &Site<'_>) -> Option<Run
     by_dtype!(numeric dtype, T => {
         if site.work >= DIVIDE {
             site.wants(product.packed::<T>().saturating_mul(dtype.size()));
-        } else if let Some(straight) = product.straight::<T>() {
+        } else if let Some(ready) = product.ready::<T>() {
             let (x, y) = if product.swapped { (y, x) } else { (x, y) };
             return Some(Box::new(move |frame: &mut Frame<'_>| {
                 // SAFETY: as below.
-                unsafe { straight.run(frame.read(x), frame.read(y), frame.write(out)) };
+                unsafe { ready.run(frame.read(x), frame.read(y), frame.write(out)) };
                 Ok(())
             }));
         }
@@ -165,8 +165,8 @@ impl Product {
         gemm::room::<T>([self.m, self.n, self.k], steps.0, steps.1)
     }
 
-    /// The product as one call, if it is with vectors that stand in straight lines.
-    fn straight<T: Number>(&self) -> Option<Straight<T>> {
+    /// The product as one call, if nothing is copied or packed.
+    fn ready<T: Number>(&self) -> Option<Ready<T>> {
         let batch = match self.batch[..] {
             [] => Batch::ONE,
             [(members, a, b)] => Batch {
@@ -182,7 +182,7 @@ impl Product {
         }
         let (a, b) = (&self.a, &self.b);
         let steps = ([a.free, a.contract], [b.contract, b.free]);
-        Straight::new([self.m, self.n, self.k], batch, steps.0, steps.1)
+        Ready::new([self.m, self.n, self.k], batch, steps.0, steps.1)
     }
 
     fn run<T: Number>(

@@ -15,8 +15,8 @@ mod avx512;
 mod outer;
 mod pack;
 mod parts;
+mod ready;
 mod shifted;
-mod straight;
 mod tile;
 mod vector;
 mod vectors;
@@ -25,8 +25,9 @@ use std::ops::Range;
 
 use cotangent_array::{Complex32, Complex64};
 use parts::Cut;
+pub(super) use ready::Ready;
 pub(super) use shifted::multiply_shifted;
-pub(super) use straight::Straight;
+
 use tile::{PANEL, Place, Shifted, Target, tile, wide, width_of_few};
 use vector::{Portable, Vector};
 use vectors::Members;
@@ -144,6 +145,7 @@ impl Blocks {
 }
 
 /// How a product goes.
+#[derive(Clone, Copy)]
 enum Way {
     /// The result has one column, or one row.
     Column,
