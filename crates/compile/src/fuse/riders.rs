@@ -1,6 +1,6 @@
 //! Which operations run in the region of the one that reads them.
 
-use cotangent_graph::ops::{ArrayOp, Binary, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
 use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
@@ -86,15 +86,18 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
             let mut found = true;
             while let Some(v) = work.pop() {
                 let e = graph.equation(v);
+                let shape = |v: Var| graph.ty(v).tensor().map(|t| &t.shape);
                 let cheap = is_cheap(&e.op)
                     && reads.count[v.index()] == 1
-                    && e.ty.tensor() == Some(ty)
-                    && e.args.iter().all(|a| graph.ty(*a).tensor() == Some(ty))
+                    && shape(v) == Some(&ty.shape)
+                    && e.args.iter().all(|a| shape(*a) == Some(&ty.shape))
                     && chain.len() < LONGEST;
                 if cheap {
                     chain.push(v);
                     work.extend(e.args.iter().map(|a| roots[a.index()]));
-                } else if !(v != top && still_there(graph, reads, v, top, reader)) {
+                } else if !(v != top
+                    && (is_small(graph, v, ty) || still_there(graph, reads, v, top, reader)))
+                {
                     found = false;
                     break;
                 }
@@ -105,6 +108,21 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
         }
     }
 }
+
+/// Whether a variable has so few elements, beside those of a type, that it is as good as there to the end.
+fn is_small(graph: &Graph, v: Var, beside: &TensorType) -> bool {
+    let e = graph.equation(v);
+    // A broadcast is read as what it repeats.
+    let source = match (&e.op, e.args.first()) {
+        (Op::Array(ArrayOp::Broadcast(_)), Some(source)) => *source,
+        _ => v,
+    };
+    let elements = graph.ty(source).tensor().map(|t| t.shape.elements());
+    elements.is_some_and(|n| n.saturating_mul(SMALL) <= beside.shape.elements())
+}
+
+/// How many times fewer elements are few.
+const SMALL: usize = 16;
 
 /// Whether a variable is read by another operation about when `reader` runs, rather than about when
 /// `top` would.
@@ -128,9 +146,11 @@ fn is_cheap(op: &Op) -> bool {
             op,
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
         ),
+        Op::Compare(_) | Op::Ternary(Ternary::Select) => true,
         _ => false,
     }
 }
+
 /// For each variable whether it is a slice that is stored, although its readers could read it inside
 /// what it is cut from: all that is much larger, and would wait for one that comes much later.
 pub(super) fn cut_out(graph: &Graph, roots: &[Var]) -> Vec<bool> {
