@@ -15,6 +15,26 @@ const CASES: &[(&str, &str)] = &[
         "fn f(x: f64[3, 4]) -> f64[3, 5] { sum(broadcast(x, shape=[3, 5, 4], dims=[0, 2]), axes=[2]) }",
         "sum broadcast",
     ),
+    (
+        "fn f(x: f64[9, 4]) -> f64[3, 4] { gather(x, constant([1, 3, 5]), axis=0) }",
+        "slice",
+    ),
+    (
+        "fn f(x: f64[4, 2000]) -> f64[4, 1500] { gather(x, iota(shape=[1500], dtype=i32) + 7, axis=1) }",
+        "slice",
+    ),
+    (
+        "fn f(x: f64[9]) -> f64[2] { gather(x, constant([4, 4]), axis=0) }",
+        "gather",
+    ),
+    (
+        "fn f(x: f64[3, 4]) -> f64[3, 9] { scatter_add(x, constant([1, 3, 5, 7]), shape=[3, 9], axis=1) }",
+        "add pad",
+    ),
+    (
+        "fn f(x: i64[1]) -> i64[9] { scatter_add(x, constant([8]), shape=[9], axis=0) }",
+        "pad",
+    ),
     ("fn f(x: f64[20]) -> f64[20] { x + -0.0 }", ""),
     ("fn f(x: f64[20]) -> f64[20] { 0.0 + x }", "add"),
     ("fn f(x: i32[20]) -> i32[20] { 0 + x }", ""),

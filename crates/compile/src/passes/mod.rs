@@ -1,5 +1,6 @@
 //! The passes, in one list.
 
+mod affine;
 mod axes;
 mod columns;
 mod cse;

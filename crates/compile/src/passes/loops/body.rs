@@ -9,6 +9,7 @@ use super::Results;
 use crate::CompileError;
 
 /// A loop: its graphs, and its operands by kind, as the body takes them.
+#[derive(Clone)]
 pub(super) struct Body {
     /// One step: takes carried values, slices and shared values; gives the next carried values and
     /// slices to stack.

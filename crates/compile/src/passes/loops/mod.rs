@@ -2,11 +2,14 @@
 //!
 //! Results that nobody reads go, with what only they needed; values that a loop carries unchanged,
 //! or reads again and again from equal slices, are shared by its steps; and work that is the same in
-//! every step is done once, before the loop.
+//! every step is done once, before the loop. What is read at counted places is a slice of the step, and
+//! small steps that only add up are done all at once.
 
 mod body;
+mod counters;
 mod hoist;
 mod prune;
+mod sums;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -74,7 +77,8 @@ fn improve(graph: &Graph, known: &mut Known) -> Result<Graph, CompileError> {
     let outputs: Vec<Var> = (graph.outputs().iter())
         .filter_map(|o| to[o.index()])
         .collect();
-    Ok(b.finish(&outputs)?)
+    // What was looked at and not taken is dead.
+    Ok(b.finish(&outputs)?.without_dead_code())
 }
 
 fn inner(callee: &Callee, known: &mut Known) -> Result<Callee, CompileError> {
@@ -122,7 +126,7 @@ fn emit(
         Region::Scan(s) if s.length > 0 => {
             let body = Body::of_scan(s, args, read).improved(b)?;
             b.set_location(location);
-            Ok(body.emit(b, s.reverse))
+            scan(b, body, s.reverse)
         }
         Region::While(w) => {
             let body = Body::of_while(w, args, read).improved(b)?;
@@ -135,6 +139,22 @@ fn emit(
             .map(Some)
             .collect()),
     }
+}
+
+/// A loop with a known number of steps, or what does all of them at once.
+fn scan(b: &mut Builder, body: Body, reverse: bool) -> Result<Results, CompileError> {
+    let (counted, counters) = counters::counted(b, body.clone(), reverse)?;
+    let counted = counters::sliced(b, counted)?;
+    let counted = prune::run(b, counted)?;
+    if let Some(results) = sums::at_once(b, &counted) {
+        return Ok(results);
+    }
+    // Where a step still reads the counter itself, to count is cheaper than an array of numbers.
+    let body = match counters.iter().any(|v| counted.scanned.contains(v)) {
+        true => counters::sliced(b, body)?,
+        false => counted,
+    };
+    Ok(body.emit(b, reverse))
 }
 
 impl Body {

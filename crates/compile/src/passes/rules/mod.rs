@@ -1,6 +1,7 @@
 //! The rules of the simplifier, one line of reason each.
 
 mod arithmetic;
+mod counted;
 mod moves;
 
 use cotangent_graph::Op;

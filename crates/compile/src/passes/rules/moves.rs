@@ -7,7 +7,7 @@ use cotangent_graph::ops::{
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
 use super::super::simplify::{Better, Rule, Site};
-use super::{first, rules};
+use super::{counted, first, rules};
 
 rules! {
     /// Rules about operations that are not pointwise.
@@ -40,6 +40,8 @@ rules! {
         |s| if matches!(s.op, Op::Array(ArrayOp::Pad(_))) && same_shape(s) { first(s) } else { None };
     "concat of one -> x", "nothing is joined" =>
         |s| if matches!(s.op, Op::Array(ArrayOp::Concat(_))) && s.args.len() == 1 { first(s) } else { None };
+    "gather(x, [c, c + s, c + 2 s, ...]) -> slice(x)", "elements at equal distances are where they are" => |s| counted::gather(s);
+    "scatter_add(x, [c, c + s, c + 2 s, ...]) -> pad(x + 0)", "none are added to one another" => |s| counted::scatter(s);
     "dot of x with an identity matrix -> transpose(x)", "each element is itself: not bit for bit, since -0 and infinities stay what they are" => |s| with_identity(s);
     "transpose(dot(x, y)) -> dot(y, x)", "the two blocks of free axes change places, if nothing else reads the product" => |s| transpose_of_dot(s);
     "dot(transpose(x), y) -> dot(x, y)", "when the free axes keep their order; sums stay the same" => |s| dot_of_transpose(s);
@@ -182,7 +184,7 @@ fn times_number(b: &mut Builder, x: Var, number: Var, ty: &TensorType) -> Var {
     plus_zero(b, product)
 }
 
-fn plus_zero(b: &mut Builder, x: Var) -> Var {
+pub(super) fn plus_zero(b: &mut Builder, x: Var) -> Var {
     let zero = b.like(x, 0.0);
     b.add(x, zero)
 }
