@@ -10,7 +10,7 @@ use cotangent_graph::{Op, TensorType, Type, TypeError};
 use smallvec::SmallVec;
 
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::turned;
+use crate::{abreast, turned};
 
 /// Plans nest at most this deep; graphs do not nest deeper either.
 const MAX_DEPTH: usize = 256;
@@ -292,6 +292,7 @@ impl Replay<'_> {
                 working_memory(step, tape.scratch())?;
                 in_memory(step, &tape.inputs, &tape.outputs)
             }
+            StepOp::Abreast(ops) => abreast::check(ops, step),
             StepOp::Rows(block) => {
                 block.check()?;
                 working_memory(step, block.scratch())?;

@@ -80,15 +80,20 @@ impl Module<'_> {
         if free.0.memory() <= budget && largest_state(&free.0).is_none() {
             return Ok(free.0);
         }
+        // Chains that run side by side are held side by side, and would run again together.
+        let alone = Target {
+            abreast: false,
+            ..*target
+        };
+        let mut free = Some(free).filter(|(plan, _)| !runs_abreast(plan));
         // A row block holds all that its regions read and write at once, where single regions may take
         // turns with other steps.
         let apart = Target {
             row_cache: 0,
-            ..*target
+            ..alone
         };
-        let mut free = Some(free);
         let mut least = None;
-        for target in [target, &apart] {
+        for target in [&alone, &apart] {
             // Where bytes decide, what is in a checkpoint may be kept as well as anything else; but what the
             // user has chosen may be what is not found.
             for hold in [false, true].into_iter().filter(|hold| self.holds || *hold) {
@@ -183,6 +188,12 @@ fn within_budget(
 
 /// The most states that a loop of unknown length keeps; from here on more save little time.
 const MOST_CHECKPOINTS: usize = 1 << 20;
+
+/// Whether chains run side by side in a plan or in one that it calls.
+fn runs_abreast(plan: &Plan) -> bool {
+    let abreast = |p: &Plan| (p.steps.iter()).any(|s| matches!(s.op, StepOp::Abreast(_)));
+    abreast(plan) || plan.callees().iter().any(|p| abreast(p))
+}
 
 /// The bytes of the largest states that a loop of unknown length keeps of a step, where there is such
 /// a loop that is gone back over.

@@ -14,7 +14,7 @@ use crate::again::Again;
 use crate::check::reads_splats;
 use crate::fuse::{self, Unit, is_view};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target, planes, rows, stores, tape, turned};
+use crate::{CompileError, Flow, Target, abreast, planes, rows, stores, tape, turned};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet. With
 /// `hold` the checkpoints of the graph hold: what stands in one is computed again for the way back.
@@ -87,6 +87,9 @@ pub(crate) fn lower(
         plan.steps = stores::absorb(plan.steps);
         plan.steps = rows::join(plan.steps, &mut next, target.row_cache);
         plan.steps = tape::join(plan.steps, &plan.constants, next as usize);
+        if target.abreast {
+            plan.steps = abreast::join(plan.steps);
+        }
     }
     Ok(plan)
 }

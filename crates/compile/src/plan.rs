@@ -10,6 +10,7 @@ use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
 use crate::Flow;
+use crate::abreast;
 use crate::budget::Unlimited;
 use crate::lane::{LaneProgram, Tape};
 use crate::planes::Planes;
@@ -85,6 +86,9 @@ pub enum StepOp {
     Rows(Arc<RowBlock>),
     /// Many operations on single numbers, one after another.
     Tape(Arc<Tape>),
+    /// Running sums, running products and recurrences of one lane each, side by side: of each the operands,
+    /// and a result. None reads what another one computes.
+    Abreast(Arc<[ArrayOp]>),
     /// Copies its operand, or repeats it where it has one element.
     Copy,
     /// Runs another plan. Equal graphs share one.
@@ -162,6 +166,7 @@ impl StepOp {
             StepOp::Region(_) => "region",
             StepOp::Rows(_) => "rows",
             StepOp::Tape(_) => "tape",
+            StepOp::Abreast(_) => "abreast",
             StepOp::Copy => "copy",
             StepOp::Call(plan) => &plan.name,
             StepOp::Flow(flow) => flow.name(),
@@ -225,6 +230,7 @@ impl Step {
             StepOp::Tape(tape) => tape.cost,
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
+            StepOp::Abreast(ops) => abreast::cost(ops, self),
             StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
                 let Some(out) = self.outs.first() else {
                     return 0;

@@ -180,6 +180,14 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let StepOp::Tape(tape) = &step.op {
         write!(f, " of {} instructions", tape.code.insts.len())?;
     }
+    if let StepOp::Abreast(ops) = &step.op {
+        for (i, op) in ops.iter().enumerate() {
+            f.write_str(if i == 0 { " of " } else { ", " })?;
+            let own = op.attributes(&[]).into_iter();
+            let own: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
+            write!(f, "{}({})", op.name(), own.join(", "))?;
+        }
+    }
     if let StepOp::Rows(block) = &step.op {
         write!(f, " of {} rows, {} at a time", block.rows, block.together)?;
     }

@@ -21,6 +21,8 @@ pub struct Target {
     /// Bytes of a cache in which rows are kept between the regions that go over them, which then run
     /// some rows at a time; 0 where each region runs by itself.
     pub row_cache: usize,
+    /// Whether chains of dependent operations that do not wait for one another run side by side.
+    pub abreast: bool,
 }
 
 impl Target {
@@ -32,6 +34,7 @@ impl Target {
             fuse: true,
             fma: true,
             row_cache: 1 << 17,
+            abreast: true,
         }
     }
 }

@@ -59,6 +59,9 @@ pub(crate) trait Ordered: Number {
 pub(crate) trait Float: Ordered<Sum = f64> {
     /// The complex numbers with parts of this type.
     type Pair: Pair<Part = Self>;
+    /// 1 and -0, which change no product and no sum, as elements that stand somewhere.
+    const UNIT: &'static Self;
+    const NO_TERM: &'static Self;
     fn of(x: f64) -> Self;
     fn to(self) -> f64;
 }
@@ -165,6 +168,8 @@ macro_rules! float {
 
         impl Float for $T {
             type Pair = $C;
+            const UNIT: &'static $T = &1.0;
+            const NO_TERM: &'static $T = &-0.0;
             #[inline(always)]
             fn of(x: f64) -> $T {
                 x as $T

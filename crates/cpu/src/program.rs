@@ -39,6 +39,7 @@ pub fn target() -> Target {
         fuse: true,
         fma: has_avx2() && Way::chosen() != Way::Baseline,
         row_cache: ROW_CACHE,
+        abreast: true,
     }
 }
 
@@ -496,6 +497,7 @@ impl Core {
         };
         let run = match &step.op {
             StepOp::Copy => kernels::copy(&site),
+            StepOp::Abreast(ops) => kernels::abreast(ops, &site),
             StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
                 if step.scratch.len() < kernels::scratch(&step.op, &step.types(), &out.ty) {
                     return None;

@@ -1,5 +1,6 @@
 //! Running sums and products, and the linear recurrence.
 
+use super::chains::{self, Kind};
 use super::{Site, around};
 use crate::lane::has_avx2;
 use crate::memory::{Run, run1, run2};
@@ -9,11 +10,11 @@ use crate::number::{Number, by_dtype};
 const COLUMNS: usize = 256;
 
 pub(super) fn cumsum(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
-    by_dtype!(numeric site.out.ty.dtype, T => running::<T>(axis, reverse, site, |sum, x| T::add(x, sum)), else None)
+    chains::of_rows(Kind::Sum, axis, reverse, site).or_else(|| by_dtype!(numeric site.out.ty.dtype, T => running::<T>(axis, reverse, site, |sum, x| T::add(x, sum)), else None))
 }
 
 pub(super) fn cumprod(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
-    by_dtype!(numeric site.out.ty.dtype, T => running::<T>(axis, reverse, site, |product, x| T::mul(x, product)), else None)
+    chains::of_rows(Kind::Product, axis, reverse, site).or_else(|| by_dtype!(numeric site.out.ty.dtype, T => running::<T>(axis, reverse, site, |product, x| T::mul(x, product)), else None))
 }
 
 fn running<T: Number>(
@@ -50,6 +51,9 @@ fn running<T: Number>(
 /// h_i = a_i * h_(i-1) + b_i, rounded once where the machine does so in one instruction: each step waits for
 /// the one before, so that is half the time.
 pub(super) fn recurrence(axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
+    if let Some(rows) = chains::of_rows(Kind::Recurrence, axis, reverse, site) {
+        return Some(rows);
+    }
     let [a, b] = site.args else { return None };
     let shape = Columns::new(around(&a.ty, axis), reverse);
     let (a, b, out) = (a.slot, b.slot, site.out.slot);

@@ -1,5 +1,6 @@
 //! Kernels, one for each operation, and the choice of one for a step.
 
+mod chains;
 mod conv;
 mod cumulative;
 mod dot;
@@ -125,6 +126,11 @@ pub(crate) fn turned(op: &Op, front: usize, site: &Site<'_>) -> Option<Run> {
 /// The kernel that copies an operand, or repeats its only element.
 pub(crate) fn copy(site: &Site<'_>) -> Option<Run> {
     moves::copy(site)
+}
+
+/// The kernel of chains that run side by side.
+pub(crate) fn abreast(ops: &[ArrayOp], site: &Site<'_>) -> Option<Run> {
+    chains::abreast(ops, site)
 }
 
 fn array(op: &ArrayOp, site: &Site<'_>) -> Option<Run> {

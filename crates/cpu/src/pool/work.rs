@@ -24,7 +24,7 @@ pub(crate) fn nanoseconds(step: &Step) -> u64 {
         // What these run are steps again, each with a time of its own.
         StepOp::Call(_) | StepOp::Flow(_) | StepOp::Native(_) => return 0,
         // One number after another: there is nothing to divide.
-        StepOp::Tape(_) => return 0,
+        StepOp::Tape(_) | StepOp::Abreast(_) => return 0,
     };
     at_least((step.cost() / rate).max(step.bytes() / BYTES))
 }
