@@ -53,5 +53,5 @@ pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};
 pub use planes::{Part, Planes};
 pub use reversal::{Loop, Reversal};
-pub use rows::{RowBlock, RowBuffer, RowLayout, RowPlace, RowStage};
+pub use rows::{RowBlock, RowBuffer, RowLayout, RowPlace, RowProduct, RowStage, RowWork};
 pub use target::Target;

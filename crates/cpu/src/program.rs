@@ -419,7 +419,7 @@ impl Core {
                 }
                 StepOp::Rows(block) => {
                     let work = pool::nanoseconds(step);
-                    if work >= pool::DIVIDE && !block.sums_rows() {
+                    if work >= pool::DIVIDE && (!block.sums_rows() || block.may_take_turns()) {
                         core.spare = core.spare.max(step.scratch.len());
                     }
                     lane::choose_rows(block, core.places(step, &mut known), mode, work)

@@ -5,10 +5,10 @@ mod common;
 use std::sync::Arc;
 
 use common::{Numbers, plan_of};
-use cotangent_array::Array;
-use cotangent_compile::{Options, Plan, Step, StepOp, Target, compile, compile_with};
+use cotangent_array::{Array, DType, Scalar};
+use cotangent_compile::{Options, Place, Plan, Step, StepOp, Target, compile, compile_with};
 use cotangent_cpu::{Program, target};
-use cotangent_graph::parse;
+use cotangent_graph::{TensorType, parse};
 
 fn apart(text: &str) -> Arc<Plan> {
     let graph = parse(text).unwrap().entry().clone();
@@ -30,7 +30,7 @@ fn joined(plan: &Plan) -> Vec<usize> {
 
 fn inputs(plan: &Plan, seed: u64, special: bool) -> Vec<Array> {
     let mut numbers = Numbers::new(seed);
-    let draw = |(_, ty): &(String, cotangent_graph::TensorType)| {
+    let draw = |(_, ty): &(String, TensorType)| {
         numbers.array(ty, |numbers, dtype| match special {
             true => numbers.any(dtype),
             false => numbers.plain(dtype),
@@ -203,4 +203,35 @@ fn rows_alone(rows: usize, n: usize, op: &str, reverse: &str, dtype: &str) {
             );
         }
     }
+}
+
+#[test]
+fn a_step_that_does_not_fit_is_refused() {
+    let plan = plan_of(
+        "fn f(x: f64[40], y: f64[40], z: f32[40]) {
+        (cumprod(x, axis=0), recurrence(y, x, axis=0, reverse=true), cumsum(z, axis=0))
+    }",
+    );
+    assert_eq!(joined(&plan), [2], "{plan}");
+    let changed = |change: &dyn Fn(&mut Step)| {
+        let mut plan = (*plan).clone();
+        let step = plan.steps.iter_mut().find(|s| s.outs.len() == 2).unwrap();
+        change(step);
+        plan.check()
+    };
+    assert_eq!(changed(&|_| ()), Ok(()));
+    let ops = |step: &Step| match &step.op {
+        StepOp::Abreast(ops) => ops.to_vec(),
+        _ => Vec::new(),
+    };
+    assert!(changed(&|s| s.op = StepOp::Abreast(ops(s)[..1].into())).is_err());
+    assert!(changed(&|s| s.op = StepOp::Abreast([ops(s), ops(s)].concat().into())).is_err());
+    assert!(changed(&|s| drop(s.args.pop())).is_err());
+    assert!(changed(&|s| s.args.push(s.args[0].clone())).is_err());
+    assert!(changed(&|s| drop(s.outs.pop())).is_err());
+    assert!(changed(&|s| s.outs[1] = s.outs[0].clone()).is_err());
+    let one = Place::Splat(Scalar::F64(1.0));
+    assert!(changed(&|s| s.args[0].place = one).is_err());
+    let short = TensorType::new(DType::F64, [20]);
+    assert!(changed(&|s| s.outs[0].ty = Arc::new(short.clone())).is_err());
 }

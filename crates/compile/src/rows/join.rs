@@ -1,6 +1,6 @@
-//! Finds the regions that become row blocks.
+//! Finds the regions and products that become row blocks.
 //!
-//! A block begins with a reduction along rows. Steps behind it join while they go over the same rows:
+//! A block begins with a reduction along rows, or with the product of a matrix with a vector. Steps behind it join while they go over the same rows:
 //! they read rows that the block has written or reads anyway, each no other row than its own. What
 //! stands between and needs nothing of the block runs before it, what needs its results behind.
 
@@ -12,8 +12,7 @@ use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{FastMap, Op, TensorType};
 use smallvec::{SmallVec, smallvec};
 
-use super::aligned::{joins_rows, row_of, row_of_input};
-use super::{RowBlock, RowBuffer, RowPlace, RowStage};
+use super::{RowBlock, RowBuffer, RowPlace, RowProduct, RowStage, RowWork};
 use crate::fuse::inner_axes;
 use crate::lane::{Fold, LEAF, LaneInput, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Key, Operand, Place, Step, StepOp, key};
@@ -28,6 +27,9 @@ const MOST_STAGES: usize = 48;
 const MOST_ROWS: usize = 256;
 /// Rows are done in whole vectors of numbers that each row has one of.
 const VECTOR: usize = 8;
+/// Products with vectors do little with an element, so they keep the rows in a cache that is nearer, of which
+/// this many fit the other one.
+const NEARER: usize = 4;
 /// Elements of a leaf that a region joins side by side.
 const SIDE_BY_SIDE: usize = 8;
 /// Bytes of a line of a cache.
@@ -74,7 +76,7 @@ struct Member<'a> {
     /// Its number, that of the first being 0.
     at: usize,
     step: &'a Step,
-    region: Arc<LaneProgram>,
+    work: RowWork,
     /// The results that join all rows although each row has one element of them: that element is
     /// stored instead, and another region joins them behind the block.
     split: SmallVec<[usize; 2]>,
@@ -84,14 +86,21 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn of(step: &'a Step, rows: usize, at: usize) -> Option<Member<'a>> {
-        let region = region_of(step)?;
-        let (_, row) = row_of(&region, rows)?;
-        if row.checked_mul(region.lanes.bytes())? > LONGEST_ROW {
+        let work = match RowProduct::of(step) {
+            Some(product) => RowWork::Product(product),
+            None => RowWork::Region(region_of(step)?),
+        };
+        let row = work.row(rows)?;
+        let bytes = match &work {
+            RowWork::Region(region) => region.lanes.bytes(),
+            RowWork::Product(product) => product.dtype.size(),
+        };
+        if row.checked_mul(bytes)? > LONGEST_ROW {
             return None;
         }
         let mut split = SmallVec::new();
-        for (k, output) in region.outputs.iter().enumerate() {
-            if joins_rows(&region, rows, k) && !output.leading {
+        for k in 0..step.outs.len() {
+            if work.joins_rows(rows, k) && !work.grows(k) {
                 if row > 1 {
                     return None;
                 }
@@ -101,7 +110,7 @@ impl<'a> Member<'a> {
         Some(Member {
             at,
             step,
-            region,
+            work,
             split,
             row,
         })
@@ -110,7 +119,7 @@ impl<'a> Member<'a> {
     /// Whether it reads, for each row, only that row of an array.
     fn reads_rows(&self, arg: usize, rows: usize) -> bool {
         let elements = self.step.args.get(arg).map_or(0, Operand::elements);
-        elements.is_multiple_of(rows) && row_of_input(&self.region, rows, arg, elements / rows)
+        elements.is_multiple_of(rows) && self.work.reads_row(rows, arg, elements / rows)
     }
 }
 
@@ -211,7 +220,10 @@ impl<'a> Search<'a> {
                 };
                 (0..region.outputs.len()).filter_map(along).max()?
             }
-            _ => reduction(step)?.1,
+            _ => match RowProduct::of(step).filter(|product| !product.sums) {
+                Some(product) => product.rows,
+                None => reduction(step)?.1,
+            },
         };
         let bytes = |o: &Operand| o.ty.bytes();
         let largest = step.args.iter().chain(&step.outs).map(bytes).max()?;
@@ -242,8 +254,7 @@ impl<'a> Search<'a> {
         }
         for (k, out) in member.step.outs.iter().enumerate() {
             if let Some(key) = key(out.place) {
-                let behind = joins_rows(&member.region, self.rows, k);
-                match behind {
+                match member.work.joins_rows(self.rows, k) {
                     true => self.late.insert(key, ()),
                     false => self.written.insert(key, ()),
                 };
@@ -330,7 +341,7 @@ impl<'a> Search<'a> {
             let Some(key @ (0, _)) = key(out.place) else {
                 return false;
             };
-            !joins_rows(&member.region, self.rows, k)
+            !member.work.joins_rows(self.rows, k)
                 && self
                     .reads_of(key)
                     .all(|(m, arg)| m.reads_rows(arg, self.rows))
@@ -366,6 +377,10 @@ impl<'a> Search<'a> {
                 stages: Vec::new(),
             },
         };
+        // With several threads rows are no way to divide sums over them. Then stages take turns, and what is
+        // between them, a number for each row, is there for all rows.
+        let sums = |m: &Member<'_>| matches!(m.work, RowWork::Product(product) if product.sums);
+        let turns = self.members.iter().any(sums);
         let mut behind = Vec::new();
         let mut saved = 0_usize;
         let mut numbers = *next;
@@ -393,6 +408,7 @@ impl<'a> Search<'a> {
                 let own = self.reads_of(key).count();
                 let all = reads.get(&key).copied().unwrap_or(0) as usize;
                 let inside = key.0 == 0 && own == all && self.written.contains_key(&key);
+                let inside = inside && !(turns && out.elements() == self.rows);
                 if out.elements() > self.rows {
                     saved = saved.saturating_add(out.ty.bytes().saturating_mul(own));
                 }
@@ -401,12 +417,12 @@ impl<'a> Search<'a> {
                     false => made.out(out.clone()),
                 });
             }
-            let region = match member.split.is_empty() {
-                true => member.region.clone(),
-                false => split(member)?,
+            let work = match member.split.is_empty() {
+                true => member.work.clone(),
+                false => RowWork::Region(split(member)?),
             };
             let args = args?;
-            made.block.stages.push(RowStage { region, args, outs });
+            made.block.stages.push(RowStage { work, args, outs });
         }
         for (k, arg) in made.args.iter().enumerate() {
             let place = RowPlace::Arg(k as u32);
@@ -501,7 +517,12 @@ impl Made {
         if each / 4 > fast.max(LONGEST_ROW) {
             return false;
         }
-        let mut together = (fast / each).clamp(1, rows.min(MOST_ROWS));
+        let product = |s: &RowStage| matches!(s.work, RowWork::Product(_));
+        let near = match self.block.stages.iter().any(product) {
+            true => fast / NEARER,
+            false => fast,
+        };
+        let mut together = (near / each).clamp(1, rows.min(MOST_ROWS));
         if together > VECTOR {
             together = together / VECTOR * VECTOR;
         }
@@ -540,6 +561,9 @@ impl Made {
 
 /// The region of a member that stores what it would join with other rows.
 fn split(member: &Member<'_>) -> Option<Arc<LaneProgram>> {
+    let RowWork::Region(region) = &member.work else {
+        return None;
+    };
     let LaneProgram {
         lanes,
         fma,
@@ -548,7 +572,7 @@ fn split(member: &Member<'_>) -> Option<Arc<LaneProgram>> {
         ops,
         mut outputs,
         ..
-    } = (*member.region).clone();
+    } = (**region).clone();
     for k in &member.split {
         outputs.get_mut(*k)?.fold = None;
     }
@@ -558,7 +582,9 @@ fn split(member: &Member<'_>) -> Option<Arc<LaneProgram>> {
 
 /// The region that joins what was stored instead of result `k`.
 fn joined_behind(member: &Member<'_>, k: usize, stored: &Operand) -> Option<Step> {
-    let region = &member.region;
+    let RowWork::Region(region) = &member.work else {
+        return None;
+    };
     let output = LaneOutput {
         value: 0,
         ..region.outputs.get(k)?.clone()

@@ -8,31 +8,30 @@
 
 mod aligned;
 mod join;
+mod work;
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
 use cotangent_array::DType;
 
-use self::aligned::{joins_rows, row_of, row_of_input};
 pub(crate) use self::join::join;
-use crate::lane::LaneProgram;
+pub use self::work::{RowProduct, RowWork};
 
-/// Regions that run together, some rows at a time.
+/// Regions, and products of matrices with vectors, that run together, some rows at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowBlock {
-    /// The number of rows: the places of each region are divided evenly among them, in order.
+    /// The number of rows: the places of each stage are divided evenly among them, in order.
     pub rows: usize,
-    /// How many rows every region does before the next one does them.
+    /// How many rows every stage does before the next one does them.
     pub together: usize,
     /// The dtype and number of elements of each operand.
     pub inputs: Vec<(DType, usize)>,
     /// The dtype and number of elements of each result.
     pub outputs: Vec<(DType, usize)>,
-    /// What only the regions themselves read.
+    /// What only the stages themselves read.
     pub buffers: Vec<RowBuffer>,
-    /// The regions, in order.
+    /// What is done, in order.
     pub stages: Vec<RowStage>,
 }
 
@@ -48,11 +47,11 @@ pub struct RowBuffer {
     pub at: usize,
 }
 
-/// A region of a row block.
+/// One of the things that a row block does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowStage {
     /// What is done.
-    pub region: Arc<LaneProgram>,
+    pub work: RowWork,
     /// What is read.
     pub args: Vec<RowPlace>,
     /// What is written.
@@ -73,7 +72,7 @@ pub enum RowPlace {
 /// Where a row block keeps things in its working memory, as offsets from its start.
 #[derive(Clone, Debug)]
 pub struct RowLayout {
-    /// The working memory of each region. Those that hold nothing from one time to the next share one.
+    /// The working memory of each stage. Those that hold nothing from one time to the next share one.
     pub stages: Vec<usize>,
     /// Where the buffers stand.
     pub buffers_at: usize,
@@ -86,22 +85,22 @@ pub struct RowLayout {
 impl RowBlock {
     /// Operations of one run, in units of one addition.
     pub fn cost(&self) -> u64 {
-        let each = self.stages.iter().map(|s| s.region.cost());
+        let each = self.stages.iter().map(|s| s.work.cost());
         each.fold(0, u64::saturating_add)
     }
 
     /// How the working memory is divided.
     pub fn layout(&self) -> RowLayout {
-        let shared = self.stages.iter().filter(|s| !holds_sums(s));
-        let shared = shared.map(|s| s.region.layout().bytes).max().unwrap_or(0);
+        let shared = self.stages.iter().filter(|s| !s.work.holds_sums());
+        let shared = shared.map(|s| s.work.scratch()).max().unwrap_or(0);
         let mut end = shared.next_multiple_of(64);
         let mut stages = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
-            match holds_sums(stage) {
+            match stage.work.holds_sums() {
                 false => stages.push(0),
                 true => {
                     stages.push(end);
-                    let bytes = stage.region.layout().bytes.next_multiple_of(64);
+                    let bytes = stage.work.scratch().next_multiple_of(64);
                     end = end.saturating_add(bytes);
                 }
             }
@@ -138,7 +137,20 @@ impl RowBlock {
 
     /// Whether sums over the rows are among the results.
     pub fn sums_rows(&self) -> bool {
-        self.stages.iter().any(holds_sums)
+        let grows = |stage: &RowStage| (0..stage.outs.len()).any(|k| stage.work.grows(k));
+        self.stages.iter().any(grows)
+    }
+
+    /// How often a matrix is read for products with vectors.
+    pub fn products(&self) -> usize {
+        let product = |s: &&RowStage| matches!(s.work, RowWork::Product(_));
+        self.stages.iter().filter(product).count()
+    }
+
+    /// Whether stages that sum rows may be divided between threads: then each does all rows before the next
+    /// one does them, and what is between has a place for all of them.
+    pub fn may_take_turns(&self) -> bool {
+        self.buffers.is_empty() && self.products() > 0
     }
 
     /// Whether a result may stand in the memory of an operand: every row of it is written when that
@@ -154,18 +166,23 @@ impl RowBlock {
         let (true, Some((writer, result)), 0) = (same, writer, input.1 % self.rows.max(1)) else {
             return false;
         };
+        // What grows while rows are read may not stand where they stood.
+        let grows = |stage: &RowStage| matches!(stage.work, RowWork::Product(p) if p.sums);
+        if self.stages.get(writer).is_none_or(grows) {
+            return false;
+        }
         let row = input.1 / self.rows.max(1);
         self.stages.iter().enumerate().all(|(s, stage)| {
             let reads = stage.args.iter().enumerate();
             let mut reads = reads.filter(|(_, a)| **a == RowPlace::Arg(arg as u32));
             reads.all(|(k, _)| {
-                let in_time = s < writer || (s == writer && stage.region.may_overwrite(k, result));
-                in_time && row_of_input(&stage.region, self.rows, k, row)
+                let in_time = s < writer || (s == writer && stage.work.may_overwrite(k, result));
+                in_time && stage.work.reads_row(self.rows, k, row)
             })
         })
     }
 
-    /// Checks that the regions fit together.
+    /// Checks that the stages fit together.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.rows == 0 || !(1..=self.rows).contains(&self.together) {
             return Err(format!(
@@ -213,25 +230,26 @@ impl RowBlock {
         written: &mut [Option<usize>],
         last: &mut [usize],
     ) -> Result<(), String> {
-        let (region, rows) = (&stage.region, self.rows);
-        region.check()?;
-        if stage.args.len() != region.inputs.len() || stage.outs.len() != region.outputs.len() {
-            return Err("operands and results are not those of the region".into());
+        let (work, rows) = (&stage.work, self.rows);
+        work.check()?;
+        if (stage.args.len(), stage.outs.len()) != work.counts() {
+            return Err("operands and results are not those of the stage".into());
         }
-        if row_of(region, rows).is_none() {
+        if work.row(rows).is_none() {
             return Err(format!("its places are not those of {rows} rows"));
         }
-        for (i, (arg, input)) in stage.args.iter().zip(&region.inputs).enumerate() {
+        for (i, arg) in stage.args.iter().enumerate() {
             let (dtype, elements) = self.of(*arg)?;
-            if dtype != input.dtype || elements < region.input_elements(i) {
-                return Err(format!("operand {i} does not fit the region"));
+            let fits = |input: (DType, usize)| dtype == input.0 && elements >= input.1;
+            if !work.input(i).is_some_and(fits) {
+                return Err(format!("operand {i} does not fit the stage"));
             }
             let Some(slot) = self.slot(*arg) else {
                 continue;
             };
             let row = elements / rows;
             let there = written.get(slot).copied().flatten().is_some();
-            if !there || elements % rows != 0 || !row_of_input(region, rows, i, row) {
+            if !there || elements % rows != 0 || !work.reads_row(rows, i, row) {
                 return Err(format!("operand {i} is not there row by row"));
             }
             if self.ends_behind(*arg) {
@@ -241,13 +259,12 @@ impl RowBlock {
                 last[*k as usize] = number;
             }
         }
-        for (i, (out, output)) in stage.outs.iter().zip(&region.outputs).enumerate() {
-            let (dtype, elements) = self.of(*out)?;
-            if dtype != output.dtype || elements != region.output_elements(i) {
-                return Err(format!("result {i} does not fit the region"));
+        for (i, out) in stage.outs.iter().enumerate() {
+            if work.output(i) != Some(self.of(*out)?) {
+                return Err(format!("result {i} does not fit the stage"));
             }
             let inside = matches!(out, RowPlace::Buffer(_));
-            if joins_rows(region, rows, i) && (inside || !output.leading) {
+            if work.joins_rows(rows, i) && (inside || !work.grows(i)) {
                 return Err(format!("result {i} joins rows"));
             }
             let slot = self.slot(*out).and_then(|slot| written.get_mut(slot));
@@ -287,18 +304,13 @@ impl RowBlock {
     /// Whether a value is a sum over rows.
     fn ends_behind(&self, place: RowPlace) -> bool {
         self.stages.iter().any(|stage| {
-            let mut outs = stage.outs.iter().zip(&stage.region.outputs);
-            outs.any(|(out, output)| *out == place && output.leading)
+            let mut outs = stage.outs.iter().enumerate();
+            outs.any(|(k, out)| *out == place && stage.work.grows(k))
         })
     }
 }
 
-/// Whether a region holds open sums from some rows to the next.
-fn holds_sums(stage: &RowStage) -> bool {
-    stage.region.outputs.iter().any(|o| o.leading)
-}
-
-/// One region after another, as the plan prints them.
+/// One stage after another, as the plan prints them.
 impl fmt::Display for RowBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |place: &RowPlace| match place {
@@ -308,14 +320,18 @@ impl fmt::Display for RowBlock {
         };
         let names = |places: &[RowPlace]| places.iter().map(name).collect::<Vec<_>>().join(", ");
         for stage in &self.stages {
-            writeln!(
-                f,
-                "      {} = region({}) over {:?}",
-                names(&stage.outs),
-                names(&stage.args),
-                &stage.region.dims[..]
-            )?;
-            write!(f, "{}", stage.region)?;
+            let (outs, args) = (names(&stage.outs), names(&stage.args));
+            match &stage.work {
+                RowWork::Region(region) => {
+                    let dims = &region.dims[..];
+                    writeln!(f, "      {outs} = region({args}) over {dims:?}")?;
+                    write!(f, "{region}")?;
+                }
+                RowWork::Product(product) => {
+                    let way = if product.sums { "over" } else { "along" };
+                    writeln!(f, "      {outs} = dot({args}) {way} rows")?;
+                }
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod once;
 mod pack;
 mod rows;
 mod split;
+mod stage;
 mod tape;
 mod tile;
 

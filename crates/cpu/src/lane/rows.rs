@@ -1,19 +1,19 @@
-//! Runs row blocks: every region on some rows, then on the next.
+//! Runs row blocks: every stage on some rows, then on the next.
 //!
 //! Rows are numbered in all arrays alike, so a region runs on a part of its places as it does where it
 //! is divided between threads. A buffer that holds only the rows at hand has the address at which its
 //! first row would stand if all rows before it were there.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use cotangent_compile::lane::MAX_FOLDS;
-use cotangent_compile::{RowBlock, RowPlace};
+use cotangent_compile::{RowBlock, RowPlace, RowWork};
 
-use super::fold::{self, Columns};
-use super::split::Tables;
-use super::{Inner, Mode, Places, Region, inner};
+use super::fold::Folding;
+use super::stage::Stage;
+use super::{Mode, Places};
 use crate::RunError;
-use crate::memory::{Run, Slot};
+use crate::memory::{Frame, Run, Slot};
 use crate::pool::{DIVIDE, Shared, Team, share};
 
 /// Bytes of a line of memory, about.
@@ -49,13 +49,7 @@ pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, mode: Mode, work: u6
                 ..places.scratch
             },
         };
-        let own = stage.region.layout();
-        let inner: Inner = inner(&stage.region, mode, &own);
-        stages.push(Stage {
-            region: Region::new(&stage.region, places, own, inner),
-            scratch: *scratch,
-            places: stage.region.elements() / block.rows.max(1),
-        });
+        stages.push(Stage::new(&stage.work, places, mode, block.rows)?);
     }
     let buffers = (block.buffers.iter().enumerate())
         .map(|(k, b)| (layout.buffers_at + b.at, block.row_bytes(k)))
@@ -73,16 +67,23 @@ pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, mode: Mode, work: u6
         streamed: streamed(block, args),
     };
     // Sums over rows are added in the order of the rows.
-    let whole = work < DIVIDE || block.sums_rows();
+    let (sums, take_turns, products) =
+        (block.sums_rows(), block.may_take_turns(), block.products());
     Some(Box::new(move |frame| {
         let own = frame.address(scratch);
-        let team = match whole {
+        // In turns every product reads its matrix from memory again, so it takes as many threads as products
+        // to be faster than one thread that reads it once.
+        let few = sums && !(take_turns && frame.team.threads() > products);
+        let team = match work < DIVIDE || few {
             true => Team::ALONE,
             false => frame.team.with_room(bytes),
         };
         let turns = rows.rows.div_ceil(rows.together);
         let parts = team.parts(work, turns);
         let frame = &*frame;
+        if sums && parts > 1 {
+            return rows.in_turns(frame, own, &team, work);
+        }
         // SAFETY: parts only ask where slots are, each works in the memory of its thread, and they write
         // rows of their own.
         let shared = unsafe { Shared::new((frame, own)) };
@@ -90,7 +91,13 @@ pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, mode: Mode, work: u6
             let (frame, own) = *shared.get();
             let turns = share(turns, part, parts);
             let rest = [turns.start, turns.end].map(|t| (t * rows.together).min(rows.rows));
-            rows.run(|slot| frame.address(slot), team.scratch(thread, own), rest)
+            let stages = 0..rows.stages.len();
+            rows.run(
+                stages,
+                |slot| frame.address(slot),
+                team.scratch(thread, own),
+                rest,
+            )
         })
     }))
 }
@@ -112,12 +119,15 @@ struct Rows {
 fn streamed(block: &RowBlock, args: usize) -> Vec<(usize, usize)> {
     let mut all = Vec::new();
     for stage in &block.stages {
-        let region = &stage.region;
         let mut add = |slot: usize, elements: usize, size: usize| {
             let bytes = elements / block.rows.max(1) * size;
             if bytes >= LINE && all.iter().all(|(other, _)| *other != slot) {
                 all.push((slot, bytes));
             }
+        };
+        // Products go on with their matrix so soon that the processor foresees it.
+        let RowWork::Region(region) = &stage.work else {
+            continue;
         };
         for (k, (place, input)) in stage.args.iter().zip(&region.inputs).enumerate() {
             if let RowPlace::Arg(i) = place
@@ -141,18 +151,11 @@ fn streamed(block: &RowBlock, args: usize) -> Vec<(usize, usize)> {
     all
 }
 
-struct Stage {
-    region: Region,
-    /// Where its working memory begins.
-    scratch: usize,
-    /// The places of a row.
-    places: usize,
-}
-
 impl Rows {
-    /// Rows `from` to before `to`, some at a time.
+    /// Rows `from` to before `to` of these stages, some at a time.
     fn run(
         &self,
+        stages: Range<usize>,
         address: impl Fn(Slot) -> *mut u8,
         scratch: *mut u8,
         [from, to]: [usize; 2],
@@ -170,8 +173,15 @@ impl Rows {
             *to = address(*slot);
         }
         buffers.fill(scratch);
-        for stage in &self.stages {
-            stage.sums(table, scratch, fold::Folding::open_all);
+        let stages = || {
+            self.stages
+                .iter()
+                .enumerate()
+                .take(stages.end)
+                .skip(stages.start)
+        };
+        for (_, stage) in stages() {
+            stage.sums(table, scratch, Folding::open_all);
         }
         let mut row = from;
         while row < to {
@@ -181,14 +191,50 @@ impl Rows {
                 *to = scratch.wrapping_add(*at).wrapping_sub(row * bytes);
             }
             let next = [end, (end + self.together).min(to)];
-            for (k, stage) in self.stages.iter().enumerate() {
+            for (k, stage) in stages() {
                 self.fetch(table, next, k);
                 stage.rows(table, scratch, [row, end])?;
             }
             row = end;
         }
-        for stage in &self.stages {
-            stage.sums(table, scratch, fold::Folding::close_all);
+        for (_, stage) in stages() {
+            stage.sums(table, scratch, Folding::close_all);
+        }
+        Ok(())
+    }
+
+    /// Each stage on all rows before the next one, as it would run by itself: with several threads rows are
+    /// divided, and sums over rows by columns.
+    fn in_turns(
+        &self,
+        frame: &Frame<'_>,
+        own: *mut u8,
+        team: &Team,
+        work: u64,
+    ) -> Result<(), RunError> {
+        let work = work / self.stages.len().max(1) as u64;
+        let turns = self.rows.div_ceil(self.together);
+        for (k, stage) in self.stages.iter().enumerate() {
+            let units = stage.units(turns);
+            let parts = team.parts(work, units);
+            // SAFETY: parts only ask where slots are, each works in the memory of its thread, and they write
+            // rows or sums of their own.
+            let shared = unsafe { Shared::new((frame, own)) };
+            team.each(work, parts, |part, thread| {
+                let (frame, own) = *shared.get();
+                let address = |slot| frame.address(slot);
+                if let Stage::Product(product, at, true) = stage {
+                    let at =
+                        at.map(|place| self.slots.get(place).map_or(own, |slot| address(*slot)));
+                    // SAFETY: the plan was checked: matrix, vector and result are there, and nothing
+                    // overlaps the result. Parts are other sums.
+                    unsafe { product.sums(at, part, parts) };
+                    return Ok(());
+                }
+                let turns = share(turns, part, parts);
+                let rest = [turns.start, turns.end].map(|t| (t * self.together).min(self.rows));
+                self.run(k..k + 1, address, team.scratch(thread, own), rest)
+            })?;
         }
         Ok(())
     }
@@ -220,79 +266,3 @@ fn prefetch(at: *const u8) {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn prefetch(_: *const u8) {}
-
-/// Opens or closes the sums over outer loops of a reduction.
-type OnSums = unsafe fn(&fold::Folding, *mut u8, *mut u8, Columns);
-
-impl Stage {
-    fn sums(&self, table: &[*mut u8], scratch: *mut u8, on: OnSums) {
-        let scratch = scratch.wrapping_add(self.scratch);
-        for folding in &self.region.folds {
-            let out = address(table, folding.slot);
-            // SAFETY: the working memory of the region has room for open sums, as its layout says; the
-            // plan was checked, so the result has room for all of them.
-            unsafe { on(folding, scratch, out, Columns::all(self.region.run)) };
-        }
-    }
-
-    fn rows(
-        &self,
-        table: &[*mut u8],
-        scratch: *mut u8,
-        [from, to]: [usize; 2],
-    ) -> Result<(), RunError> {
-        let scratch = scratch.wrapping_add(self.scratch);
-        let places = [from * self.places, to * self.places];
-        match self.region.folds.len() {
-            0 => self.run::<0>(table, scratch, places),
-            1 => self.run::<1>(table, scratch, places),
-            2 => self.run::<2>(table, scratch, places),
-            _ => self.run::<MAX_FOLDS>(table, scratch, places),
-        }
-    }
-
-    /// The region on some of its places: whole results of reductions along rows.
-    fn run<const FOLDS: usize>(
-        &self,
-        table: &[*mut u8],
-        scratch: *mut u8,
-        [from, to]: [usize; 2],
-    ) -> Result<(), RunError> {
-        let region = &self.region;
-        let mut states = [fold::State::default(); FOLDS];
-        for (state, folding) in states.iter_mut().zip(&region.folds) {
-            folding.go_to(from, state);
-        }
-        let (mut row, mut at) = (from / region.run, from % region.run);
-        // SAFETY: the memory is that of the thread that runs these rows.
-        let mut tables = unsafe { Tables::new(region, |s| address(table, s), scratch, row) };
-        let mut left = to - from;
-        while left > 0 {
-            let count = left.min(region.run - at);
-            tables.run_of_row(region, scratch, [at, count], &mut states)?;
-            left -= count;
-            if at + count < region.run {
-                break;
-            }
-            at = 0;
-            row += 1;
-            tables.next_row(region, row);
-            for (state, folding) in states.iter_mut().zip(&region.folds) {
-                let Some(outer) = region.outer.get(..folding.joined) else {
-                    continue;
-                };
-                let rows: usize = outer.iter().product();
-                if row.is_multiple_of(rows) {
-                    let out = address(table, folding.slot);
-                    // SAFETY: the plan was checked: there is a result for each so many rows.
-                    unsafe { folding.end(state, out, row / rows - 1) };
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn address(table: &[*mut u8], slot: Slot) -> *mut u8 {
-    table[slot.base as usize].wrapping_add(slot.offset)
-}

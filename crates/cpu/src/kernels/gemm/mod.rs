@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod by_rows;
 mod outer;
 mod pack;
 mod parts;
@@ -23,6 +24,7 @@ mod vectors;
 
 use std::ops::Range;
 
+pub(crate) use by_rows::ByRows;
 use cotangent_array::{Complex32, Complex64};
 use parts::Cut;
 pub(super) use ready::Ready;

@@ -80,7 +80,7 @@ pub(super) struct Members {
 
 impl Members {
     /// One product.
-    const ONE: Members = Members {
+    pub(super) const ONE: Members = Members {
         count: 1,
         a: 0,
         x: 0,
@@ -146,7 +146,7 @@ pub(super) fn kernel<T: Number>(
 }
 
 /// Rows are divided between threads in multiples of so many: whole lines of memory, and pairs.
-const GRAIN: usize = 16;
+pub(super) const GRAIN: usize = 16;
 
 /// [`rows`] of every member. Written out for each kernel: a closure would not be compiled for the features of the
 /// machine that its caller is.
@@ -303,7 +303,7 @@ const TOGETHER: usize = 8;
 const NEAR: usize = 64 << 10;
 
 /// Columns of `a` stand in straight lines: some at a time, times their element of the vector, are added
-/// to the result, in ascending order. Of a small matrix all columns are, to as many elements of the result
+/// to the result, in ascending order, and to what stands there before if the target says so. Of a small matrix all columns are, to as many elements of the result
 /// as there are registers.
 ///
 /// # Safety
@@ -316,6 +316,7 @@ unsafe fn columns<V: Lanes>(
     x: *const V::Element,
     out: Target<V::Element>,
 ) {
+    let add = out.add;
     if m.saturating_mul(k) <= NEAR / size_of::<V::Element>() {
         let lanes = V::LANES;
         let mut i = 0;
@@ -324,11 +325,11 @@ unsafe fn columns<V: Lanes>(
             while i < m {
                 let (a, out) = (a.from(i, 0), out.start.wrapping_add(i));
                 i += match (m - i) / lanes {
-                    8.. => all_columns::<V, 8>(k, a, x, out),
-                    4.. => all_columns::<V, 4>(k, a, x, out),
-                    2.. => all_columns::<V, 2>(k, a, x, out),
-                    1 => all_columns::<V, 1>(k, a, x, out),
-                    _ => last_rows::<V>([m - i, k], a, x, out),
+                    8.. => all_columns::<V, 8>(k, a, x, out, add),
+                    4.. => all_columns::<V, 4>(k, a, x, out, add),
+                    2.. => all_columns::<V, 2>(k, a, x, out, add),
+                    1 => all_columns::<V, 1>(k, a, x, out, add),
+                    _ => last_rows::<V>([m - i, k], a, x, out, add),
                 };
             }
         }
@@ -338,13 +339,13 @@ unsafe fn columns<V: Lanes>(
     // SAFETY: these columns exist.
     unsafe {
         while l < k {
-            let (a, x) = (a.from(0, l), x.wrapping_add(l));
+            let (a, x, add) = (a.from(0, l), x.wrapping_add(l), add || l > 0);
             match k - l {
-                TOGETHER.. => some_columns::<V, TOGETHER>(m, a, x, out.start, l > 0),
-                4.. => some_columns::<V, 4>(m, a, x, out.start, l > 0),
-                3 => some_columns::<V, 3>(m, a, x, out.start, l > 0),
-                2 => some_columns::<V, 2>(m, a, x, out.start, l > 0),
-                _ => some_columns::<V, 1>(m, a, x, out.start, l > 0),
+                TOGETHER.. => some_columns::<V, TOGETHER>(m, a, x, out.start, add),
+                4.. => some_columns::<V, 4>(m, a, x, out.start, add),
+                3 => some_columns::<V, 3>(m, a, x, out.start, add),
+                2 => some_columns::<V, 2>(m, a, x, out.start, add),
+                _ => some_columns::<V, 1>(m, a, x, out.start, add),
             }
             l += match k - l {
                 TOGETHER.. => TOGETHER,
@@ -407,10 +408,16 @@ unsafe fn all_columns<V: Lanes, const R: usize>(
     a: Place<V::Element>,
     x: *const V::Element,
     out: *mut V::Element,
+    add: bool,
 ) -> usize {
     let mut sums = [V::nothing(); R];
     // SAFETY: these rows and all columns are inside.
     unsafe {
+        if add {
+            for (r, sum) in sums.iter_mut().enumerate() {
+                *sum = V::load(out.wrapping_add(r * V::LANES));
+            }
+        }
         for l in 0..k {
             let (column, y) = (a.from(0, l).start, V::spread(*x.wrapping_add(l)));
             for (r, sum) in sums.iter_mut().enumerate() {
@@ -434,10 +441,14 @@ unsafe fn last_rows<V: Lanes>(
     a: Place<V::Element>,
     x: *const V::Element,
     out: *mut V::Element,
+    add: bool,
 ) -> usize {
-    let mut sum = V::nothing();
     // SAFETY: the caller's promise.
     unsafe {
+        let mut sum = match add {
+            true => V::load_some(out, m),
+            false => V::nothing(),
+        };
         for l in 0..k {
             let y = V::spread(*x.wrapping_add(l));
             sum = V::load_some(a.from(0, l).start, m).times_plus(y, sum);

@@ -1,0 +1,163 @@
+//! The stages of row blocks: regions, and products of a matrix with a vector.
+
+use cotangent_compile::RowWork;
+use cotangent_compile::lane::MAX_FOLDS;
+
+use super::fold::{self, Columns, Folding};
+use super::split::Tables;
+use super::{Inner, Mode, Places, Region, inner};
+use crate::RunError;
+use crate::kernels::gemm::ByRows;
+use crate::memory::Slot;
+
+/// One of the things that a row block does, on some rows at a time.
+pub(super) enum Stage {
+    Region(Box<OnRows>),
+    /// A product of the matrix, the vector and the result at these places of the table, and whether it sums
+    /// rows.
+    Product(ByRows, [usize; 3], bool),
+}
+
+/// A region that runs on some rows.
+pub(super) struct OnRows {
+    region: Region,
+    /// Where its working memory begins.
+    scratch: usize,
+    /// The places of a row.
+    places: usize,
+}
+
+/// Opens or closes the sums over outer loops of a reduction.
+pub(super) type OnSums = unsafe fn(&Folding, *mut u8, *mut u8, Columns);
+
+impl Stage {
+    /// The stage of a block with so many rows, whose places count from a table of addresses.
+    pub(super) fn new(work: &RowWork, places: Places, mode: Mode, rows: usize) -> Option<Stage> {
+        match work {
+            RowWork::Region(region) => {
+                let own = region.layout();
+                let inner: Inner = inner(region, mode, &own);
+                Some(Stage::Region(Box::new(OnRows {
+                    scratch: places.scratch.offset,
+                    places: region.elements() / rows.max(1),
+                    region: Region::new(region, places, own, inner),
+                })))
+            }
+            RowWork::Product(product) => {
+                let ([x, y], [out]) = (&places.args[..], &places.outs[..]) else {
+                    return None;
+                };
+                let (matrix, vector) = if product.first { (x, y) } else { (y, x) };
+                let at = [matrix, vector, out].map(|slot| slot.base as usize);
+                Some(Stage::Product(ByRows::new(*product), at, product.sums))
+            }
+        }
+    }
+
+    /// In how many units it may be cut where it does all rows, which are `turns` units of rows.
+    pub(super) fn units(&self, turns: usize) -> usize {
+        match self {
+            Stage::Product(product, _, true) => product.grains(),
+            Stage::Region(region) if !region.region.folds.is_empty() => 1,
+            _ => turns,
+        }
+    }
+
+    /// Opens or closes sums over rows in working memory.
+    pub(super) fn sums(&self, table: &[*mut u8], scratch: *mut u8, on: OnSums) {
+        if let Stage::Region(region) = self {
+            region.sums(table, scratch, on);
+        }
+    }
+
+    /// Rows `from` to before `to`.
+    pub(super) fn rows(
+        &self,
+        table: &[*mut u8],
+        scratch: *mut u8,
+        [from, to]: [usize; 2],
+    ) -> Result<(), RunError> {
+        match self {
+            Stage::Region(region) => region.rows(table, scratch, [from, to]),
+            Stage::Product(product, at, _) => {
+                // SAFETY: the plan was checked: these rows of the matrix and of the vector, or all of the
+                // vector, are there, and nothing overlaps the result.
+                unsafe { product.run(at.map(|place| table[place]), from..to) };
+                Ok(())
+            }
+        }
+    }
+}
+
+impl OnRows {
+    fn sums(&self, table: &[*mut u8], scratch: *mut u8, on: OnSums) {
+        let scratch = scratch.wrapping_add(self.scratch);
+        for folding in &self.region.folds {
+            let out = address(table, folding.slot);
+            // SAFETY: the working memory of the region has room for open sums, as its layout says; the
+            // plan was checked, so the result has room for all of them.
+            unsafe { on(folding, scratch, out, Columns::all(self.region.run)) };
+        }
+    }
+
+    fn rows(
+        &self,
+        table: &[*mut u8],
+        scratch: *mut u8,
+        [from, to]: [usize; 2],
+    ) -> Result<(), RunError> {
+        let scratch = scratch.wrapping_add(self.scratch);
+        let places = [from * self.places, to * self.places];
+        match self.region.folds.len() {
+            0 => self.run::<0>(table, scratch, places),
+            1 => self.run::<1>(table, scratch, places),
+            2 => self.run::<2>(table, scratch, places),
+            _ => self.run::<MAX_FOLDS>(table, scratch, places),
+        }
+    }
+
+    /// The region on some of its places: whole results of reductions along rows.
+    fn run<const FOLDS: usize>(
+        &self,
+        table: &[*mut u8],
+        scratch: *mut u8,
+        [from, to]: [usize; 2],
+    ) -> Result<(), RunError> {
+        let region = &self.region;
+        let mut states = [fold::State::default(); FOLDS];
+        for (state, folding) in states.iter_mut().zip(&region.folds) {
+            folding.go_to(from, state);
+        }
+        let (mut row, mut at) = (from / region.run, from % region.run);
+        // SAFETY: the memory is that of the thread that runs these rows.
+        let mut tables = unsafe { Tables::new(region, |s| address(table, s), scratch, row) };
+        let mut left = to - from;
+        while left > 0 {
+            let count = left.min(region.run - at);
+            tables.run_of_row(region, scratch, [at, count], &mut states)?;
+            left -= count;
+            if at + count < region.run {
+                break;
+            }
+            at = 0;
+            row += 1;
+            tables.next_row(region, row);
+            for (state, folding) in states.iter_mut().zip(&region.folds) {
+                let Some(outer) = region.outer.get(..folding.joined) else {
+                    continue;
+                };
+                let rows: usize = outer.iter().product();
+                if row.is_multiple_of(rows) {
+                    let out = address(table, folding.slot);
+                    // SAFETY: the plan was checked: there is a result for each so many rows.
+                    unsafe { folding.end(state, out, row / rows - 1) };
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn address(table: &[*mut u8], slot: Slot) -> *mut u8 {
+    table[slot.base as usize].wrapping_add(slot.offset)
+}
