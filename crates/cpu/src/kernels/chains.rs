@@ -17,6 +17,12 @@ use crate::number::{Float, by_dtype};
 /// Chains that run at a time: more of them take longer.
 const TOGETHER: usize = 4;
 
+/// The elements of a row from which on chains side by side are faster: out of shorter ones the machine runs
+/// ahead into the next row by itself.
+const LONG: usize = 256;
+/// The most bytes of an operand whose rows run side by side: from memory they come no faster.
+const NEAR: usize = 1 << 20;
+
 /// The kernel of operations that each walk along one lane.
 pub(super) fn abreast(ops: &[ArrayOp], site: &Site<'_>) -> Option<Run> {
     let mut rest = site.args.iter();
@@ -61,11 +67,12 @@ pub(super) fn abreast(ops: &[ArrayOp], site: &Site<'_>) -> Option<Run> {
     }) as Run), else None)
 }
 
-/// The kernel of one operation along the rows of an array, each a chain: as [`super::cumulative`] where these
-/// are not several rows of floats.
+/// The kernel of one operation along the rows of an array, each a chain; `None` where these are not several long
+/// rows of floats in a near cache.
 pub(super) fn of_rows(kind: Kind, axis: usize, reverse: bool, site: &Site<'_>) -> Option<Run> {
     let [rows, n, inner] = around(&site.out.ty, axis);
-    if rows < 2 || n < 2 || inner != 1 {
+    let near = site.out.ty.bytes() <= NEAR;
+    if rows < 2 || n < LONG || inner != 1 || !near {
         return None;
     }
     let (a, b) = match site.args {
