@@ -1,6 +1,7 @@
 //! Runs regions: the loops around the inner run, reductions, and the choice of how the inner run is
 //! executed.
 
+mod blocks;
 mod fold;
 mod once;
 mod pack;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use cotangent_compile::Options;
 use cotangent_compile::lane::{LEAF, LaneLayout, LaneProgram, MAX_FOLDS};
 
+use self::blocks::Blocks;
 use self::fold::{Columns, Folding, Leading};
 pub(crate) use self::once::OneRun;
 use self::pack::{Around, Chosen, Pack};
@@ -29,6 +31,10 @@ use crate::pool::DIVIDE;
 /// A run with so many elements for every place where it is cut may be cut where numbers stand around elements
 /// of an input: a few more blocks cost less than copies.
 const LONG: usize = 256;
+
+/// Blocks begin at multiples of so many elements: a whole pair of vectors, so that these cross no more lines
+/// of the cache than at the start of the run.
+const EVEN: usize = 16;
 
 /// How regions are executed. All ways give the same bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +206,8 @@ struct Region {
     packs: bool,
     /// Places at which blocks of the run end, so that what is between needs no packing; in order.
     borders: Vec<usize>,
+    /// The whole run, where it is cut at these alone.
+    blocks: Option<Blocks>,
 }
 
 /// An input or a result, by the bytes that it moves.
@@ -304,7 +312,11 @@ impl Region {
         // Leaves of reductions stay whole.
         if folds.is_empty() {
             let packs = streams.iter().filter_map(|s| s.pack.as_ref());
-            borders.extend(packs.filter_map(Pack::borders).flatten());
+            borders.extend(packs.filter_map(Pack::borders).flat_map(|[first, end]| {
+                // All else stays at addresses as even as they are at the start of the run.
+                let end = if end < run { end / EVEN * EVEN } else { end };
+                [first.next_multiple_of(EVEN), end]
+            }));
             borders.retain(|border| (1..run).contains(border));
             borders.sort_unstable();
             borders.dedup();
@@ -316,6 +328,7 @@ impl Region {
         if !packs && !folds.is_empty() && folds.iter().all(|f: &Folding| f.joined_before) {
             layout.block = layout.block.max(layout.fold / jit::SUMS * LEAF);
         }
+        let blocks = Blocks::of(&streams, inputs, run, &borders, layout.block);
         Region {
             places,
             layout,
@@ -327,14 +340,14 @@ impl Region {
             inputs,
             packs,
             borders,
+            blocks,
         }
     }
 
     fn run(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         match self.folds.len() {
-            0 if self.outer == [1; 3] && !self.packs => {
-                self.run_once(frame);
-                Ok(())
+            0 if self.outer == [1; 3] && (!self.packs || self.blocks.is_some()) => {
+                self.run_once(frame)
             }
             0 => self.run_with::<0>(frame),
             1 => self.run_with::<1>(frame),
@@ -343,18 +356,28 @@ impl Region {
         }
     }
 
-    /// One inner run and nothing else.
-    fn run_once(&self, frame: &Frame<'_>) {
+    /// One inner run without reductions.
+    fn run_once(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         let scratch = frame.address(self.places.scratch);
-        let table: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
+        let count = self.streams.len();
+        let bases: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
         for (k, stream) in self.streams.iter().enumerate() {
-            // SAFETY: the working memory holds a table with an address for every stream here, aligned
+            // SAFETY: the working memory holds tables with an address for every stream here, aligned
             // to 8 bytes, which nothing else uses while the step runs.
-            unsafe { table.add(k).write(frame.address(stream.slot)) };
+            unsafe { bases.add(k).write(frame.address(stream.slot)) };
         }
         // SAFETY: all of it has just been written.
-        let table = unsafe { std::slice::from_raw_parts(table, self.streams.len()) };
-        self.execute(table, self.run, scratch);
+        let table = unsafe { std::slice::from_raw_parts(bases, count) };
+        let Some(blocks) = &self.blocks else {
+            self.execute(table, self.run, scratch);
+            return Ok(());
+        };
+        // SAFETY: the second table is another place of the same working memory, and is written here.
+        let packed = unsafe {
+            std::ptr::copy_nonoverlapping(bases, bases.add(count), count);
+            std::slice::from_raw_parts_mut(bases.add(count), count)
+        };
+        blocks.run(self, table, packed, scratch)
     }
 
     /// The loops around the inner run, with states for so many reductions.
@@ -445,6 +468,9 @@ impl Region {
             self.execute(bases, self.run, scratch);
             return Ok(());
         }
+        if let Some(blocks) = &self.blocks {
+            return blocks.run(self, bases, packed, scratch);
+        }
         current.copy_from_slice(bases);
         self.some(scratch, current, packed, [0, self.run], states)
     }
@@ -465,10 +491,10 @@ impl Region {
         }
         let mut done = 0;
         while done < run {
-            let mut count = self.layout.block.min(run - done);
-            if let Some(border) = self.borders.iter().find(|b| **b > place + done) {
-                count = count.min(border - (place + done));
-            }
+            let from = place + done;
+            let border = self.borders.iter().find(|b| **b > from);
+            let mut count = border.map_or(run - done, |b| (run - done).min(b - from));
+            count = count.min(self.layout.block);
             if self.packs {
                 self.pack(scratch, current, packed, place + done, count)?;
                 self.execute(packed, count, scratch);

@@ -109,9 +109,14 @@ impl Pack {
     /// Where `n` elements from a place of the run on stand side by side in memory anyway; `from` as for
     /// [`Pack::gather`].
     pub(super) fn direct(&self, from: *mut u8, place: usize, n: usize) -> Option<*mut u8> {
+        Some(from.wrapping_sub(self.offset(place, n)?))
+    }
+
+    /// How many bytes before `from` that is.
+    pub(super) fn offset(&self, place: usize, n: usize) -> Option<usize> {
         let [first, end] = self.borders()?;
         let inside = first <= place && place + n <= end;
-        inside.then(|| from.wrapping_sub(first * self.step))
+        inside.then(|| first * self.step)
     }
 
     /// Copies `n` elements from a place of the run on to the buffer.
