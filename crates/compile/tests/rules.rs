@@ -191,6 +191,26 @@ const CASES: &[(&str, &str)] = &[
     ),
     ("fn f(x: f64[20]) -> f64[20] { concat(x, axis=0) }", ""),
     (
+        "fn f(x: f64[80]) -> f64[83] { concat(full(1.0, shape=[1]), x, full(1.0, shape=[2]), axis=0) }",
+        "pad",
+    ),
+    (
+        "fn f(x: f64[80]) -> f64[82] { concat(full(0.0, shape=[1]), x, full(-0.0, shape=[1]), axis=0) }",
+        "concat",
+    ),
+    (
+        "fn f(x: f64[2, 80]) -> f64[3, 80] { concat(full(1.0, shape=[1, 80]), x, axis=0) }",
+        "concat",
+    ),
+    (
+        "fn f(x: f64[3, 80]) -> f64[3, 81] { concat(full(1.0, shape=[3, 1]), x, axis=1) }",
+        "pad",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[21] { concat(full(1.0, shape=[1]), x, axis=0) }",
+        "concat",
+    ),
+    (
         "fn f(x: f64[4, 5], y: f64[5, 4]) -> f64[4, 4] { transpose(dot(x, y, contract=([1], [0])), axes=[1, 0]) }",
         "dot",
     ),

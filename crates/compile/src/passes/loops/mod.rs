@@ -1,14 +1,17 @@
 //! Takes out of loops and branches what need not be in them.
 //!
 //! Results that nobody reads go, with what only they needed; values that a loop carries unchanged,
-//! or reads again and again from equal slices, are shared by its steps; and work that is the same in
-//! every step is done once, before the loop. What is read at counted places is a slice of the step, and
-//! small steps that only add up are done all at once.
+//! or reads again and again from equal slices, are shared by its steps; work that is the same in every
+//! step is done once, before the loop; and vectors that are stacked shifted are shifted where they are
+//! read. What is read at counted places is a slice of the step, and small steps that only add up are
+//! done all at once.
 
 mod body;
 mod counters;
 mod hoist;
+mod numbers;
 mod prune;
+mod stacks;
 mod sums;
 
 use std::collections::HashMap;
@@ -78,7 +81,8 @@ fn improve(graph: &Graph, known: &mut Known) -> Result<Graph, CompileError> {
         .filter_map(|o| to[o.index()])
         .collect();
     // What was looked at and not taken is dead.
-    Ok(b.finish(&outputs)?.without_dead_code())
+    let graph = b.finish(&outputs)?.without_dead_code();
+    Ok(stacks::run(&graph)?.unwrap_or(graph))
 }
 
 fn inner(callee: &Callee, known: &mut Known) -> Result<Callee, CompileError> {
@@ -161,6 +165,7 @@ impl Body {
     /// What leaves the loop may leave operands behind that nothing reads any more.
     fn improved(self, b: &mut Builder) -> Result<Body, CompileError> {
         let body = prune::run(b, self)?;
+        let body = numbers::run(b, body)?;
         let body = hoist::run(b, body)?;
         prune::run(b, body)
     }

@@ -4,6 +4,8 @@ mod arithmetic;
 mod counted;
 mod moves;
 
+pub(super) use moves::padded_concat;
+
 use cotangent_graph::Op;
 use cotangent_graph::ops::Binary;
 

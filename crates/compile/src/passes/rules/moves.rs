@@ -1,13 +1,14 @@
 //! Rules about operations that are not pointwise.
 
-use cotangent_array::DType;
+use cotangent_array::{DType, Scalar};
 use cotangent_graph::ops::{
-    ArrayOp, Broadcast, Compare, Dot, Reshape, Reverse, Slice, Sum, Transpose, Unary,
+    ArrayOp, Broadcast, Compare, Dot, Pad, Reshape, Reverse, Slice, Sum, Transpose, Unary,
 };
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
 use super::super::simplify::{Better, Rule, Site};
 use super::{counted, first, rules};
+use crate::fuse::SMALL;
 
 rules! {
     /// Rules about operations that are not pointwise.
@@ -42,6 +43,8 @@ rules! {
         |s| if matches!(s.op, Op::Array(ArrayOp::Concat(_))) && s.args.len() == 1 { first(s) } else { None };
     "gather(x, [c, c + s, c + 2 s, ...]) -> slice(x)", "elements at equal distances are where they are" => |s| counted::gather(s);
     "scatter_add(x, [c, c + s, c + 2 s, ...]) -> pad(x + 0)", "none are added to one another" => |s| counted::scatter(s);
+    "concat of x with one number before and behind -> pad(x)", "the same elements, which regions then read around those of x" =>
+        |s| padded_concat(s.graph, s.op, s.args, s.ty).map(|_| Better::Several(pad));
     "dot of x with an identity matrix -> transpose(x)", "each element is itself: not bit for bit, since -0 and infinities stay what they are" => |s| with_identity(s);
     "transpose(dot(x, y)) -> dot(y, x)", "the two blocks of free axes change places, if nothing else reads the product" => |s| transpose_of_dot(s);
     "dot(transpose(x), y) -> dot(x, y)", "when the free axes keep their order; sums stay the same" => |s| dot_of_transpose(s);
@@ -320,6 +323,54 @@ fn slice_twice(s: &Site) -> Option<Better> {
         },
         &[*x],
     )
+}
+
+/// The one operand of a concatenation that is not a number everywhere, that number, which is the same before
+/// and behind it, and how many of it stand there along the axis.
+pub(in crate::passes) fn padded_concat(
+    graph: &Graph,
+    op: &Op,
+    args: &[Var],
+    ty: &TensorType,
+) -> Option<(Var, Scalar, Pad)> {
+    let Op::Array(ArrayOp::Concat(concat)) = op else {
+        return None;
+    };
+    let mut arrays = (0..args.len()).filter(|i| graph.splat(args[*i]).is_none());
+    let (at, None) = (arrays.next()?, arrays.next()) else {
+        return None;
+    };
+    let (before, behind) = (&args[..at], &args[at + 1..]);
+    let mut numbers = before.iter().chain(behind).map(|v| graph.splat(*v));
+    let number = numbers.next()??;
+    if !numbers.all(|other| other == Some(number)) {
+        return None;
+    }
+    let length = |of: &[Var]| {
+        let along = |v: &Var| graph.ty(*v).tensor()?.shape.get(concat.axis).copied();
+        of.iter().map(along).sum::<Option<usize>>()
+    };
+    let x = args[at];
+    // Where regions could not read it, as few elements or along an outer axis, it stays what it is.
+    let (rank, dims) = (graph.ty(x).tensor()?.rank(), &ty.shape.dims());
+    let (along, inner) = dims.get(concat.axis..)?.split_first()?;
+    if *along <= SMALL || inner.iter().any(|n| *n != 1) {
+        return None;
+    }
+    let mut pad = Pad {
+        low: vec![0; rank],
+        high: vec![0; rank],
+        interior: vec![0; rank],
+    };
+    *pad.low.get_mut(concat.axis)? = length(before)?;
+    *pad.high.get_mut(concat.axis)? = length(behind)?;
+    Some((x, number, pad))
+}
+
+fn pad(b: &mut Builder, op: &Op, args: &[Var], ty: &TensorType) -> Option<Var> {
+    let (x, number, pad) = padded_concat(b.graph(), op, args, ty)?;
+    let number = b.full(number, []);
+    Some(b.push(pad, &[x, number]))
 }
 
 fn with_identity(s: &Site) -> Option<Better> {
