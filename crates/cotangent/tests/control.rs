@@ -1,6 +1,6 @@
 //! Branches and loops in traced functions.
 
-use cotangent::{Array, Function, Tensor, control};
+use cotangent::{Array, Function, Tensor, concat, control};
 
 fn close(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} {b}");
@@ -138,4 +138,43 @@ fn a_reverse_scan_runs_from_the_last() {
         f.call((Array::from([1.0, 2.0, 3.0]),)).unwrap(),
         [6.0, 5.0, 3.0].into()
     );
+}
+
+/// The way back reads shifted vectors of each step, of which most are computed again.
+#[test]
+fn loops_over_shifted_vectors_have_the_gradient_of_their_steps() {
+    let step = |x: &Tensor, y: &Tensor| {
+        let one = Tensor::ones([1], cotangent::DType::F64);
+        let slope = |y: &Tensor| x * concat([&one, &y.at(..-1)], 0);
+        let ahead =
+            |y: &Tensor| concat([&y.at(2..), &Tensor::zeros([2], cotangent::DType::F64)], 0);
+        let half = y + slope(y) * 0.1;
+        y + slope(&half) * 0.2 + (ahead(&half) * x).sin() * 0.1
+    };
+    for n in [66, 1030, 4000] {
+        let looped = Function::new(move |x: &Tensor, y: &Tensor| {
+            let x = x.clone();
+            let end = control::fori_loop(5, move |_, y: Tensor| step(&x, &y), y.clone());
+            end.square().sum(..)
+        });
+        let plain = Function::new(move |x: &Tensor, y: &Tensor| {
+            let end = (0..5).fold(y.clone(), |y, _| step(x, &y));
+            end.square().sum(..)
+        });
+        let numbers = |by: f64| {
+            (0..n)
+                .map(|k| (f64::from(k) * by).sin())
+                .collect::<Vec<f64>>()
+        };
+        let at = || (Array::from(numbers(0.7)), Array::from(numbers(1.3)));
+        for k in 0..2 {
+            let gradient = |f: &Function<(Tensor, Tensor), Tensor>| match k {
+                0 => f.grad().call(at()).unwrap().to_f64s(),
+                _ => f.grad_of::<1>().call(at()).unwrap().to_f64s(),
+            };
+            let (a, b) = (gradient(&looped), gradient(&plain));
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| close(*a, b));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cotangent_graph::ops::{ArrayOp, Binary, Unary};
+use cotangent_graph::ops::{ArrayOp, Binary, Scan, Unary};
 use cotangent_graph::{Checkpoint, FastMap, Graph, Op, TensorType, Var};
 
 use super::scan;
@@ -11,6 +11,9 @@ use crate::passes::rules::padded_concat;
 
 /// The most operations that run again in place of one more stack.
 const MOST: usize = 8;
+
+/// A stack of less than so many bytes stays in the second cache, where it costs less than to compute it again.
+const NEAR: usize = 128 << 10;
 
 /// How what a loop stacked is had from less.
 #[derive(Default)]
@@ -46,7 +49,7 @@ impl Stacks {
             let Some(s) = scan(graph.equation(maker)) else {
                 continue;
             };
-            let body = Body::of(&s.body.0, s.carry + s.scanned);
+            let body = Body::of(s);
             if let Some(recipe) = body.recipe(outputs.into_iter().filter(|i| *i >= s.carry)) {
                 stacks.recipes.insert(maker, recipe);
             }
@@ -102,6 +105,7 @@ struct Body<'a> {
     graph: &'a Graph,
     /// The inputs that are the same in every step.
     shared: BTreeSet<Var>,
+    length: usize,
 }
 
 /// What an operation is had from.
@@ -113,11 +117,13 @@ struct Cone {
 }
 
 impl Body<'_> {
-    fn of(graph: &Graph, first_shared: usize) -> Body<'_> {
-        let shared = graph.inputs().iter().skip(first_shared);
+    fn of(s: &Scan) -> Body<'_> {
+        let graph = &*s.body.0;
+        let shared = graph.inputs().iter().skip(s.carry + s.scanned);
         Body {
             graph,
             shared: shared.map(|(_, v)| *v).collect(),
+            length: s.length,
         }
     }
 
@@ -134,7 +140,8 @@ impl Body<'_> {
                 leaves.map(|v| self.bytes(v)).fold(0, usize::saturating_add)
             };
             let new = |cone: &Cone| cone.ops.difference(&recipe.ops).count();
-            let cone = if more(&cone) < own && new(&cone) <= MOST {
+            let far = own.saturating_mul(self.length) >= NEAR;
+            let cone = if far && more(&cone) < own && new(&cone) <= MOST {
                 cone
             } else {
                 let moved = self.cone(o, &stacked, &recipe, |v| self.operand_of_shift(v).is_some());
@@ -167,11 +174,17 @@ impl Body<'_> {
         while let Some(v) = work.pop() {
             if self.shared.contains(&v) {
                 cone.shared.insert(v);
-            } else if self.graph.splat(v).is_some() {
+                continue;
+            }
+            if self.graph.splat(v).is_some() {
                 cone.ops.insert(v);
-            } else if stacked.contains(&v) || !(recipe.ops.contains(&v) || may(v)) {
+                continue;
+            }
+            let again = recipe.ops.contains(&v) || may(v);
+            let long = cone.ops.len() > 8 * MOST && !cone.ops.contains(&v);
+            if stacked.contains(&v) || !again || long {
                 cone.leaves.insert(v);
-            } else if cone.ops.len() <= 8 * MOST && cone.ops.insert(v) {
+            } else if cone.ops.insert(v) {
                 work.extend(&self.graph.equation(v).args);
             }
         }
