@@ -1,5 +1,6 @@
 //! Which operations run in the region of the one that reads them.
 
+use cotangent_array::DType;
 use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
 use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
@@ -86,11 +87,11 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
             let mut found = true;
             while let Some(v) = work.pop() {
                 let e = graph.equation(v);
-                let shape = |v: Var| graph.ty(v).tensor().map(|t| &t.shape);
+                let beside = |v: Var| graph.ty(v).tensor().is_some_and(|t| fits(t, ty));
                 let cheap = is_cheap(&e.op)
                     && reads.count[v.index()] == 1
-                    && shape(v) == Some(&ty.shape)
-                    && e.args.iter().all(|a| shape(*a) == Some(&ty.shape))
+                    && beside(v)
+                    && e.args.iter().all(|a| beside(*a))
                     && chain.len() < LONGEST;
                 if cheap {
                     chain.push(v);
@@ -107,6 +108,16 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
             }
         }
     }
+}
+
+/// Whether elements of one type stand beside those of another in the lanes of a region.
+fn fits(one: &TensorType, other: &TensorType) -> bool {
+    let lanes = match other.dtype {
+        DType::F32 => matches!(one.dtype, DType::F32 | DType::I32 | DType::Bool),
+        DType::F64 => matches!(one.dtype, DType::F64 | DType::I64 | DType::Bool),
+        dtype => one.dtype == dtype,
+    };
+    lanes && one.shape == other.shape
 }
 
 /// Whether a variable has so few elements, beside those of a type, that it is as good as there to the end.
@@ -223,5 +234,30 @@ mod tests {
         // What is there to the end need not be cut.
         let (there, plan) = stored(90, "sin(part) + m90 + sum(cos(y))");
         assert!(!there, "{plan}");
+    }
+
+    #[test]
+    fn masks_of_other_lanes_stay_where_they_are() {
+        for (x, y) in [
+            ("f32", "f64"),
+            ("f64", "f32"),
+            ("i64", "f32"),
+            ("i32", "f32"),
+        ] {
+            let text = format!(
+                "fn f(t: {x}[40, 30], a: {y}[40, 30]) -> {y}[40, 30] {{
+                    let mask = t <= 1;
+                    let y = exp(a);
+                    select(mask, y / broadcast(sum(y, axes=[1]), shape=[40, 30], dims=[0]), 0.0)
+                }}"
+            );
+            let text = if x.starts_with('f') {
+                text.replace("t <= 1", "t <= 1.0")
+            } else {
+                text
+            };
+            let plan = compile(parse(&text).unwrap().entry(), &Target::plain()).unwrap();
+            assert_eq!(plan.check(), Ok(()), "{plan}");
+        }
     }
 }
