@@ -28,6 +28,7 @@ mod budget;
 mod check;
 pub mod checkpoints;
 mod compile;
+mod donate;
 mod error;
 mod flow;
 mod fuse;

@@ -55,6 +55,15 @@ impl Program {
         self.compiled(graph)?.run_into(inputs, outputs)
     }
 
+    /// Runs the graph that this program belongs to, on arrays that are given away.
+    pub(crate) fn run_donated(
+        &self,
+        graph: &Arc<Graph>,
+        inputs: Vec<Array>,
+    ) -> Result<Vec<Array>, RunError> {
+        self.compiled(graph)?.run_donated(inputs)
+    }
+
     /// The compiled program of the graph that this belongs to.
     pub(crate) fn compiled(&self, graph: &Arc<Graph>) -> Result<&cotangent_cpu::Program, RunError> {
         match self.compiled.get() {

@@ -18,6 +18,7 @@
 //! ```
 
 mod cache;
+mod donate;
 mod error;
 mod flow;
 mod jit;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use cotangent_array::{Array, ArrayError, Scalar};
@@ -73,6 +73,8 @@ pub fn compile_with(graph: &Graph, options: &Options) -> Result<Program, RunErro
 pub struct Program {
     core: Arc<Core>,
     workspaces: Spare<Workspace>,
+    /// Inputs whose memory outputs take over, where they are given away.
+    pub(crate) taken: OnceLock<Vec<Option<usize>>>,
     /// The most bytes that the loops of one run keep of their steps.
     loop_memory: AtomicUsize,
     /// Where the files are that hold what loops keep; memory without one.
@@ -128,6 +130,7 @@ impl Program {
         Program {
             core,
             workspaces: Spare::new(),
+            taken: OnceLock::new(),
             loop_memory: AtomicUsize::new(LOOP_MEMORY),
             loop_directory: Mutex::new(None),
             has_directory: AtomicBool::new(false),
@@ -196,7 +199,7 @@ impl Program {
     /// Arrays of other numbers, dtypes or shapes than the inputs; an index out of range; no memory.
     pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
         let mut outputs = self.outputs(inputs)?;
-        self.execute(inputs.iter(), &mut outputs, Core::run)?;
+        self.execute(inputs.iter(), &mut outputs, &[], Core::run)?;
         Ok(outputs)
     }
 
@@ -221,7 +224,7 @@ impl Program {
                 *output = Array::zeros(ty.dtype, ty.shape.clone())?;
             }
         }
-        self.execute(inputs.iter().copied(), outputs, Core::run)
+        self.execute(inputs.iter().copied(), outputs, &[], Core::run)
     }
 
     /// As [`Program::run`], with the time that each step of the plan took. A step that calls another
@@ -232,7 +235,7 @@ impl Program {
     pub fn profile(&self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Duration>), RunError> {
         let mut times = Vec::with_capacity(self.core.steps.len());
         let mut outputs = self.outputs(inputs)?;
-        self.execute(inputs.iter(), &mut outputs, |core, frame| {
+        self.execute(inputs.iter(), &mut outputs, &[], |core, frame| {
             core.steps.iter().enumerate().try_for_each(|(i, step)| {
                 let begin = Instant::now();
                 let done = step(frame).map_err(|source| core.failed(i, source));
@@ -251,7 +254,7 @@ impl Program {
         Ok(zeros.collect::<Result<_, ArrayError>>()?)
     }
 
-    fn check_inputs<'a>(
+    pub(crate) fn check_inputs<'a>(
         &self,
         count: usize,
         inputs: impl Iterator<Item = &'a Array>,
@@ -276,11 +279,12 @@ impl Program {
         Ok(())
     }
 
-    /// Inputs and outputs have been checked.
-    fn execute<'a>(
+    /// Inputs and outputs have been checked. `shared` are inputs that stand where outputs do, which the plan allows.
+    pub(crate) fn execute<'a>(
         &self,
         inputs: impl Iterator<Item = &'a Array>,
         outputs: &mut [Array],
+        shared: &[(usize, usize)],
         run: impl FnOnce(&Core, &mut Frame<'_>) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let make = || {
@@ -310,6 +314,10 @@ impl Program {
                 by_dtype!(any output.dtype(), T => {
                     bases.push(output.as_mut_slice::<T>()?.as_mut_ptr().cast());
                 }, else return Err(RunError::Plan(format!("unknown dtype {}", output.dtype()))));
+            }
+            let first_output = bases.len() - self.core.plan.outputs.len();
+            for (input, output) in shared {
+                bases[INPUTS as usize + input] = bases[first_output + output];
             }
             let limit = self.loop_memory.load(Ordering::Relaxed);
             let mut kept = Kept::new(limit, self.directory_of_loops());
@@ -445,7 +453,7 @@ impl Core {
         Ok(core)
     }
 
-    fn run(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
+    pub(crate) fn run(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
         for (i, step) in self.steps.iter().enumerate() {
             if let Err(source) = step(frame) {
                 return Err(self.failed(i, source));

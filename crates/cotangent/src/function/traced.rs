@@ -86,6 +86,31 @@ impl Traced {
         Ok(self.program.run_into(&self.graph, inputs, outputs)?)
     }
 
+    /// Runs the graph on arrays that are given away, one for each leaf of the arguments, in order. Results
+    /// stand in the memory of arguments of their type where those are read no more: a step of training updates its
+    /// parameters in place. Arguments that have clones are copied for that.
+    ///
+    /// ```
+    /// use cotangent::{Array, Function, Tensor};
+    /// let step = Function::new(|p: &Tensor, g: &Tensor| p - 0.5 * g);
+    /// let (mut p, g) = (Array::from([1.0, 2.0]), Array::from([2.0, 2.0]));
+    /// let traced = step.trace(&(p.clone(), g.clone()))?;
+    /// let place = p.as_slice::<f64>()?.as_ptr();
+    /// for _ in 0..2 {
+    ///     p = traced.run_donated(vec![p, g.clone()])?.remove(0);
+    /// }
+    /// assert_eq!(p, [-1.0, 0.0].into());
+    /// assert_eq!(p.as_slice::<f64>()?.as_ptr(), place);
+    /// # Ok::<(), cotangent::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`run`](Traced::run).
+    pub fn run_donated(&self, inputs: Vec<Array>) -> Result<Vec<Array>, Error> {
+        self.expect_closed()?;
+        Ok(self.program.run_donated(&self.graph, inputs)?)
+    }
+
     /// Fails where values of an enclosing trace would be needed.
     pub(crate) fn expect_closed(&self) -> Result<(), Error> {
         match self.captures.is_empty() {
