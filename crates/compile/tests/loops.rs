@@ -158,7 +158,9 @@ fn a_place_outside_of_the_array_is_an_error_as_before() {
                 }";
     let x = Array::vector(vec![1.0, 2.0, 3.0]);
     for graph in [graph(text), optimize(&graph(text), None).unwrap()] {
-        let error = eval(&graph, std::slice::from_ref(&x)).unwrap_err().to_string();
+        let error = eval(&graph, std::slice::from_ref(&x))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("index 3"), "{error}");
     }
 }
