@@ -5,7 +5,7 @@ mod last;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cotangent_graph::ops::{Linalg, Region, Scan};
+use cotangent_graph::ops::{Linalg, Region, Scan, repeated};
 use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
 
 use crate::{TransformError, regions};
@@ -50,7 +50,13 @@ pub fn vmap(graph: &Graph, axes: &[Option<usize>], size: usize) -> Result<Graph,
     let outputs = walk(&mut b, graph, &inputs, size)?;
     let outputs: Vec<Var> = outputs
         .into_iter()
-        .map(|(v, batched)| if batched { v } else { repeat(&mut b, v, size) })
+        .map(|(v, batched)| {
+            if batched {
+                v
+            } else {
+                repeated(&mut b, v, size)
+            }
+        })
         .collect();
     Ok(b.finish(&outputs)?.without_dead_code())
 }
@@ -247,21 +253,7 @@ fn step(
     // Pointwise: operands that all examples share are repeated along the batch.
     let full: Vec<Var> = args
         .iter()
-        .map(|(v, batched)| if *batched { *v } else { repeat(b, *v, size) })
+        .map(|(v, batched)| if *batched { *v } else { repeated(b, *v, size) })
         .collect();
     (b.push(e.op.clone(), &full), true)
-}
-
-/// The same value for every example: a new leading axis.
-pub(crate) fn repeat(b: &mut Builder, v: Var, size: usize) -> Var {
-    let shape = b.shape(v);
-    let mut dims = vec![size];
-    dims.extend_from_slice(shape.dims());
-    match b.graph().splat(v) {
-        Some(value) => b.full(value, dims),
-        None => {
-            let axes: Vec<usize> = (1..=shape.rank()).collect();
-            b.broadcast(v, dims, &axes)
-        }
-    }
 }

@@ -42,8 +42,8 @@ pub(super) fn shifted(axes: &[usize]) -> Vec<usize> {
     axes.iter().map(|a| a.saturating_add(1)).collect()
 }
 
-/// `x` repeated along a new leading axis.
-pub(super) fn repeated(b: &mut Builder, x: Var, size: usize) -> Var {
+/// `x` repeated along a new leading axis, as the axis of a batch.
+pub fn repeated(b: &mut Builder, x: Var, size: usize) -> Var {
     let shape = b.shape(x);
     let dims: Vec<usize> = (1..=shape.rank()).collect();
     let longer: Vec<usize> = std::iter::once(size)

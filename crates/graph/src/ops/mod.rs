@@ -44,6 +44,7 @@ pub mod window;
 #[doc(hidden)]
 pub use attribute::default_of;
 pub use attribute::{Attribute, Attributed, Attributes, Value};
+pub use axes::repeated;
 pub use binary::Binary;
 pub use compare::{Compare, Test};
 pub use complex::Part;

@@ -143,7 +143,7 @@ pub(super) fn batch(
         .iter()
         .map(|(v, batched)| match batched {
             true => *v,
-            false => crate::vmap::repeat(b, *v, size),
+            false => cotangent_graph::ops::repeated(b, *v, size),
         })
         .collect();
     let region = region.map_callees(|callee| -> Result<Callee, TransformError> {

@@ -235,7 +235,7 @@ fn batched_body(
     for (i, (v, batched)) in results.into_iter().enumerate() {
         let wanted = batched || also.get(i) == Some(&true);
         outputs.push(if wanted && !batched {
-            crate::vmap::repeat(&mut b, v, size)
+            cotangent_graph::ops::repeated(&mut b, v, size)
         } else {
             v
         });

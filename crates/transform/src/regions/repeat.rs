@@ -217,7 +217,7 @@ pub(super) fn batch(
     let mut operands = Vec::with_capacity(args.len());
     for ((v, batched), flag) in args.iter().zip(&flags) {
         operands.push(if *flag && !batched {
-            crate::vmap::repeat(b, *v, size)
+            cotangent_graph::ops::repeated(b, *v, size)
         } else {
             *v
         });

@@ -269,7 +269,7 @@ pub(super) fn batch(
         let scanned = (s.carry..s.carry + s.scanned).contains(&i);
         operands.push(match (*batched, scanned) {
             (true, true) => swap_leading(b, *v),
-            (false, _) if *flag => crate::vmap::repeat(b, *v, size),
+            (false, _) if *flag => cotangent_graph::ops::repeated(b, *v, size),
             _ => *v,
         });
     }

@@ -28,13 +28,8 @@ pub(super) fn repeated(b: &mut Builder, v: Var, batched: bool, size: usize) -> V
         return v;
     }
     let shape = extended(b.shape(v).dims(), size);
-    match b.graph().splat(v) {
-        Some(value) => b.full(value, shape),
-        None => {
-            let axes: Vec<usize> = (0..b.rank(v)).collect();
-            b.broadcast(v, shape, &axes)
-        }
-    }
+    let axes: Vec<usize> = (0..b.rank(v)).collect();
+    b.broadcast(v, shape, &axes)
 }
 
 /// Values that have the batch last with the batch first.

@@ -3,8 +3,8 @@
 //! All steps are done at once, with the step as a leading axis, and what they add up is summed in the order that
 //! the shape fixes, as every sum is. That changes the order of terms, as the graph alone says.
 
-use cotangent_graph::ops::{ArrayOp, Binary};
-use cotangent_graph::{Builder, Graph, Op, Var};
+use cotangent_graph::ops::{ArrayOp, Binary, repeated};
+use cotangent_graph::{Builder, Checkpoint, Graph, Op, Var};
 
 use super::Results;
 use super::body::{Body, Source, live_for};
@@ -28,12 +28,13 @@ pub(super) fn at_once(b: &mut Builder, body: &Body) -> Option<Results> {
     for ((_, v), operand) in graph.inputs().iter().skip(carry).zip(sliced.chain(shared)) {
         to[v.index()] = operand;
     }
-    let sums: Vec<Var> = terms.sums.clone();
+    let around = b.checkpoint();
     for (v, e) in graph.iter() {
-        if e.op.is_input() || !live[v.index()] || sums.contains(&v) {
+        if e.op.is_input() || !live[v.index()] || terms.sums.contains(&v) {
             continue;
         }
         b.follow(e);
+        b.set_checkpoint(around);
         let (args, varies): (Vec<Var>, Vec<bool>) = e.args.iter().map(|a| to[a.index()]).unzip();
         to[v.index()] = match &e.op {
             _ if !varies.contains(&true) => (b.push(e.op.clone(), &args), false),
@@ -72,18 +73,7 @@ pub(super) fn at_once(b: &mut Builder, body: &Body) -> Option<Results> {
 
 /// A value with one slice for each step.
 fn all_steps(b: &mut Builder, (v, varies): (Var, bool), length: usize) -> Var {
-    if varies {
-        return v;
-    }
-    let shape = b.shape(v);
-    let dims = [&[length], shape.dims()].concat();
-    match b.graph().splat(v) {
-        Some(value) => b.full(value, dims),
-        None => {
-            let axes: Vec<usize> = (1..dims.len()).collect();
-            b.broadcast(v, dims, &axes)
-        }
-    }
+    if varies { v } else { repeated(b, v, length) }
 }
 
 /// What is added to each carried value, with whether it is subtracted.
@@ -150,7 +140,9 @@ fn is_small(graph: &Graph, live: &[bool], length: usize) -> bool {
         .iter()
         .filter(|(v, e)| live[v.index()] && !e.op.is_input())
     {
-        let (true, Some(ty)) = (e.op.is_pointwise() || is_plain(&e.op), e.ty.tensor()) else {
+        // What the steps are to compute again for the way back stays theirs.
+        let plain = e.checkpoint == Checkpoint::NONE && (e.op.is_pointwise() || is_plain(&e.op));
+        let (true, Some(ty)) = (plain, e.ty.tensor()) else {
             return false;
         };
         if e.op.splat().is_none() {
