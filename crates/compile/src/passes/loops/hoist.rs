@@ -42,6 +42,7 @@ fn outside(b: &mut Builder, graph: &Graph, body: &Body, moved: &[bool]) -> Vec<O
     let all = graph.iter().map(|(v, _)| v);
     let wanted = live_for(graph, all.filter(|v| moved[v.index()]));
     let mut to: Vec<Option<Var>> = vec![None; graph.equations().len()];
+    let around = b.checkpoint();
     let shared = graph.inputs().iter().skip(body.first_shared());
     for ((_, v), operand) in shared.zip(&body.shared) {
         to[v.index()] = Some(*operand);
@@ -49,6 +50,7 @@ fn outside(b: &mut Builder, graph: &Graph, body: &Body, moved: &[bool]) -> Vec<O
     for (v, e) in graph.iter().filter(|(_, e)| !e.op.is_input()) {
         if wanted[v.index()] {
             b.follow(e);
+            b.set_checkpoint(e.checkpoint.within(around));
             let args: Vec<Var> = e.args.iter().filter_map(|a| to[a.index()]).collect();
             to[v.index()] = Some(b.push(e.op.clone(), &args));
         }

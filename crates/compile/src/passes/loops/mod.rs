@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cotangent_graph::ops::{Cond, Region};
-use cotangent_graph::{Builder, Callee, Graph, Location, Op, Var};
+use cotangent_graph::{Builder, Callee, Equation, Graph, Op, Var};
 
 use crate::CompileError;
 use body::{Body, cut, needed};
@@ -70,7 +70,7 @@ fn improve(graph: &Graph, known: &mut Known) -> Result<Graph, CompileError> {
         let region = region.map_callees(|c| inner(c, known))?;
         let count = e.ty.components().len();
         let read = read.get(&v).cloned().unwrap_or_else(|| vec![true; count]);
-        let results = emit(&mut b, &region, &args, &read, e.location)?;
+        let results = emit(&mut b, &region, &args, &read, e)?;
         match e.ty.tensor() {
             Some(_) => to[v.index()] = results.first().copied().flatten(),
             None => drop(parts.insert(v, results)),
@@ -122,19 +122,19 @@ fn emit(
     region: &Region,
     args: &[Var],
     read: &[bool],
-    location: Option<Location>,
+    e: &Equation,
 ) -> Result<Results, CompileError> {
     match region {
         Region::Cond(c) => branches(b, c, args, read),
         // A loop without steps would do what is moved out of it.
         Region::Scan(s) if s.length > 0 => {
             let body = Body::of_scan(s, args, read).improved(b)?;
-            b.set_location(location);
+            b.follow(e);
             scan(b, body, s.reverse)
         }
         Region::While(w) => {
             let body = Body::of_while(w, args, read).improved(b)?;
-            b.set_location(location);
+            b.follow(e);
             Ok(body.emit(b, false))
         }
         region => Ok(b
