@@ -25,6 +25,7 @@ pub(crate) use self::group::{Group, SMALL, inner_axes, is_stack, leading_axes, r
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
 pub(crate) use self::pattern::{Pattern, Patterns, is_view};
+pub(crate) use self::riders::is_cheap;
 use crate::lane::{self, Fold, Lanes};
 
 /// The operands of an operation.

@@ -88,7 +88,7 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
             while let Some(v) = work.pop() {
                 let e = graph.equation(v);
                 let beside = |v: Var| graph.ty(v).tensor().is_some_and(|t| fits(t, ty));
-                let cheap = is_cheap(&e.op)
+                let cheap = (is_cheap(&e.op) || is_mask(&e.op))
                     && reads.count[v.index()] == 1
                     && beside(v)
                     && e.args.iter().all(|a| beside(*a))
@@ -149,17 +149,21 @@ fn still_there(graph: &Graph, reads: &Reads, v: Var, top: Var, reader: Var) -> b
 /// The most operations that run late for one reader.
 const LONGEST: usize = 16;
 
-/// Whether computing a result costs less than storing it and reading it.
-fn is_cheap(op: &Op) -> bool {
+/// Whether computing a result by arithmetic costs less than storing it and reading it.
+pub(crate) fn is_cheap(op: &Op) -> bool {
     match op {
         Op::Unary(op) => matches!(op, Unary::Neg | Unary::Abs),
         Op::Binary(op) => matches!(
             op,
             Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
         ),
-        Op::Compare(_) | Op::Ternary(Ternary::Select) => true,
         _ => false,
     }
+}
+
+/// Whether an operation says where something is, or takes it from there, which costs no more.
+fn is_mask(op: &Op) -> bool {
+    matches!(op, Op::Compare(_) | Op::Ternary(Ternary::Select))
 }
 
 /// For each variable whether it is a slice that is stored, although its readers could read it inside

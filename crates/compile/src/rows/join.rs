@@ -1,8 +1,8 @@
 //! Finds the regions and products that become row blocks.
 //!
-//! A block begins with a reduction along rows, or with the product of a matrix with a vector. Steps behind it join while they go over the same rows:
-//! they read rows that the block has written or reads anyway, each no other row than its own. What
-//! stands between and needs nothing of the block runs before it, what needs its results behind.
+//! A block begins with a reduction along rows, or with the product of a matrix with a vector. Steps behind it
+//! join while they go over the same rows: they read rows that the block has written or reads anyway, each no
+//! other row than its own. What stands between and needs nothing of the block runs before it, what needs its results behind.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use cotangent_graph::ops::{ArrayOp, Binary, Scan, Unary};
+use cotangent_graph::ops::{ArrayOp, Scan};
 use cotangent_graph::{Checkpoint, FastMap, Graph, Op, TensorType, Var};
 
 use super::scan;
-use crate::fuse::SMALL;
+use crate::fuse::{SMALL, is_cheap};
 use crate::passes::rules::padded_concat;
 
 /// The most operations that run again in place of one more stack.
@@ -200,14 +200,7 @@ impl Body<'_> {
     fn is_cheap(&self, v: Var) -> bool {
         let e = self.graph.equation(v);
         let float = |ty: &&TensorType| ty.dtype.is_float() && ty.shape.elements() > SMALL;
-        let op = match &e.op {
-            Op::Unary(op) => matches!(op, Unary::Neg | Unary::Abs),
-            Op::Binary(op) => matches!(
-                op,
-                Binary::Add | Binary::Sub | Binary::Mul | Binary::Maximum | Binary::Minimum
-            ),
-            _ => self.operand_of_shift(v).is_some(),
-        };
+        let op = is_cheap(&e.op) || self.operand_of_shift(v).is_some();
         op && e.checkpoint == Checkpoint::NONE && e.ty.tensor().filter(float).is_some()
     }
 
