@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Numbers, plan_of};
+use common::{bits, inputs, plan_of};
 use cotangent_array::{Array, DType, Scalar};
 use cotangent_compile::{Options, Place, Plan, Step, StepOp, Target, compile, compile_with};
 use cotangent_cpu::{Program, target};
@@ -26,23 +26,6 @@ fn joined(plan: &Plan) -> Vec<usize> {
         _ => None,
     };
     plan.steps.iter().filter_map(chains).collect()
-}
-
-fn inputs(plan: &Plan, seed: u64, special: bool) -> Vec<Array> {
-    let mut numbers = Numbers::new(seed);
-    let draw = |(_, ty): &(String, TensorType)| {
-        numbers.array(ty, |numbers, dtype| match special {
-            true => numbers.any(dtype),
-            false => numbers.plain(dtype),
-        })
-    };
-    plan.inputs.iter().map(draw).collect()
-}
-
-/// The bits of an array; every NaN counts as the same.
-fn bits(array: &Array) -> Vec<Option<u64>> {
-    let bits = |x: f64| (!x.is_nan()).then_some(x.to_bits());
-    array.to_f64s().into_iter().map(bits).collect()
 }
 
 /// Runs chains side by side and one after the other: the bits are the same.

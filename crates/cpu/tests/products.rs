@@ -4,8 +4,8 @@ mod common;
 
 use std::sync::Arc;
 
-use common::Numbers;
-use cotangent_array::{Array, DType};
+use common::{bits, inputs};
+use cotangent_array::DType;
 use cotangent_compile::{
     Options, Plan, RowProduct, RowWork, Step, StepOp, Target, compile, compile_with,
 };
@@ -29,23 +29,6 @@ fn joined(plan: &Plan) -> usize {
     });
     let product = |s: &&cotangent_compile::RowStage| matches!(s.work, RowWork::Product(_));
     stages.flatten().filter(product).count()
-}
-
-fn inputs(plan: &Plan, seed: u64, special: bool) -> Vec<Array> {
-    let mut numbers = Numbers::new(seed);
-    let draw = |(_, ty): &(String, cotangent_graph::TensorType)| {
-        numbers.array(ty, |numbers, dtype| match special {
-            true => numbers.any(dtype),
-            false => numbers.plain(dtype),
-        })
-    };
-    plan.inputs.iter().map(draw).collect()
-}
-
-/// The bits of an array; every NaN counts as the same.
-fn bits(array: &Array) -> Vec<Option<u64>> {
-    let bits = |x: f64| (!x.is_nan()).then_some(x.to_bits());
-    array.to_f64s().into_iter().map(bits).collect()
 }
 
 /// The results are those of the steps one after the other, for any number of threads.

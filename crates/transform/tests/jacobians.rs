@@ -138,7 +138,7 @@ fn many_columns_agree_with_rows_and_with_single_directions() {
 
 #[test]
 fn products_with_a_matrix_move_no_axis() {
-    // f(x) = (x w)^T w x: all directions are columns of products.
+    // f(x) = exp(x w w^T): all directions are columns of products.
     let f = graph(
         "fn f(x: f64[32, 3], w: f64[3, 3]) {
              exp(dot(dot(x, w, contract=([1], [0])), w, contract=([1], [1])))

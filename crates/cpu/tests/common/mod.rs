@@ -234,3 +234,21 @@ pub fn inputs_of(plan: &Plan, seed: u64) -> Vec<Array> {
     };
     plan.inputs.iter().map(draw).collect()
 }
+
+/// Arrays for the inputs of a plan: plain numbers, or special ones among them.
+pub fn inputs(plan: &Plan, seed: u64, special: bool) -> Vec<Array> {
+    let mut numbers = Numbers::new(seed);
+    let draw = |(_, ty): &(String, TensorType)| {
+        numbers.array(ty, |numbers, dtype| match special {
+            true => numbers.any(dtype),
+            false => numbers.plain(dtype),
+        })
+    };
+    plan.inputs.iter().map(draw).collect()
+}
+
+/// The bits of an array; every NaN counts as the same.
+pub fn bits(array: &Array) -> Vec<Option<u64>> {
+    let bits = |x: f64| (!x.is_nan()).then_some(x.to_bits());
+    array.to_f64s().into_iter().map(bits).collect()
+}
