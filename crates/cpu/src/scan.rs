@@ -123,51 +123,53 @@ fn of_one_region(flow: &Flow, places: &Places, mode: Mode) -> Option<Run> {
         outs: places.outs.clone(),
         scratch: places.scratch,
     };
+    // The streams that move, and by how much from one step to the next but one.
+    let moving: Vec<(usize, usize)> = (streams.iter().enumerate())
+        .filter_map(|(at, stream)| match *stream {
+            Stream::Slices(_, 0) | Stream::Carried(..) | Stream::Next(_) => None,
+            Stream::Slices(_, step) if reverse => Some((at, step.wrapping_mul(2).wrapping_neg())),
+            Stream::Slices(_, step) => Some((at, step.wrapping_mul(2))),
+        })
+        .collect();
     Some(Box::new(move |frame| {
         let arena = frame.address(places.scratch);
         let scratch = arena.wrapping_add(scratch_at);
-        let mut state = addresses(frame, places.args.get(..carry).unwrap_or_default());
+        let starts = addresses(frame, places.args.get(..carry).unwrap_or_default());
         let results = addresses(frame, places.outs.get(..carry).unwrap_or_default());
-        let first = if reverse { length - 1 } else { 0 };
-        let (mut table, mut distances) = (Addresses::new(), SmallVec::<[usize; 16]>::new());
-        for stream in &streams {
-            let (at, distance) = match *stream {
-                Stream::Slices(slot, step) => {
-                    (frame.address(slot).wrapping_add(first * step), step)
-                }
-                // Placed in each step.
-                Stream::Carried(..) | Stream::Next(_) => (arena, 0),
+        let buffer = |i: usize, k: usize| arena.wrapping_add(layout.carry[i][k % 2]);
+        // The addresses of a step.
+        let table = |k: usize| -> Addresses {
+            let slice = if reverse { length - 1 - k } else { k };
+            let place = |stream: &Stream| match *stream {
+                Stream::Slices(slot, step) => frame.address(slot).wrapping_add(slice * step),
+                Stream::Carried(i, before) => match k {
+                    0 => starts[i].wrapping_add(before),
+                    _ => buffer(i, k - 1).wrapping_add(before),
+                },
+                // The last step writes what is carried to the results.
+                Stream::Next(i) if k + 1 == length => results[i],
+                Stream::Next(i) => buffer(i, k),
             };
-            table.push(at);
-            distances.push(if reverse {
-                distance.wrapping_neg()
-            } else {
-                distance
-            });
+            streams.iter().map(place).collect()
+        };
+        // SAFETY: the plan was checked: operands and results have the elements that the region takes, those
+        // that are scanned in each of the slices; buffers of what is carried take turns, so that results
+        // overlap no operand. The working memory is the body's own.
+        let run = |table: &Addresses| unsafe { region.run(table, scratch) };
+        run(&table(0));
+        // Since buffers take turns, the addresses of every other step are the same but for slices.
+        if length > 2 {
+            let mut tables = [table(1), table(2.min(length - 2))];
+            for k in 1..length - 1 {
+                let table = &mut tables[(k - 1) % 2];
+                run(table);
+                for (at, distance) in &moving {
+                    table[*at] = table[*at].wrapping_add(*distance);
+                }
+            }
         }
-        for k in 0..length {
-            for (at, stream) in table.iter_mut().zip(&streams) {
-                if let Stream::Carried(i, before) = *stream {
-                    *at = state[i].wrapping_add(before);
-                }
-            }
-            for (at, stream) in table.iter_mut().zip(&streams) {
-                if let Stream::Next(i) = *stream {
-                    // The last step writes what is carried to the results.
-                    *at = match k + 1 == length {
-                        true => results[i],
-                        false => arena.wrapping_add(layout.carry[i][k % 2]),
-                    };
-                    state[i] = *at;
-                }
-            }
-            // SAFETY: the plan was checked: operands and results have the elements that the region takes, those
-            // that are scanned in each of the slices; buffers of what is carried take turns, so that results
-            // overlap no operand. The working memory is the body's own.
-            unsafe { region.run(&table, scratch) };
-            for (at, distance) in table.iter_mut().zip(&distances) {
-                *at = at.wrapping_add(*distance);
-            }
+        if length > 1 {
+            run(&table(length - 1));
         }
         Ok(())
     }))

@@ -56,6 +56,30 @@ fn flows_run_as_the_reference_says() {
     }
 }
 
+/// A body that is one region: buffers of what is carried take turns, and slices move either way.
+#[test]
+fn loops_over_one_region_run_for_any_length() {
+    for length in 1..8 {
+        for reverse in [false, true] {
+            let f = graph(&format!(
+                "fn step(a: f64[3], b: f64[3], x: f64[3], w: f64[3]) -> (f64[3], f64[3], f64[3]) {{
+                    (b, a * w + x, a - b) }}
+                 fn f(a: f64[3], b: f64[3], x: f64[{length}, 3], w: f64[3])
+                    -> (f64[3], f64[3], f64[{length}, 3]) {{
+                    scan(a, b, x, w, body=step, carry=2, scanned=1, reverse={reverse}) }}"
+            ));
+            let x: Vec<f64> = (0..3 * length).map(|k| (k as f64).sin()).collect();
+            let inputs = [
+                Array::vector(vec![0.1, -0.4, 2.0]),
+                Array::vector(vec![1.5, 0.25, -1.0]),
+                Array::new(&[length, 3], x).unwrap(),
+                Array::vector(vec![0.5, -0.75, 0.9]),
+            ];
+            check(&f, &inputs);
+        }
+    }
+}
+
 #[test]
 fn empty_loops_give_what_they_were_given() {
     let f = graph(
