@@ -9,6 +9,8 @@ use crate::pool::{Shared, Team, share};
 
 /// Places of a long axis that one thread takes together: squares of a transposing, lines of memory.
 const GRAIN: usize = 16;
+/// Bytes that stay in the first cache.
+const NEAR: usize = 4096;
 
 /// Copies elements between two arrays, each with strides of its own.
 #[derive(Clone, Debug)]
@@ -171,7 +173,38 @@ impl Walk {
                     transpose(from, to, sheet)
                 });
             }
-            _ => runs(outer, *inner, from, to),
+            _ => match outer.split_last() {
+                // A row that stands again and again.
+                Some((again, rest))
+                    if (inner.from, inner.to, again.from, again.to) == (1, 1, 0, inner.n) =>
+                {
+                    // SAFETY: as above; the repetitions of the row follow one another.
+                    each(rest, from, to, |from, to| unsafe {
+                        repeat(from, to, inner.n, again.n)
+                    });
+                }
+                _ => runs(outer, *inner, from, to),
+            },
+        }
+    }
+}
+
+/// Copies a row of `n` elements so many times, one behind the other: what is written is copied itself, since few
+/// long copies take less time than many short ones.
+///
+/// # Safety
+/// The row can be read and all repetitions written; they are apart.
+unsafe fn repeat<T: Cell>(row: *const T, to: *mut T, n: usize, times: usize) {
+    // SAFETY: the caller's promise; each copy is of what has been written before, to what is behind.
+    unsafe {
+        std::ptr::copy_nonoverlapping(row, to, n);
+        let (mut done, whole) = (n, n * times);
+        while done < whole {
+            // What is copied again and again stays in the first cache.
+            let near = (NEAR / size_of::<T>()).max(n) / n * n;
+            let count = done.min(near).min(whole - done);
+            std::ptr::copy_nonoverlapping(to, to.add(done), count);
+            done += count;
         }
     }
 }
