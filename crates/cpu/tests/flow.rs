@@ -72,7 +72,7 @@ fn loops_over_one_region_run_for_any_length() {
             let inputs = [
                 Array::vector(vec![0.1, -0.4, 2.0]),
                 Array::vector(vec![1.5, 0.25, -1.0]),
-                Array::new(&[length, 3], x).unwrap(),
+                Array::new([length, 3], x).unwrap(),
                 Array::vector(vec![0.5, -0.75, 0.9]),
             ];
             check(&f, &inputs);

@@ -11,6 +11,7 @@ use cotangent_array::Shape;
 use smallvec::SmallVec;
 
 use super::Site;
+use crate::lane::has_avx2;
 use crate::memory::{Cell, Run, run1};
 use crate::number::{Float, Number, Ordered, by_dtype};
 
@@ -83,8 +84,9 @@ const LEAF: usize = 256;
 const ROWS: usize = 64;
 /// Columns that are reduced side by side; their accumulators stay in the first cache.
 const COLUMNS: usize = 256;
-/// So many columns are few.
-const FEW: usize = 8;
+/// Twice so many columns are done side by side in registers.
+const WIDE: usize = 8;
+const FEW: usize = 4;
 
 pub(super) fn sum(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     by_dtype!(numeric site.out.ty.dtype, T => fold::<Sum<T>>(axes, site), else None)
@@ -113,11 +115,12 @@ pub(super) fn all(axes: &[usize], site: &Site<'_>) -> Option<Run> {
 fn fold<F: Fold>(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     let [x] = site.args else { return None };
     let plan = Reduction::new(&x.ty.shape, axes);
+    let fast = has_avx2();
     Some(run1(
         x.slot,
         site.out.slot,
         move |x: &[F::In], out: &mut [F::Out]| {
-            plan.run::<F>(x, out);
+            plan.choose::<F>(fast, x, out);
             Ok(())
         },
     ))
@@ -128,8 +131,9 @@ fn fold<F: Fold>(axes: &[usize], site: &Site<'_>) -> Option<Run> {
 pub(super) fn norm(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     let [x] = site.args else { return None };
     let plan = Reduction::new(&x.ty.shape, axes);
+    let fast = has_avx2();
     by_dtype!(float site.out.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
-        plan.run::<Length<T>>(x, out);
+        plan.choose::<Length<T>>(fast, x, out);
         plan.again(x, out, |length| !(1e-140..1e140).contains(&length.to()), |elements| {
             let largest = elements(&mut |m, x| m.larger(x.abs()), 0.0);
             let scale = scale(largest);
@@ -205,9 +209,32 @@ impl Reduction {
         }
     }
 
+    /// Runs in the instructions that the machine has.
+    fn choose<F: Fold>(&self, fast: bool, x: &[F::In], out: &mut [F::Out]) {
+        #[cfg(target_arch = "x86_64")]
+        if fast {
+            #[target_feature(enable = "avx2")]
+            fn inner<F: Fold>(plan: &Reduction, x: &[F::In], out: &mut [F::Out]) {
+                plan.run::<F>(x, out);
+            }
+            // SAFETY: chosen only where the machine has AVX2.
+            return unsafe { inner::<F>(self, x, out) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = fast;
+        self.run::<F>(x, out);
+    }
+
+    #[inline(always)]
     fn run<F: Fold>(&self, x: &[F::In], out: &mut [F::Out]) {
         if self.empty {
             return out.fill(F::finish(F::START));
+        }
+        if !self.inner_stays && self.gone.is_empty() {
+            for (out, x) in out.iter_mut().zip(x.chunks_exact(self.inner)) {
+                *out = F::finish(F::join(F::START, row::<F>(x)));
+            }
+            return;
         }
         let mut out = out.iter_mut();
         if !self.inner_stays {
@@ -225,9 +252,16 @@ impl Reduction {
         each(&self.kept, |base| {
             let (part, rest) = std::mem::take(&mut out).split_at_mut(self.inner);
             out = rest;
-            // Preparing many accumulators takes longer than adding up a few.
-            if self.inner <= FEW {
-                return self.columns::<F, FEW>(&x[base..], part);
+            // A few sums stay in registers.
+            match self.gone[..] {
+                [rows] if (WIDE..=2 * WIDE).contains(&part.len()) => {
+                    return pieces::<F, WIDE>(rows, &x[base..], part);
+                }
+                [rows] if (FEW..WIDE).contains(&part.len()) => {
+                    return pieces::<F, FEW>(rows, &x[base..], part);
+                }
+                _ if part.len() <= WIDE => return self.columns::<F, WIDE>(&x[base..], part),
+                _ => {}
             }
             for (i, part) in part.chunks_mut(COLUMNS).enumerate() {
                 self.columns::<F, COLUMNS>(&x[base + i * COLUMNS..], part);
@@ -236,6 +270,7 @@ impl Reduction {
     }
 
     /// Reduces at most `N` columns side by side.
+    #[inline(always)]
     fn columns<F: Fold, const N: usize>(&self, x: &[F::In], out: &mut [F::Out]) {
         let width = out.len().min(N);
         let (mut total, mut block) = ([F::START; N], [F::START; N]);
@@ -292,6 +327,35 @@ impl Reduction {
     }
 }
 
+/// Reduces `N` to `2 N` columns in two pieces, which overlap where there are fewer than `2 N`.
+#[inline(always)]
+fn pieces<F: Fold, const N: usize>(rows: Dim, x: &[F::In], out: &mut [F::Out]) {
+    let second = out.len() - N;
+    let mut total = [[F::START; N]; 2];
+    let mut left = 0..rows.n;
+    while !left.is_empty() {
+        let mut block = [[F::START; N]; 2];
+        for row in left.by_ref().take(ROWS) {
+            let x = &x[row * rows.step..][..second + N];
+            let (first, last) = (&x[..N], &x[second..]);
+            for k in 0..N {
+                block[0][k] = F::join(block[0][k], F::lift(first[k]));
+                block[1][k] = F::join(block[1][k], F::lift(last[k]));
+            }
+        }
+        for (total, block) in total.iter_mut().flatten().zip(block.into_iter().flatten()) {
+            *total = F::join(*total, block);
+        }
+    }
+    let [first, last] = total;
+    for (out, total) in out.iter_mut().zip(first) {
+        *out = F::finish(total);
+    }
+    for (out, total) in out[second..].iter_mut().zip(last) {
+        *out = F::finish(total);
+    }
+}
+
 /// Calls `f` with the position of each index of the axes, in row-major order.
 #[inline(always)]
 fn each(dims: &[Dim], mut f: impl FnMut(usize)) {
@@ -324,6 +388,7 @@ fn each(dims: &[Dim], mut f: impl FnMut(usize)) {
 }
 
 /// All elements of a contiguous run: leaves joined pairwise, as if by halving.
+#[inline(always)]
 fn row<F: Fold>(x: &[F::In]) -> F::Acc {
     if x.len() <= LEAF {
         return leaf::<F>(x);
@@ -351,20 +416,43 @@ fn leaf<F: Fold>(x: &[F::In]) -> F::Acc {
     if x.len() < LANES {
         return x.iter().fold(F::START, |sum, x| F::join(sum, F::lift(*x)));
     }
-    let mut lanes = [F::START; LANES];
-    let mut chunks = x.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
+    let mut lanes = [[F::START; 4]; 2];
+    let (chunks, rest) = x.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, x) in lanes.as_flattened_mut().iter_mut().zip(chunk) {
             *lane = F::join(*lane, F::lift(*x));
         }
     }
-    for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane = F::join(*lane, F::lift(*x));
+    let [mut low, mut high] = lanes;
+    match rest.split_first_chunk::<4>() {
+        Some((four, rest)) => {
+            for (lane, x) in low.iter_mut().zip(four) {
+                *lane = F::join(*lane, F::lift(*x));
+            }
+            few::<F>(&mut high, rest);
+        }
+        None => few::<F>(&mut low, rest),
     }
-    let [a, b, c, d, e, f, g, h] = lanes;
-    let (low, high) = (
-        F::join(F::join(a, b), F::join(c, d)),
-        F::join(F::join(e, f), F::join(g, h)),
-    );
+    let [low, high] = [low, high].map(|[a, b, c, d]| F::join(F::join(a, b), F::join(c, d)));
     F::join(low, high)
+}
+
+/// Joins fewer than four elements with the first lanes, each at a place that is known: a loop over them would
+/// put all lanes into memory.
+#[inline(always)]
+fn few<F: Fold>(lanes: &mut [F::Acc; 4], x: &[F::In]) {
+    let mut join = |lane: usize, x: F::In| lanes[lane] = F::join(lanes[lane], F::lift(x));
+    match *x {
+        [a] => join(0, a),
+        [a, b] => {
+            join(0, a);
+            join(1, b);
+        }
+        [a, b, c] => {
+            join(0, a);
+            join(1, b);
+            join(2, c);
+        }
+        _ => {}
+    }
 }
