@@ -239,6 +239,12 @@ impl Asm {
         self.raw(&[0xC5, 0x84 | (!k & 15) << 3, 0x45, 0xC0 | k << 3 | other]);
     }
 
+    /// Names in a mask register what another one names of the upper eight lanes of sixteen, as the lower eight.
+    pub(super) fn upper_mask(&mut self, k: u8, of: u8) {
+        // kshiftrw k, of, 8.
+        self.raw(&[0xC4, 0xE3, 0xF9, 0x30, 0xC0 | k << 3 | of, 8]);
+    }
+
     /// Jumps where a mask register names lanes; where to write the distance.
     pub(super) fn jump_if_named(&mut self, k: u8) -> usize {
         self.raw(&[0xC5, 0xF8, 0x98, 0xC0 | k << 3 | k, 0x0F, 0x85]);

@@ -10,7 +10,7 @@ use cotangent_compile::lane::{Elem, LaneCode, Lanes, Prim};
 use super::asm::{Asm, RAX, RDX, RSP, Rm, Width};
 use super::cold::Site;
 use super::forms::{LOAD, STORE_ALIGNED, single, spread};
-use super::join::Joined;
+use super::join::Joining;
 
 /// No value, or no further reading.
 pub(super) const NONE: u32 = u32::MAX;
@@ -75,8 +75,8 @@ pub(super) struct Body<'a> {
     pub(super) access: Access,
     /// How many vectors are worked on side by side.
     pub(super) vectors: usize,
-    /// Of each stored value the reduction that it goes into, where that has registers.
-    joins: &'a [Option<Joined>],
+    /// Of each stored value the reduction that it goes into, where code does that.
+    joins: &'a [Option<Joining>],
     items: Vec<Item>,
     pub(super) homes: Vec<Home>,
     pub(super) register: Vec<u8>,
@@ -175,10 +175,10 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Joins what is stored in registers, which the body then leaves alone otherwise.
-    pub(super) fn joins(&mut self, joins: &'a [Option<Joined>]) {
+    /// Joins what is stored, also in registers, which the body then leaves alone otherwise.
+    pub(super) fn joins(&mut self, joins: &'a [Option<Joining>]) {
         self.joins = joins;
-        for join in joins.iter().flatten() {
+        for join in joins.iter().flatten().filter_map(Joining::eight) {
             self.usable = self.usable.min(join.lowest());
         }
     }
@@ -207,12 +207,15 @@ impl<'a> Body<'a> {
                     }
                 }
                 Prim::Store(k) => {
-                    if let Some(Some(to)) = self.joins.get(k as usize) {
-                        self.join(asm, &item, *to);
+                    let stream = self.code.inputs.len() + k as usize;
+                    let joining = self.joins.get(k as usize).copied().flatten();
+                    if let Some(Joining::Eight(to)) = joining {
+                        self.join(asm, &item, to);
+                    } else if let Some(Joining::Open(floats)) = joining {
+                        self.add(asm, &item, stream, floats);
                     } else {
                         let mut pinned = 0;
                         let x = self.need(asm, item.args[0], &mut pinned);
-                        let stream = self.code.inputs.len() + k as usize;
                         let elem = self.code.outputs[k as usize];
                         match elem {
                             Elem::Lane => {
@@ -343,7 +346,7 @@ impl<'a> Body<'a> {
     }
 
     /// The register with the address of a stream.
-    fn address(&self, asm: &mut Asm, stream: usize) -> u8 {
+    pub(super) fn address(&self, asm: &mut Asm, stream: usize) -> u8 {
         self.addresses[stream].unwrap_or_else(|| {
             asm.load_address(RAX, stream);
             RAX

@@ -373,6 +373,7 @@ fn masks_of_tails_are_read_back() {
     let mut asm = Asm::new(WIDE);
     asm.tail_mask();
     asm.join_masks(K1, K2);
+    asm.upper_mask(K1, TAIL);
     let hole = asm.jump_if_named(K1);
     asm.land(hole);
     asm.tail_to_stack();
@@ -381,8 +382,12 @@ fn masks_of_tails_are_read_back() {
     let names: Vec<String> = found.iter().map(name).collect();
     assert_eq!(
         names,
-        ["Bzhi", "Kmovw", "Korw", "Kortestw", "Jne", "Kmovw", "Kmovw"]
+        [
+            "Bzhi", "Kmovw", "Korw", "Kshiftrw", "Kortestw", "Jne", "Kmovw", "Kmovw"
+        ]
     );
+    let upper = [0, 1].map(|k| found[3].op_register(k));
+    assert_eq!((upper, found[3].immediate8()), ([mask(K1), mask(TAIL)], 8));
     assert_eq!(
         (found[0].op_register(0), found[0].op_register(2)),
         (Register::EAX, Register::EAX)
@@ -395,15 +400,15 @@ fn masks_of_tails_are_read_back() {
     let joined = [0, 1, 2].map(|k| found[2].op_register(k));
     assert_eq!(joined, [mask(K1), mask(K1), mask(K2)]);
     assert_eq!(
-        (found[3].op_register(0), found[3].op_register(1)),
+        (found[4].op_register(0), found[4].op_register(1)),
         (mask(K1), mask(K1))
     );
     assert_eq!(
-        (found[5].memory_base(), found[5].op_register(1)),
+        (found[6].memory_base(), found[6].op_register(1)),
         (Register::RSP, mask(TAIL))
     );
     assert_eq!(
-        (found[6].memory_base(), found[6].op_register(0)),
+        (found[7].memory_base(), found[7].op_register(0)),
         (Register::RSP, mask(TAIL))
     );
 }

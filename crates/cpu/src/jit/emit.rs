@@ -6,7 +6,7 @@ use super::asm::{Asm, RAX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, Home, MASK};
 use super::cold;
 use super::forms::{LOAD, STORE_ALIGNED, spread};
-use super::join::{Join, Joined, SUMS};
+use super::join::{Joined, Joining, Joins, SUMS};
 use super::moves;
 
 /// Machine code and the numbers that it reads.
@@ -38,9 +38,9 @@ pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 /// and the pool (rdx). `None` for very long regions, and for those with bools in memory in vectors of 256 bits,
 /// which cannot read a part of eight bytes.
 ///
-/// Of each stored value `joins` says whether it goes into a reduction; of that eight sums are written for
-/// every leaf ([`LEAF`]), one after the other.
-pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Option<Emitted> {
+/// Of each stored value `joins` says whether it goes into a reduction: its elements are added to open sums, or
+/// eight sums are written for every leaf ([`LEAF`]), one after the other.
+pub(super) fn emit(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Emitted> {
     let bytes = code
         .inputs
         .iter()
@@ -61,7 +61,7 @@ pub(super) fn emit(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Opt
 
 fn emit_by(
     code: &LaneCode,
-    joins: &[Option<Join>],
+    joins: &[Option<Joins>],
     style: Style,
     vectors: usize,
 ) -> (Emitted, usize) {
@@ -77,7 +77,12 @@ fn emit_by(
     start.streams(code, joins);
     let frame = start.calls(code);
     let joins = start.joins(code, joins);
-    let joined = joins.iter().any(Option::is_some);
+    let eight = || {
+        joins
+            .iter()
+            .map(|join| join.as_ref().and_then(Joining::eight))
+    };
+    let joined = eight().any(|joined| joined.is_some());
     let count = joined.then(|| start.slot());
     if let Some(slot) = count {
         start.asm.keep_count(slot);
@@ -95,7 +100,7 @@ fn emit_by(
     if let Some(slot) = count {
         asm.next_part(slot, LEAF);
     }
-    for join in joins.iter().flatten() {
+    for join in eight().flatten() {
         join.begin(&mut asm);
     }
     let scale = size.trailing_zeros() as u8;
@@ -149,7 +154,7 @@ fn emit_by(
         }
     }
     ends.into_iter().for_each(|end| asm.land(end));
-    for (k, join) in joins.iter().enumerate() {
+    for (k, join) in eight().enumerate() {
         if let Some(join) = join {
             asm.part_address(code.inputs.len() + k, LEAF_BITS, SUMS_BITS);
             join.write(&mut asm, code.lanes);
@@ -261,27 +266,32 @@ impl Start {
     }
 
     /// Gives reductions their registers.
-    fn joins(&mut self, code: &LaneCode, joins: &[Option<Join>]) -> Vec<Option<Joined>> {
+    fn joins(&mut self, code: &LaneCode, joins: &[Option<Joins>]) -> Vec<Option<Joining>> {
         let mut number = 0;
         let mut all = Vec::with_capacity(joins.len());
         for join in joins {
-            all.push(join.map(|join| {
-                let kind = (code.lanes, self.asm.width);
-                let joined = Joined::new(join, number, kind, &mut self.pool);
-                number += 1;
-                joined
+            all.push(join.map(|join| match join {
+                Joins::Open(floats) => Joining::Open(floats),
+                Joins::Eight(join) => {
+                    let kind = (code.lanes, self.asm.width);
+                    let joined = Joined::new(join, number, kind, &mut self.pool);
+                    number += 1;
+                    Joining::Eight(joined)
+                }
             }));
         }
         all
     }
 
-    /// Keeps the addresses of the first streams in registers, but for those that are joined.
-    pub(super) fn streams(&mut self, code: &LaneCode, joins: &[Option<Join>]) {
+    /// Keeps the addresses of the first streams in registers, but for those that take eight sums.
+    pub(super) fn streams(&mut self, code: &LaneCode, joins: &[Option<Joins>]) {
         let mut free = ADDRESSES.iter();
         for inst in &code.insts {
             let stream = match inst.prim {
                 Prim::Load(k) | Prim::At(k, _) => k as usize,
-                Prim::Store(k) if joins.get(k as usize).is_some_and(Option::is_some) => continue,
+                Prim::Store(k) if matches!(joins.get(k as usize), Some(Some(Joins::Eight(_)))) => {
+                    continue;
+                }
                 Prim::Store(k) | Prim::Put(k, _) => code.inputs.len() + k as usize,
                 _ => continue,
             };

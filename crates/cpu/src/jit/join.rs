@@ -4,18 +4,48 @@
 //! eight sums are written where elements would have been: as code outside joins elements that it reads
 //! from memory (`lane/fold.rs`). One vector of 512 bits holds them, or two of 256. Where one vector of four
 //! elements is done at a time, the two change places after it, and back before they are written.
+//!
+//! Sums over outer loops are open while the region runs, one for every place of the run: elements are added to them
+//! in memory.
 
 use cotangent_compile::lane::{Fold, Lanes};
 
 use super::asm::{Asm, Form, K1, Lanewise, RAX, RDX, Rm, TAIL, Width, form};
 use super::body::{Access, Body, Item, MASK};
-use super::forms::{LOAD, RANGE, STORE, UPPER, UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT, float};
+use super::forms::{
+    LOAD, RANGE, STORE, UPPER, UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT, float, mask_form,
+};
 
 /// How elements are joined, and whether they are floats.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Join {
     pub(crate) fold: Fold,
     pub(crate) float: bool,
+}
+
+/// The reduction that a stored value goes into.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Joins {
+    /// Eight sums of each leaf take the place of its elements.
+    Eight(Join),
+    /// Elements are added to open sums of 64 bits, which stand where elements would; whether they are floats.
+    Open(bool),
+}
+
+/// [`Joins`], with the registers of eight sums.
+#[derive(Clone, Copy)]
+pub(super) enum Joining {
+    Eight(Joined),
+    Open(bool),
+}
+
+impl Joining {
+    pub(super) fn eight(&self) -> Option<&Joined> {
+        match self {
+            Joining::Eight(joined) => Some(joined),
+            Joining::Open(_) => None,
+        }
+    }
 }
 
 /// The most reductions of a kernel that have registers.
@@ -178,6 +208,80 @@ impl Body<'_> {
             two(asm, to.join, [to.high, to.high, e], rest);
         }
         self.read(item);
+    }
+}
+
+impl Body<'_> {
+    /// Adds the vector that an instruction stores to open sums.
+    pub(super) fn add(&mut self, asm: &mut Asm, item: &Item, stream: usize, of_floats: bool) {
+        let mut pinned = 0;
+        let x = self.need(asm, item.args[0], &mut pinned);
+        let mut take = |body: &mut Self, asm: &mut Asm| {
+            let r = body.take(asm, pinned);
+            pinned |= 1 << r;
+            r
+        };
+        let masked = self.access_of(item.vector) == Access::Masked;
+        let d = take(self, asm);
+        // Half a vector of 32 bits is a vector of sums.
+        let halves = if self.wide() { 1 } else { 2 };
+        let e = if halves == 2 { take(self, asm) } else { x };
+        let mask = match (masked && halves == 2, self.width) {
+            (true, Width::Narrow) => take(self, asm),
+            _ => MASK,
+        };
+        let (opcode, widen) = match of_floats {
+            true => (ADD, WIDEN_FLOAT),
+            false => (ADD_INT, WIDEN_INT),
+        };
+        let base = self.address(asm, stream);
+        let bytes = self.width.bytes() as i32;
+        for half in 0..halves {
+            let at = bytes * (item.vector as i32 * halves + half);
+            let place = Rm::Indexed(base, 3, at);
+            if halves == 2 {
+                self.half(asm, [e, x], half, widen);
+            }
+            match (masked, self.width) {
+                (false, _) => {
+                    asm.vector(LOAD, d, 0, place);
+                    asm.vector(form(1, opcode).wide(true), d, d, Rm::Reg(e));
+                    asm.vector(STORE, d, 0, place);
+                }
+                (true, Width::Narrow) => {
+                    if halves == 2 {
+                        self.half(asm, [mask, MASK], half, WIDEN_INT);
+                    }
+                    asm.vector(mask_form(Lanes::W64, 0x2C), d, mask, place);
+                    asm.vector(form(1, opcode).wide(true), d, d, Rm::Reg(e));
+                    asm.vector(mask_form(Lanes::W64, 0x2E), d, mask, place);
+                }
+                (true, Width::Wide) => {
+                    let k = if half == 1 { K1 } else { TAIL };
+                    if half == 1 {
+                        asm.upper_mask(K1, TAIL);
+                    }
+                    let moved = |opcode| float(Lanes::W64, opcode);
+                    asm.evex(moved(0x10), d, 0, place, Lanewise::Clear(k));
+                    asm.vector(form(1, opcode).wide(true), d, d, Rm::Reg(e));
+                    asm.evex(moved(0x11), d, 0, place, Lanewise::Keep(k));
+                }
+            }
+        }
+        self.read(item);
+    }
+
+    /// Half of the lanes of 32 bits, widened.
+    fn half(&self, asm: &mut Asm, [d, x]: [u8; 2], half: i32, widen: Form) {
+        if half == 0 {
+            return asm.vector(widen, d, 0, Rm::Reg(x));
+        }
+        let upper = match self.width {
+            Width::Wide => UPPER_WIDE,
+            Width::Narrow => UPPER,
+        };
+        asm.vector_with(upper, x, 0, Rm::Reg(d), 1);
+        asm.vector(widen, d, 0, Rm::Reg(d));
     }
 }
 

@@ -28,7 +28,7 @@ use cotangent_graph::FastMap;
 
 pub(crate) use self::asm::{Style, Width};
 use self::emit::Emitted;
-pub(crate) use self::join::{Join, MOST as MOST_JOINS, SUMS};
+pub(crate) use self::join::{Join, Joins, MOST as MOST_JOINS, SUMS};
 use self::pages::Placed;
 pub(crate) use self::scan::Steps;
 
@@ -43,7 +43,7 @@ type Content = (LaneCode, Around, Style);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Around {
     /// A loop over elements, with the reductions that stored values go into.
-    Elements(Vec<Option<Join>>),
+    Elements(Vec<Option<Joins>>),
     /// The steps of a loop.
     Steps(Steps),
     /// Nothing.
@@ -57,9 +57,9 @@ static KNOWN: OnceLock<Mutex<FastMap<Content, Weak<Placed>>>> = OnceLock::new();
 const MANY: usize = 1024;
 
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
-/// none. Of each stored value `joins` says which reduction it goes into, of [`MOST_JOINS`] at most; the
-/// kernel then writes eight sums for each leaf in place of it.
-pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Join>], style: Style) -> Option<Kernel> {
+/// none. Of each stored value `joins` says which reduction it goes into, [`MOST_JOINS`] of them with eight sums, which
+/// the kernel then writes for each leaf in place of the elements.
+pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Kernel> {
     let content = (code.clone(), Around::Elements(joins.to_vec()), style);
     known(content, |code| emit::emit(code, joins, style))
 }
@@ -107,7 +107,8 @@ impl Kernel {
     /// # Safety
     /// There is an address for each input and result of the region; inputs have `count` elements, or
     /// one where the region reads one, and results have room for as many. Results overlap inputs only
-    /// as the region allows. Results that the kernel joins have room for [`SUMS`] bytes for every leaf begun, and
+    /// as the region allows. Results that the kernel joins have room for [`SUMS`] bytes for every leaf begun, or `count`
+    /// open sums, and
     /// then there is at least one element. A loop has at least one step; what it carries are single elements. The
     /// operands and results of a tape have the elements that it names, and its working memory is
     /// aligned to 32 bytes and as large as the tape says.

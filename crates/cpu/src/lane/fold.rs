@@ -6,7 +6,7 @@
 use cotangent_array::DType;
 use cotangent_compile::lane::{Fold, LEAF};
 
-use crate::jit::SUMS;
+use crate::jit::{Joins, SUMS};
 use crate::memory::Slot;
 use crate::number::{Float, Number, Ordered};
 
@@ -21,8 +21,10 @@ pub(super) struct Folding {
     leaf: fn(*const u8, usize) -> u64,
     /// Joins eight sums.
     eight: fn(*const u8) -> u64,
-    /// Whether elements come as eight sums for each leaf.
-    pub(super) joined_before: bool,
+    /// Joins eight sums for each of so many leaves, and writes the result at a place.
+    leaves: unsafe fn(*const u8, usize, *mut u8, usize),
+    /// What a kernel has done with the elements before.
+    pub(super) before: Option<Joins>,
     join: fn(u64, u64) -> u64,
     write: fn(u64, *mut u8, usize),
     /// Sums over the outer loops.
@@ -118,6 +120,17 @@ impl Folding {
         self.leading.map(|leading| leading.count)
     }
 
+    /// Whether elements come as eight sums for each leaf.
+    pub(super) fn eight_sums(&self) -> bool {
+        matches!(self.before, Some(Joins::Eight(_)))
+    }
+
+    /// Where in the working memory the open sums are to which a kernel adds the elements that come next.
+    pub(super) fn open_at(&self, state: &State) -> Option<usize> {
+        let leading = self.leading.filter(|_| self.before.is_some())?;
+        Some(leading.offset + 8 * state.filled)
+    }
+
     /// Goes on with the open sum of this number.
     pub(super) fn go_to(&self, sum: usize, state: &mut State) {
         if let Some(leading) = self.leading {
@@ -148,12 +161,10 @@ impl Folding {
             } else {
                 leaf::<T, J>
             },
-            eight: |at| {
-                // SAFETY: the kernel has just written eight sums there.
-                let sums: &[u64; 8] = unsafe { &*at.cast() };
-                together::<_, J>(sums.map(T::Sum::from_bits)).to_bits()
-            },
-            joined_before: false,
+            // SAFETY: the kernel has just written eight sums there.
+            eight: |at| unsafe { eight::<T, J>(at) }.to_bits(),
+            leaves: leaves::<T, J>,
+            before: None,
             join: |x, y| J::join(T::Sum::from_bits(x), T::Sum::from_bits(y)).to_bits(),
             write: |x, out, at| {
                 let out: *mut T = out.cast();
@@ -228,12 +239,14 @@ impl Folding {
     pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State, scratch: *mut u8) {
         if let Some(leading) = self.leading {
             // Elements come in order, so those of a turn of the outer loops follow one another.
-            let sums = scratch.wrapping_add(leading.offset).cast::<u64>();
-            (self.add)(at, sums.wrapping_add(state.filled), count);
+            if self.before.is_none() {
+                let sums = scratch.wrapping_add(leading.offset).cast::<u64>();
+                (self.add)(at, sums.wrapping_add(state.filled), count);
+            }
             state.filled = (state.filled + count) % leading.count.max(1);
             return;
         }
-        if self.joined_before {
+        if self.eight_sums() {
             for leaf in 0..count.div_ceil(LEAF) {
                 self.push((self.eight)(at.wrapping_add(leaf * SUMS)), state);
             }
@@ -246,6 +259,34 @@ impl Folding {
             self.push(sum, state);
             done += n;
         }
+    }
+
+    /// The result of `count` elements that stand at an address, or of what a kernel has made of them, or sums over
+    /// outer loops that go on.
+    ///
+    /// # Safety
+    /// The result has the place, and the working memory has room for open sums.
+    pub(super) unsafe fn whole(
+        &self,
+        at: *const u8,
+        count: usize,
+        scratch: *mut u8,
+        (out, place): (*mut u8, usize),
+    ) {
+        if let Some(leading) = self.leading {
+            if self.before.is_none() {
+                (self.add)(at, scratch.wrapping_add(leading.offset).cast(), count);
+            }
+            return;
+        }
+        if self.eight_sums() {
+            // SAFETY: the caller's promise; a kernel writes eight sums for each leaf.
+            return unsafe { (self.leaves)(at, count.div_ceil(LEAF), out, place) };
+        }
+        let mut state = State::default();
+        self.take(at, count, &mut state, scratch);
+        // SAFETY: the caller's promise.
+        unsafe { self.end(&mut state, out, place) };
     }
 
     /// Joins a leaf, or, where all that was pushed before are such, a tree of 2^k leaves.
@@ -332,6 +373,46 @@ impl Bits for i64 {
     fn from_bits(bits: u64) -> i64 {
         bits as i64
     }
+}
+
+/// Joins eight sums.
+///
+/// # Safety
+/// They stand there.
+#[inline(always)]
+unsafe fn eight<T: Number, J: Join<T::Sum>>(at: *const u8) -> T::Sum
+where
+    T::Sum: Bits,
+{
+    // SAFETY: the caller's promise.
+    let sums: &[u64; 8] = unsafe { &*at.cast() };
+    together::<_, J>(sums.map(T::Sum::from_bits))
+}
+
+/// Joins `n` leaves, each as eight sums, and writes the result: [`Folding::push`] and [`Folding::end`] in one.
+///
+/// # Safety
+/// The sums stand there, and the result has the place.
+unsafe fn leaves<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize, out: *mut u8, place: usize)
+where
+    T::Sum: Bits,
+{
+    // A block has fewer than 2^16 leaves.
+    let (mut waiting, mut filled) = ([J::START; 16], 0);
+    for leaf in 0..n {
+        // SAFETY: the caller's promise.
+        let mut sum = unsafe { eight::<T, J>(at.wrapping_add(leaf * SUMS)) };
+        for _ in 0..(leaf + 1).trailing_zeros() {
+            filled -= 1;
+            sum = J::join(waiting[filled], sum);
+        }
+        waiting[filled] = sum;
+        filled += 1;
+    }
+    let trees = waiting[..filled].iter().rev().copied();
+    let sum = trees.reduce(|sum, partner| J::join(partner, sum));
+    // SAFETY: the caller's promise.
+    unsafe { (out.cast::<T>().add(place)).write(T::narrow(sum.unwrap_or(J::START))) };
 }
 
 fn leaf<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize) -> u64

@@ -10,6 +10,7 @@ mod split;
 mod stage;
 mod tape;
 mod tile;
+mod whole;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use self::pack::{Around, Chosen, Pack};
 pub(crate) use self::rows::choose as choose_rows;
 pub(crate) use self::tape::choose as choose_tape;
 use self::tile::TileCode;
+use self::whole::Whole;
 use crate::RunError;
 use crate::jit;
 use crate::memory::{Frame, Run, Slot};
@@ -168,26 +170,26 @@ fn inner(program: &LaneProgram, mode: Mode, layout: &LaneLayout) -> Inner {
 }
 
 /// For each stored value the reduction that it goes into, where a kernel can join its elements.
-fn joins(program: &LaneProgram) -> Vec<Option<jit::Join>> {
+fn joins(program: &LaneProgram) -> Vec<Option<jit::Joins>> {
+    let mut left = jit::MOST_JOINS;
     let stored = program.stores().into_iter().map(|(k, _)| {
-        let output = program.outputs.get(k).filter(|o| !o.leading)?;
+        let output = program.outputs.get(k)?;
         let (fold, _) = output.fold?;
         let float = output.dtype.is_float();
-        Some(jit::Join { fold, float })
+        if output.leading {
+            let rows = program.output_elements(k).is_multiple_of(program.inner());
+            return rows.then_some(jit::Joins::Open(float));
+        }
+        left = left.checked_sub(1)?;
+        Some(jit::Joins::Eight(jit::Join { fold, float }))
     });
-    let mut left = jit::MOST_JOINS;
-    let limited = stored.map(|join| {
-        let join = join.filter(|_| left > 0);
-        left -= usize::from(join.is_some());
-        join
-    });
-    limited.collect()
+    stored.collect()
 }
 
 /// What executes the inner run.
 enum Inner {
     /// With the reductions whose elements it joins, by stored values.
-    Code(jit::Kernel, Vec<Option<jit::Join>>),
+    Code(jit::Kernel, Vec<Option<jit::Joins>>),
     Tile(TileCode),
 }
 
@@ -208,6 +210,8 @@ struct Region {
     borders: Vec<usize>,
     /// The whole run, where it is cut at these alone.
     blocks: Option<Blocks>,
+    /// Where rows are one call each, with a result of every reduction.
+    whole: Option<Whole>,
 }
 
 /// An input or a result, by the bytes that it moves.
@@ -288,9 +292,9 @@ impl Region {
                 // Sums over outer loops are finished behind all loops.
                 let joined = if output.leading { usize::MAX } else { joined };
                 let mut folding = Folding::new(fold, output.dtype, *slot, joined, leading);
-                folding.joined_before = match &inner {
-                    Inner::Code(_, joins) => joins.get(stored).is_some_and(Option::is_some),
-                    Inner::Tile(_) => false,
+                folding.before = match &inner {
+                    Inner::Code(_, joins) => joins.get(stored).copied().flatten(),
+                    Inner::Tile(_) => None,
                 };
                 folds.push(folding);
                 folds.len() - 1
@@ -325,10 +329,11 @@ impl Region {
             borders.clear();
         }
         // Where a kernel joins elements, a buffer holds more leaves, to its last byte.
-        if !packs && !folds.is_empty() && folds.iter().all(|f: &Folding| f.joined_before) {
+        if !packs && !folds.is_empty() && folds.iter().all(|f: &Folding| f.before.is_some()) {
             layout.block = layout.block.max(layout.fold / jit::SUMS * LEAF);
         }
         let blocks = Blocks::of(&streams, inputs, run, &borders, layout.block);
+        let whole = Whole::of(&streams, &folds, run, layout.block);
         Region {
             places,
             layout,
@@ -341,6 +346,7 @@ impl Region {
             packs,
             borders,
             blocks,
+            whole,
         }
     }
 
@@ -397,7 +403,7 @@ impl Region {
         };
         for (base, stream) in bases.iter_mut().zip(&self.streams) {
             *base = match stream.fold {
-                Some(k) => scratch.wrapping_add(self.layout.folds_at + k * self.layout.fold),
+                Some(k) => self.joined_at(k, scratch),
                 None => frame.address(stream.slot),
             };
         }
@@ -407,7 +413,10 @@ impl Region {
             unsafe { folding.open(state, scratch, Columns::all(self.run)) };
         }
         let mut results = [0_usize; FOLDS];
-        if self.outer == [1; 3] {
+        if let Some(whole) = &self.whole {
+            let rows = self.outer.iter().product();
+            self.whole_rows(whole, bases, scratch, 0..rows, |slot| frame.address(slot));
+        } else if self.outer == [1; 3] {
             self.row(scratch, bases, current, packed, &mut states)?;
             (0..3).for_each(|level| self.finish(frame, level, &mut states, &mut results));
         } else {
@@ -495,6 +504,11 @@ impl Region {
             let border = self.borders.iter().find(|b| **b > from);
             let mut count = border.map_or(run - done, |b| (run - done).min(b - from));
             count = count.min(self.layout.block);
+            for (at, stream) in current.iter_mut().zip(&self.streams) {
+                if let Some(open) = stream.fold.and_then(|k| self.folds[k].open_at(&states[k])) {
+                    *at = scratch.wrapping_add(open);
+                }
+            }
             if self.packs {
                 self.pack(scratch, current, packed, place + done, count)?;
                 self.execute(packed, count, scratch);
@@ -505,9 +519,9 @@ impl Region {
             for (at, stream) in current.iter_mut().zip(&self.streams) {
                 match stream.fold {
                     Some(k) => {
-                        let joined = self.folds[k].joined_before;
                         debug_assert!(
-                            !joined || count.div_ceil(LEAF) * jit::SUMS <= self.layout.fold
+                            !self.folds[k].eight_sums()
+                                || count.div_ceil(LEAF) * jit::SUMS <= self.layout.fold
                         );
                         self.folds[k].take(*at, count, &mut states[k], scratch);
                     }
@@ -573,6 +587,13 @@ impl Region {
             // SAFETY: as above; the tiles are at the start of the working memory.
             Inner::Tile(code) => unsafe { code.run(addresses, count, scratch) },
         }
+    }
+
+    /// Where the elements of a reduction are written, or what a kernel makes of them.
+    fn joined_at(&self, fold: usize, scratch: *mut u8) -> *mut u8 {
+        let open = self.folds[fold].open_at(&fold::State::default());
+        let buffer = || self.layout.folds_at + fold * self.layout.fold;
+        scratch.wrapping_add(open.unwrap_or_else(buffer))
     }
 
     fn advance(&self, bases: &mut [*mut u8], level: usize) {

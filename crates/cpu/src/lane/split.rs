@@ -9,9 +9,12 @@
 //! Sums over outer loops add row after row, so there it is the run that is cut: each part does some columns
 //! of all rows.
 
+use std::ops::Range;
+
 use cotangent_compile::lane::{LEAF, MAX_FOLDS};
 
 use super::fold::{self, Columns};
+use super::whole::Whole;
 use super::{Folding, Region};
 use crate::RunError;
 use crate::memory::{Frame, Slot};
@@ -252,6 +255,15 @@ impl Cut {
         let (mut row, mut at) = (from / self.row, from % self.row * LEAF);
         // SAFETY: the memory is that of the thread that runs this part.
         let mut tables = unsafe { Tables::new(region, |s| frame.address(s), scratch, row) };
+        if let Some(whole) = &region.whole
+            && at == 0
+            && to.is_multiple_of(self.row)
+            && !open
+        {
+            let rows = row..to / self.row;
+            tables.whole_rows(region, whole, scratch, rows, |slot| frame.address(slot));
+            return Ok(());
+        }
         let mut left = to - from;
         while left > 0 {
             let leaves = left.min(self.row - at / LEAF);
@@ -342,7 +354,7 @@ impl<'a> Tables<'a> {
         let index = [row % n0, row / n0 % n1, row / n0 / n1];
         for (base, stream) in bases.iter_mut().zip(&region.streams) {
             *base = match stream.fold {
-                Some(k) => scratch.wrapping_add(region.layout.folds_at + k * region.layout.fold),
+                Some(k) => region.joined_at(k, scratch),
                 None => {
                     let steps = index.iter().zip(stream.steps);
                     let behind: usize = steps.map(|(i, step)| i * step).sum();
@@ -381,15 +393,18 @@ impl<'a> Tables<'a> {
 
     /// Goes on from the row before `row`.
     pub(super) fn next_row(&mut self, region: &Region, row: usize) {
-        let [n0, n1, _] = region.outer;
-        region.advance(self.bases, 0);
-        if row.is_multiple_of(n0) {
-            region.rewind(self.bases, 0);
-            region.advance(self.bases, 1);
-            if (row / n0).is_multiple_of(n1) {
-                region.rewind(self.bases, 1);
-                region.advance(self.bases, 2);
-            }
-        }
+        region.next_row(self.bases, row);
+    }
+
+    /// Rows that are one call each.
+    pub(super) fn whole_rows(
+        &mut self,
+        region: &Region,
+        whole: &Whole,
+        scratch: *mut u8,
+        rows: Range<usize>,
+        address: impl Fn(Slot) -> *mut u8,
+    ) {
+        region.whole_rows(whole, self.bases, scratch, rows, address);
     }
 }

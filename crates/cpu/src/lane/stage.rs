@@ -131,6 +131,14 @@ impl OnRows {
         let (mut row, mut at) = (from / region.run, from % region.run);
         // SAFETY: the memory is that of the thread that runs these rows.
         let mut tables = unsafe { Tables::new(region, |s| address(table, s), scratch, row) };
+        if let Some(whole) = &region.whole
+            && at == 0
+            && (to - from).is_multiple_of(region.run)
+        {
+            let rows = row..to / region.run;
+            tables.whole_rows(region, whole, scratch, rows, |slot| address(table, slot));
+            return Ok(());
+        }
         let mut left = to - from;
         while left > 0 {
             let count = left.min(region.run - at);
