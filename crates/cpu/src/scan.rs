@@ -51,7 +51,7 @@ fn of_numbers(flow: &Flow, places: &Places, mode: Mode) -> Option<Run> {
     Some(Box::new(move |frame| {
         let table: SmallVec<[*mut u8; 32]> = slots.iter().map(|s| frame.address(*s)).collect();
         // SAFETY: the plan was checked: operands and results of the body are single elements of the
-        // width of its regions; of those of the loop, the ones that are scanned hold one for each of
+        // width of its regions, or bools; of those of the loop, the ones that are scanned hold one for each of
         // the steps, of which there is at least one. Results overlap no operand.
         unsafe { kernel.call(&table, length) };
         Ok(())

@@ -138,6 +138,63 @@ fn loops_of_numbers_give_the_bits_of_their_steps() {
     assert!(made > 150, "{made} loops of numbers");
 }
 
+/// Bools that are carried, in registers and on the stack, read slice by slice, the same in every step and
+/// written step by step.
+#[test]
+fn loops_over_bools_give_the_bits_of_their_steps() {
+    for (dtype, plain) in [("f64", true), ("f32", true), ("f64", false)] {
+        for carry in [1, 3, 9, 12] {
+            for (length, reverse) in [(1, false), (2, true), (7, false), (8, true)] {
+                let typed = |all: &[String], ty: &str| -> String {
+                    all.iter().map(|x| format!("{x}: {ty}, ")).collect()
+                };
+                let listed = |all: &[String]| all.join(", ");
+                let c: Vec<String> = (0..carry).map(|k| format!("c{k}")).collect();
+                // Each takes the place of the next; the last is new.
+                let mut next = c[1..].to_vec();
+                next.push("fresh".to_owned());
+                let (c, next) = ((typed(&c, "bool"), listed(&c)), listed(&next));
+                let text = format!(
+                    "fn step({0}h: {dtype}, m: bool, x: {dtype}, w: bool, y: {dtype})
+                         -> ({1}{dtype}, bool, bool) {{
+                        let fresh = where(c0, x < h, (m | w) & (h < y));
+                        let g = where(fresh, h + x, where(m, h * y, x));
+                        ({next}, g, c0 ^ m, fresh & w)
+                    }}
+                    fn f({0}h: {dtype}, m: bool[{length}], x: {dtype}[{length}], w: bool, y: {dtype})
+                         -> ({1}{dtype}, bool[{length}], bool[{length}]) {{
+                        scan({2}, h, m, x, w, y, body=step, carry={3}, scanned=2, length={length},
+                             reverse={reverse})
+                    }}",
+                    c.0,
+                    "bool, ".repeat(carry),
+                    c.1,
+                    carry + 1,
+                );
+                let module = parse(&text).unwrap_or_else(|e| panic!("{}", e.render(&text)));
+                let graph = module.entry();
+                let plan = cotangent_compile::compile(graph, &cotangent_cpu::target()).unwrap();
+                assert!(has_loop_of_numbers(&plan), "{plan}");
+                let plan = Arc::new(plan);
+                let mut numbers = Numbers::new((carry * length) as u64);
+                for _ in 0..4 {
+                    let element = if plain { Numbers::plain } else { Numbers::any };
+                    let inputs: Vec<Array> = (graph.input_types().iter())
+                        .map(|ty| numbers.array(ty, element))
+                        .collect();
+                    let [code, tile] = [Way::Code, Way::Tile].map(|way| {
+                        let program = Program::with_way(plan.clone(), way).unwrap();
+                        program.run(&inputs).unwrap()
+                    });
+                    for (code, tile) in code.iter().zip(&tile) {
+                        assert_same(code, tile, &text);
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// Each step of a loop whose body is one region, run by itself, gives the same bits.
 #[test]
 fn loops_of_one_region_give_the_bits_of_their_steps() {

@@ -107,15 +107,125 @@ fn all_ways_give_the_bits_of_the_evaluator() {
                 }
             })
             .collect();
-        let bits: Vec<Vec<u64>> = inputs
-            .iter()
-            .map(|x| x.scalars().map(bits).collect())
-            .collect();
-        let expected = program.eval(&bits).unwrap();
-        let plan = Arc::new(plan(&program));
-        for way in [Way::Baseline, Way::Tile, Way::Narrow, Way::Code] {
-            let run = Program::with_way(plan.clone(), way).unwrap();
-            let found = run.run(&inputs).unwrap();
+        check(&program, &inputs, &format!("seed {seed}"));
+    }
+}
+
+/// Programs of their own: bools in memory as operands, results and both, dense, the same along either loop and
+/// apart from one another, beside lanes of both widths.
+#[test]
+fn bools_in_memory_give_the_bits_of_the_evaluator() {
+    let mut numbers = Numbers::new(17);
+    let lengths = (0..20).chain([23, 31, 32, 33, 63, 64, 65, 255, 257, 1025]);
+    let spaces = lengths.flat_map(|n| [vec![n], vec![3, n], vec![n, 5]]);
+    for space in spaces {
+        for (lanes, float) in [(Lanes::W64, DType::F64), (Lanes::W32, DType::F32)] {
+            for masks in 0..6 {
+                let program = masked(lanes, float, &space, masks);
+                let inputs: Vec<Array> = (0..program.inputs.len())
+                    .map(|i| {
+                        let ty =
+                            TensorType::new(program.inputs[i].dtype, [program.input_elements(i)]);
+                        numbers.array(&ty, Numbers::any)
+                    })
+                    .collect();
+                check(&program, &inputs, &format!("masks {masks}"));
+            }
+        }
+    }
+}
+
+/// A choice between two numbers by two masks, the masks' exclusive or, and a comparison; `masks` says where the
+/// second mask is the same.
+fn masked(lanes: Lanes, float: DType, space: &[usize], masks: usize) -> LaneProgram {
+    let mut dense: SmallVec<[usize; 4]> = smallvec![0; space.len()];
+    let mut step = 1;
+    for (n, stride) in space.iter().zip(dense.iter_mut()).rev() {
+        *stride = step;
+        step *= n;
+    }
+    let mut second = dense.clone();
+    let last = second.len() - 1;
+    match masks {
+        // Along the run.
+        1 => second[last] = 0,
+        // Along the other loop, or everywhere.
+        2 => second[0] = 0,
+        // Apart.
+        3 => second.iter_mut().for_each(|s| *s *= 3),
+        _ => {}
+    }
+    let input = |dtype, start, strides: &SmallVec<[usize; 4]>| LaneInput {
+        dtype,
+        start,
+        strides: strides.clone(),
+        index: None,
+        pad: None,
+    };
+    // Not at an address that is a multiple of anything.
+    let start = masks % 2;
+    let inputs = vec![
+        input(DType::Bool, start, &dense),
+        input(DType::Bool, 3 * start, &second),
+        input(float, start, &dense),
+        input(float, 0, &dense),
+    ];
+    let op = |op: Op, dtype, args: &[u32]| LaneOp {
+        op,
+        dtype,
+        args: args.iter().copied().collect(),
+    };
+    let b = DType::Bool;
+    let ops = vec![
+        op(Op::Binary(Binary::And), b, &[0, 1]),
+        op(Op::Binary(Binary::Xor), b, &[0, 1]),
+        op(Op::Ternary(Ternary::Select), float, &[4, 2, 3]),
+        op(Op::Compare(Compare::Lt), b, &[2, 3]),
+        op(Op::Binary(Binary::Mul), float, &[6, 2]),
+        op(Op::Convert(float), float, &[5]),
+    ];
+    let output = |value, dtype, fold| LaneOutput {
+        value,
+        beside: Vec::new(),
+        dtype,
+        fold,
+        leading: false,
+    };
+    let sum = (space.iter().all(|n| *n > 0)).then_some((Fold::Sum, 0));
+    let outputs = match masks {
+        // Operands alone.
+        0 => vec![output(8, float, None)],
+        // With sums of the rest in registers.
+        4 => vec![
+            output(5, b, None),
+            output(9, float, sum),
+            output(8, float, sum),
+        ],
+        // Copies beside what is chosen.
+        5 => vec![LaneOutput {
+            beside: vec![7, 0],
+            ..output(5, b, None)
+        }],
+        _ => vec![
+            output(5, b, None),
+            output(8, float, None),
+            output(7, b, None),
+        ],
+    };
+    let dims = space.iter().copied().collect();
+    LaneProgram::new(lanes, true, dims, inputs, ops, outputs).unwrap()
+}
+
+/// Runs a region in all ways and by several threads; results are those of the evaluator, bit for bit.
+fn check(program: &LaneProgram, inputs: &[Array], what: &str) {
+    let bits = inputs.iter().map(|x| x.scalars().map(bits).collect());
+    let expected = program.eval(&bits.collect::<Vec<Vec<u64>>>()).unwrap();
+    let plan = Arc::new(plan(program));
+    for way in [Way::Baseline, Way::Tile, Way::Narrow, Way::Code] {
+        let run = Program::with_way(plan.clone(), way).unwrap();
+        for threads in [1, 3] {
+            run.set_threads(threads);
+            let found = run.run(inputs).unwrap();
             for (k, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 let float = found.dtype().is_float();
                 for (i, (found, expected)) in found.scalars().zip(expected).enumerate() {
@@ -124,8 +234,8 @@ fn all_ways_give_the_bits_of_the_evaluator() {
                         float && found.to_f64().is_nan() && nan(found.dtype(), *expected);
                     assert!(
                         both_nan || self::bits(found) == *expected,
-                        "seed {seed}, {way:?}, result {k}, element {i}: {found} is not {expected:#x}\n\
-                         {:?}\n{:?}\n{program}\n{:?}",
+                        "{what}, {way:?}, {threads} threads, result {k}, element {i}: {found} is not \
+                         {expected:#x}\n{:?}\n{:?}\n{program}\n{:?}",
                         program.dims,
                         program.inputs,
                         program.code.insts,

@@ -1,6 +1,6 @@
 //! Plans that compute with single numbers alone, as one list of instructions.
 
-use cotangent_graph::FastMap;
+use cotangent_graph::{FastMap, TensorType};
 
 use super::code::{Elem, LaneCode, Lanes, Prim, Writer};
 use super::expand::number_bits;
@@ -9,8 +9,7 @@ use crate::plan::{Operand, Place, Plan, StepOp};
 
 impl LaneCode {
     /// The instructions of a plan whose steps are regions of one element and of one width, and copies:
-    /// `Splat(i)` reads input `i` of the plan, `Store(i)` writes output `i`. `None` for all other plans,
-    /// and where an input or output is a bool.
+    /// `Splat(i)` reads input `i` of the plan, `Store(i)` writes output `i`. `None` for all other plans.
     pub fn of_numbers(plan: &Plan) -> Option<LaneCode> {
         let lanes = plan.steps.iter().find_map(|step| match &step.op {
             StepOp::Region(region) => Some(region.lanes),
@@ -34,8 +33,10 @@ impl LaneCode {
                 _ => return None,
             }
         }
-        let inputs = vec![Elem::Lane; plan.inputs.len()];
-        let outputs = vec![Elem::Lane; plan.outputs.len()];
+        // What is not read or written may be of any width.
+        let elem = |ty: &TensorType| elem(ty.dtype, lanes).unwrap_or(Elem::Lane);
+        let inputs = plan.inputs.iter().map(|(_, ty)| elem(ty)).collect();
+        let outputs = plan.outputs.iter().map(elem).collect();
         let code = flat.w.finish(inputs, outputs);
         code.check().is_ok().then_some(code)
     }
@@ -103,7 +104,7 @@ impl Flat<'_> {
         }
         match operand.place {
             Place::Input(i) => {
-                self.lane(operand)?;
+                elem(operand.ty.dtype, self.lanes)?;
                 Some(self.w.put(Prim::Splat(i), &[]))
             }
             Place::Constant(i) => {
@@ -126,17 +127,12 @@ impl Flat<'_> {
         match operand.place {
             Place::Arena { value: number, .. } => self.known.insert((false, number), value),
             Place::Output(i) => {
-                self.lane(operand)?;
+                elem(operand.ty.dtype, self.lanes)?;
                 self.w.put(Prim::Store(i), &[value]);
                 self.known.insert((true, i), value)
             }
             _ => return None,
         };
         Some(())
-    }
-
-    /// `None` for a bool, or for elements of another width.
-    fn lane(&self, operand: &Operand) -> Option<()> {
-        (elem(operand.ty.dtype, self.lanes)? == Elem::Lane).then_some(())
     }
 }

@@ -75,6 +75,17 @@ pub(super) enum Rm {
     Indexed(u8, u8, i32),
 }
 
+impl Rm {
+    /// The place so many bytes further on; a register stays.
+    pub(super) fn ahead(self, bytes: u8) -> Rm {
+        match self {
+            Rm::Reg(r) => Rm::Reg(r),
+            Rm::Base(base, offset) => Rm::Base(base, offset + i32::from(bytes)),
+            Rm::Indexed(base, scale, offset) => Rm::Indexed(base, scale, offset + i32::from(bytes)),
+        }
+    }
+}
+
 /// A vector instruction without its registers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Form {
@@ -158,13 +169,29 @@ impl Asm {
 
     /// An instruction on 256 bits.
     pub(super) fn vex(&mut self, form: Form, reg: u8, second: u8, rm: Rm) {
+        self.with_vex(form, reg, second, rm, 1);
+    }
+
+    /// An instruction on the lower 128 bits, which clears the others of its result.
+    pub(super) fn half(&mut self, form: Form, reg: u8, second: u8, rm: Rm) {
+        self.with_vex(form, reg, second, rm, 0);
+    }
+
+    /// An instruction on the lower 128 bits with a number of 8 bits behind it.
+    pub(super) fn half_with(&mut self, form: Form, reg: u8, second: u8, rm: Rm, number: u8) {
+        self.half(form, reg, second, rm);
+        self.raw(&[number]);
+    }
+
+    /// `long` is the bit L, set for 256 bits.
+    fn with_vex(&mut self, form: Form, reg: u8, second: u8, rm: Rm, long: u8) {
         // The bits of registers in the prefix are inverted; the index register rcx has none.
         let r = !reg >> 3 & 1;
         let b = !low(rm) >> 3 & 1;
         self.raw(&[
             0xC4,
             r << 7 | 1 << 6 | b << 5 | form.map,
-            u8::from(form.w) << 7 | (!second & 15) << 3 | 1 << 2 | form.prefix,
+            u8::from(form.w) << 7 | (!second & 15) << 3 | long << 2 | form.prefix,
             form.opcode,
         ]);
         self.place(reg, rm);
@@ -398,6 +425,21 @@ impl Asm {
         self.raw(&[0x48, 0xF7, 0xD8]);
         self.raw(&[0x48, 0x8D, 0x84, scale << 6 | RAX << 3 | RDX]);
         self.number(middle);
+    }
+
+    /// Keeps the number in rax in a slot of the stack.
+    pub(super) fn keep_rest(&mut self, slot: i32) {
+        self.raw(&[0x48, 0x89, 0x84, 0x24]);
+        self.number(slot);
+    }
+
+    /// Jumps where the number that [`Asm::keep_rest`] kept is at most `n`; where to write the distance.
+    pub(super) fn jump_unless_rest(&mut self, slot: i32, n: u8) -> usize {
+        self.raw(&[0x83, 0xBC, 0x24]);
+        self.number(slot);
+        self.raw(&[n, 0x0F, 0x86]);
+        self.number(0);
+        self.bytes.len() - 4
     }
 
     /// Keeps the count of elements in a slot of the stack.

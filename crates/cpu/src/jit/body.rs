@@ -94,6 +94,8 @@ pub(super) struct Body<'a> {
     pub(super) sites: Vec<Site>,
     /// The register with the address of the slots.
     pub(super) frame: u8,
+    /// The slot that has the number of elements of a last, partial vector, where bools are read or written.
+    pub(super) rest: i32,
 }
 
 impl<'a> Body<'a> {
@@ -172,6 +174,7 @@ impl<'a> Body<'a> {
             spilled: 0,
             sites: Vec::new(),
             frame: RSP,
+            rest: 0,
         }
     }
 

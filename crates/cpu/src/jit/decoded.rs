@@ -7,7 +7,7 @@ use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, Style, Width, form};
 use super::forms::float as by_lanes;
 use super::forms::{UPPER, WIDEN_FLOAT, WIDEN_INT, signs, single};
 
-const NARROW: Style = Style {
+pub(super) const NARROW: Style = Style {
     width: Width::Narrow,
     flush: false,
 };
@@ -94,7 +94,7 @@ const NUMBERED: &[(Form, &str)] = &[
     (form(3, 0x4A), "Vblendvps"),
 ];
 
-const PLACES: &[Rm] = &[
+pub(super) const PLACES: &[Rm] = &[
     Rm::Reg(2),
     Rm::Reg(13),
     Rm::Base(RDX, 0x140),
@@ -108,7 +108,7 @@ const PLACES: &[Rm] = &[
     Rm::Indexed(12, 3, 0),
 ];
 
-fn decode(bytes: &[u8]) -> Instruction {
+pub(super) fn decode(bytes: &[u8]) -> Instruction {
     let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
     let found = decoder.decode();
     assert_ne!(found.code(), Code::INVALID, "{bytes:x?}");
@@ -138,11 +138,11 @@ fn general(r: u8) -> Register {
     ALL[r as usize]
 }
 
-fn vector(r: u8) -> Register {
+pub(super) fn vector(r: u8) -> Register {
     Register::YMM0 + u32::from(r)
 }
 
-fn same_place(found: &Instruction, operand: u32, rm: Rm) {
+pub(super) fn same_place(found: &Instruction, operand: u32, rm: Rm) {
     match rm {
         Rm::Reg(r) => assert_eq!(found.op_register(operand), vector(r), "{found:?}"),
         Rm::Base(base, offset) => {

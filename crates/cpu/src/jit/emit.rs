@@ -1,8 +1,8 @@
 //! Machine code for the inner run of a region: loops over its elements.
 
-use cotangent_compile::lane::{Elem, LEAF, LaneCode, Prim};
+use cotangent_compile::lane::{Elem, LEAF, LaneCode, Lanes, Prim};
 
-use super::asm::{Asm, RAX, RSP, Rm, Style, Width};
+use super::asm::{Asm, RAX, RDX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, Home, MASK};
 use super::cold;
 use super::forms::{LOAD, STORE_ALIGNED, spread};
@@ -35,18 +35,12 @@ const _: () = assert!(LEAF.is_power_of_two());
 pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 
 /// Machine code for a region: a function of a table of addresses (rdi), the number of elements (rsi)
-/// and the pool (rdx). `None` for very long regions, and for those with bools in memory in vectors of 256 bits,
-/// which cannot read a part of eight bytes.
+/// and the pool (rdx). `None` for very long regions.
 ///
 /// Of each stored value `joins` says whether it goes into a reduction: its elements are added to open sums, or
 /// eight sums are written for every leaf ([`LEAF`]), one after the other.
 pub(super) fn emit(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Emitted> {
-    let bytes = code
-        .inputs
-        .iter()
-        .chain(&code.outputs)
-        .any(|e| *e == Elem::Byte);
-    if bytes && style.width == Width::Narrow || code.insts.len() > MAX_INSTS {
+    if code.insts.len() > MAX_INSTS {
         return None;
     }
     let (most_spills, most_insts) = most_paired(style.width);
@@ -84,6 +78,10 @@ fn emit_by(
     };
     let joined = eight().any(|joined| joined.is_some());
     let count = joined.then(|| start.slot());
+    // Where 256 bits have no instruction for a part of a vector, code asks how long the part is.
+    let bytes = code.inputs.iter().chain(&code.outputs);
+    let bytes = width == Width::Narrow && bytes.into_iter().any(|e| *e == Elem::Byte);
+    let rest = bytes.then(|| start.slot());
     if let Some(slot) = count {
         start.asm.keep_count(slot);
     }
@@ -118,6 +116,7 @@ fn emit_by(
             &[],
         );
         body.joins(&joins);
+        body.rest = rest.unwrap_or(0);
         body
     };
     let mut whole = body(vectors, Access::Whole);
@@ -135,6 +134,9 @@ fn emit_by(
         match fewer {
             Some(_) => asm.count_beyond(whole),
             None => ends.push(asm.jump_or_count()),
+        }
+        if let Some(slot) = rest {
+            asm.keep_rest(slot);
         }
         match width {
             Width::Narrow => {
@@ -174,6 +176,11 @@ fn emit_by(
     (emitted, spills)
 }
 
+/// Where the pool has a vector of zeros.
+pub(super) fn zeros(lanes: Lanes) -> Rm {
+    Rm::Base(RDX, 16 * lanes.bytes() as i32)
+}
+
 /// What stands before a loop: numbers in the pool, single elements on the stack, addresses in
 /// registers.
 pub(super) struct Start {
@@ -200,7 +207,7 @@ impl Start {
     pub(super) fn new(code: &LaneCode, style: Style) -> Start {
         let width = style.width;
         let size = code.lanes.bytes();
-        // Masks first: 16 set, then 16 clear; a wide tail reads set bits alone.
+        // Masks first: 16 set, then 16 clear ([`zeros`]); a wide tail reads set bits alone.
         let mut pool = vec![0xFF; 16 * size];
         pool.resize(32 * size, 0);
         let mut asm = Asm::new(style);
@@ -239,16 +246,21 @@ impl Start {
     pub(super) fn spread(&mut self, code: &LaneCode, value: usize, stream: usize) -> i32 {
         let slot = self.slot();
         self.homes[value] = Home::Frame(slot);
-        self.asm.load_address(RAX, stream);
-        match code.inputs[stream] {
-            Elem::Byte => moves::spread_bool(&mut self.asm, code.lanes, 0),
-            Elem::Lane => {
-                let spread = spread(code.lanes);
-                self.asm.vector(spread, 0, 0, Rm::Base(RAX, 0));
-            }
-        }
+        self.spread_to(code, 0, stream);
         self.asm.vector(STORE_ALIGNED, 0, 0, Rm::Base(RSP, slot));
         slot
+    }
+
+    /// Puts the one element of a stream into all lanes of a register.
+    pub(super) fn spread_to(&mut self, code: &LaneCode, d: u8, stream: usize) {
+        self.asm.load_address(RAX, stream);
+        match code.inputs[stream] {
+            Elem::Byte => moves::spread_bool(&mut self.asm, code.lanes, d),
+            Elem::Lane => {
+                let spread = spread(code.lanes);
+                self.asm.vector(spread, d, 0, Rm::Base(RAX, 0));
+            }
+        }
     }
 
     /// Makes room for the calls of the code, if it has any.

@@ -82,6 +82,47 @@ pub(super) const WIDEN_INT: Form = form(2, 0x25);
 /// vrangepd, which only vectors of 512 bits have.
 pub(super) const RANGE: Form = form(3, 0x50).wide(true);
 
+/// One byte to all bytes of a register.
+pub(super) const SPREAD_BYTE: Form = form(2, 0x78);
+
+/// The bytes that are more than those of another operand, as ones.
+pub(super) const MORE_BYTES: Form = form(1, 0x64);
+
+/// The lanes, as whole numbers, that are more than those of another operand, as ones.
+pub(super) const fn more(lanes: Lanes) -> Form {
+    match lanes {
+        Lanes::W64 => form(2, 0x37).wide(true),
+        Lanes::W32 => form(1, 0x66),
+    }
+}
+
+/// One byte from memory to a place in the lower half of a register, and from there to memory.
+pub(super) const INSERT_BYTE: Form = form(3, 0x20);
+
+pub(super) const EXTRACT_BYTE: Form = form(3, 0x14);
+
+/// Lanes of 32 bits of two registers, four by number.
+pub(super) const SHUFFLE: Form = Form {
+    prefix: 0,
+    ..form(1, 0xC6)
+};
+
+/// Lanes of 32 bits of two registers as 16 bits, and those as bytes.
+pub(super) const PACK_LANES: Form = form(1, 0x6B);
+
+pub(super) const PACK_WORDS: Form = form(1, 0x63);
+
+/// Bytes without their signs.
+pub(super) const ABS_BYTES: Form = form(2, 0x1C);
+
+/// The lowest 64 or 32 bits of a register to memory: as many bytes as a vector of 256 bits has lanes.
+pub(super) const fn lowest(lanes: Lanes) -> Form {
+    match lanes {
+        Lanes::W64 => form(1, 0x7E),
+        Lanes::W32 => form(1, 0xD6),
+    }
+}
+
 /// Bytes to lanes, zeros before them.
 pub(super) const fn from_bytes(lanes: Lanes) -> Form {
     form(

@@ -10,6 +10,8 @@ mod cold;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod decoded;
 #[cfg(all(test, target_arch = "x86_64"))]
+mod decoded_bools;
+#[cfg(all(test, target_arch = "x86_64"))]
 mod decoded_wide;
 mod emit;
 mod forms;

@@ -11,7 +11,8 @@ use super::asm::{RAX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, Seat};
 use super::cold;
 use super::emit::{Emitted, MAX_INSTS, Start};
-use super::forms::{LOAD, single, spread};
+use super::forms::{LOAD, single};
+use super::moves;
 
 /// What the operands and results of a step are to the loop.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -40,10 +41,9 @@ const MAX_SEATS: u8 = 8;
 
 /// Machine code for a loop over a step that is given as instructions on single elements: a function of
 /// a table of addresses (rdi) of all operands and results, the number of steps (rsi), which is not
-/// 0, and the pool (rdx). `None` for steps with bools in memory and for very long ones.
+/// 0, and the pool (rdx). `None` for very long steps.
 pub(super) fn emit(code: &LaneCode, steps: Steps, flush: bool) -> Option<Emitted> {
-    let elements = || code.inputs.iter().chain(&code.outputs);
-    if elements().any(|e| *e == Elem::Byte) || code.insts.len() > MAX_INSTS {
+    if code.insts.len() > MAX_INSTS {
         return None;
     }
     let (code, next) = step(code, steps);
@@ -81,10 +81,7 @@ pub(super) fn emit(code: &LaneCode, steps: Steps, flush: bool) -> Option<Emitted
     }
     for (k, (_, seat)) in seats.iter().enumerate() {
         if let Seat::Register(r) = seat {
-            start.asm.load_address(RAX, k);
-            start
-                .asm
-                .vector(spread(code.lanes), *r, 0, Rm::Base(RAX, 0));
+            start.spread_to(code, *r, k);
         }
     }
     start.streams(code, &[]);
@@ -125,7 +122,10 @@ pub(super) fn emit(code: &LaneCode, steps: Steps, flush: bool) -> Option<Emitted
             }
         };
         asm.load_address(RAX, code.inputs.len() + k);
-        asm.vector(single(code.lanes), r, 0, Rm::Base(RAX, 0));
+        match code.outputs[k] {
+            Elem::Lane => asm.vector(single(code.lanes), r, 0, Rm::Base(RAX, 0)),
+            Elem::Byte => moves::single_bool(&mut asm, [r, r], Rm::Base(RAX, 0)),
+        }
     }
     asm.leave();
     cold::finish(
