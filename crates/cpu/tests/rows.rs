@@ -104,6 +104,8 @@ fn every_way_gives_the_bits_of_single_regions() {
         (64, 17),
         (37, 1030),
         (257, 9),
+        // Sums over rows in four chunks, the last of nine rows.
+        (129, 600),
     ];
     for text in [SOFTMAX, NORM, NESTED] {
         let mut met = 0;
@@ -134,6 +136,7 @@ fn every_way_gives_the_bits_of_single_regions() {
 
 #[test]
 fn large_rows_are_divided_between_threads() {
+    let mut divided = 0;
     for text in [SOFTMAX, NORM, NESTED] {
         for graph in both(text, "f32", 1021, 203) {
             let inputs = inputs(&graph, 203);
@@ -141,13 +144,26 @@ fn large_rows_are_divided_between_threads() {
             let expected = Program::new(Arc::new(alone)).unwrap().run(&inputs).unwrap();
             let plan = compile(&graph, &target()).unwrap();
             assert!(blocks(&plan) > 0, "{plan}");
+            // What rows are added to does not keep a block from being divided.
+            for step in &plan.steps {
+                if let StepOp::Rows(block) = &step.op
+                    && block.sums_rows()
+                {
+                    assert_eq!(block.chunk(), Some(64), "{plan}");
+                    assert!(plan.to_string().contains(", outer=1, chunks=16)"), "{plan}");
+                    divided += 1;
+                }
+            }
             let program = Program::new(Arc::new(plan)).unwrap();
-            for threads in [1, 2, 4] {
+            for threads in [1, 2, 4, 7] {
                 program.set_threads(threads);
-                same(&program.run(&inputs).unwrap(), &expected, "threads");
+                for _ in 0..2 {
+                    same(&program.run(&inputs).unwrap(), &expected, "threads");
+                }
             }
         }
     }
+    assert!(divided > 0);
 }
 
 #[test]

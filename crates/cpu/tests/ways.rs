@@ -216,6 +216,60 @@ fn masked(lanes: Lanes, float: DType, space: &[usize], masks: usize) -> LaneProg
     LaneProgram::new(lanes, true, dims, inputs, ops, outputs).unwrap()
 }
 
+/// Sums over outer loops that are long enough to be added in chunks.
+#[test]
+fn chunks_of_sums_give_the_bits_of_the_evaluator() {
+    let mut numbers = Numbers::new(5);
+    let spaces: [(&[usize], usize); 5] = [
+        (&[1100, 61], 1),
+        (&[70, 1000], 1),
+        (&[65_537, 2], 1),
+        (&[40, 30, 64], 2),
+        (&[9, 100, 80], 2),
+    ];
+    for (space, outer) in spaces {
+        for (lanes, dtype) in [
+            (Lanes::W64, DType::F64),
+            (Lanes::W32, DType::F32),
+            (Lanes::W64, DType::I64),
+        ] {
+            let mut strides: SmallVec<[usize; 4]> = smallvec![0; space.len()];
+            let mut step = 1;
+            for (n, stride) in space.iter().zip(strides.iter_mut()).rev() {
+                *stride = step;
+                step *= n;
+            }
+            let input = LaneInput {
+                dtype,
+                start: 0,
+                strides,
+                index: None,
+                pad: None,
+            };
+            let add = LaneOp {
+                op: Op::Binary(Binary::Add),
+                dtype,
+                args: [0, 0].into_iter().collect(),
+            };
+            // Over some of the outer loops, too, whose turns are longer and fewer.
+            let outputs = (1..=outer).map(|outer| LaneOutput {
+                value: 1,
+                beside: Vec::new(),
+                dtype,
+                fold: Some((Fold::Sum, outer)),
+                leading: true,
+            });
+            let (outputs, dims) = (outputs.collect(), space.iter().copied().collect());
+            let program =
+                LaneProgram::new(lanes, true, dims, vec![input], vec![add], outputs).unwrap();
+            assert!(program.chunks(outer - 1).count > 1);
+            let ty = TensorType::new(dtype, [program.elements()]);
+            let inputs = [numbers.array(&ty, Numbers::plain)];
+            check(&program, &inputs, "chunks");
+        }
+    }
+}
+
 /// Runs a region in all ways and by several threads; results are those of the evaluator, bit for bit.
 fn check(program: &LaneProgram, inputs: &[Array], what: &str) {
     let bits = inputs.iter().map(|x| x.scalars().map(bits).collect());

@@ -138,6 +138,7 @@ impl LaneProgram {
                     fold,
                     out.dtype.is_float(),
                     self.output_elements(k),
+                    self.chunks(k).turns,
                     &stored.next().unwrap_or_default(),
                 ),
                 Some((fold, _)) => self.fold(
@@ -238,15 +239,34 @@ impl LaneProgram {
         at
     }
 
-    /// Joins elements of the outer loops, one turn after another, for each place of the others.
-    fn fold_leading(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
-        let mut sums = vec![Number::start(fold, float); results];
-        for row in elements.chunks(results.max(1)) {
-            for (sum, bits) in sums.iter_mut().zip(row) {
-                *sum = sum.join(self.lift(*bits, float), fold);
+    /// Joins elements of the outer loops, one turn of a chunk after another and then chunks, for each place of
+    /// the others.
+    fn fold_leading(
+        &self,
+        fold: Fold,
+        float: bool,
+        results: usize,
+        turns: usize,
+        elements: &[u64],
+    ) -> Vec<u64> {
+        let (rows, mut all) = (results.max(1), Vec::new());
+        for chunk in elements.chunks(rows.saturating_mul(turns)) {
+            let mut sums = vec![Number::start(fold, float); results];
+            for row in chunk.chunks(rows) {
+                for (sum, bits) in sums.iter_mut().zip(row) {
+                    *sum = sum.join(self.lift(*bits, float), fold);
+                }
+            }
+            if all.is_empty() {
+                all = sums;
+                continue;
+            }
+            for (all, sum) in all.iter_mut().zip(sums) {
+                *all = all.join(sum, fold);
             }
         }
-        sums.into_iter().map(|x| self.lower(x)).collect()
+        all.resize(results, Number::start(fold, float));
+        all.into_iter().map(|x| self.lower(x)).collect()
     }
 
     fn lift(&self, bits: u64, float: bool) -> Number {

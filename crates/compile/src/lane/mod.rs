@@ -7,6 +7,7 @@
 //! code generator of the crate that runs plans. All give the same bits: instructions are IEEE
 //! operations, and reductions join elements in an order that the shape alone fixes.
 
+mod chunks;
 mod code;
 mod eval;
 mod expand;
@@ -22,6 +23,7 @@ use cotangent_array::{DType, Scalar, Shape};
 use cotangent_graph::Op;
 use smallvec::SmallVec;
 
+pub use chunks::Chunks;
 pub(crate) use code::Writer;
 pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
 pub(crate) use eval::LaneRead;
@@ -54,7 +56,7 @@ pub struct LaneLayout {
     pub pack: usize,
     /// Where the first of these buffers stands; inputs come first.
     pub packs_at: usize,
-    /// Where the sums over outer loops begin that are not finished: 8 bytes for each result.
+    /// Where the sums over outer loops begin that are not finished: 8 bytes for each chunk of each result.
     pub sums_at: usize,
     /// Where three tables of addresses stand, each with one for every input and stored value.
     pub table_at: usize,
@@ -158,7 +160,7 @@ pub struct LaneOutput {
     /// there is one element for every place.
     pub fold: Option<(Fold, usize)>,
     /// Whether it is the other way round: the outer loops, so many of them, are joined, one turn after
-    /// another, and there is a result for each place of the others. Sums alone.
+    /// another ([`LaneProgram::chunks`]), and there is a result for each place of the others. Sums alone.
     pub leading: bool,
 }
 
@@ -270,6 +272,11 @@ impl LaneProgram {
         }
     }
 
+    /// In which chunks a result that joins outer loops adds their turns.
+    pub fn chunks(&self, output: usize) -> Chunks {
+        Chunks::of(self.elements(), self.output_elements(output))
+    }
+
     /// The number of elements that an input must have at least.
     pub fn input_elements(&self, input: usize) -> usize {
         if self.elements() == 0 {
@@ -355,7 +362,10 @@ impl LaneProgram {
         let packs_at = folds_at + folds * fold;
         let sums_at = packs_at + packs * pack;
         let leading = (0..self.outputs.len()).filter(|k| self.outputs[*k].leading);
-        let sums = leading.fold(0_usize, |n, k| n.saturating_add(self.output_elements(k)));
+        let sums = leading.fold(0_usize, |n, k| {
+            let chunks = self.chunks(k).count;
+            n.saturating_add(self.output_elements(k).saturating_mul(chunks))
+        });
         let table_at = sums_at
             .saturating_add(sums.saturating_mul(8))
             .next_multiple_of(64);
@@ -495,9 +505,14 @@ impl fmt::Display for LaneProgram {
         let outs: Vec<String> = self
             .outputs
             .iter()
-            .map(|o| match o.fold {
+            .enumerate()
+            .map(|(k, o)| match o.fold {
                 Some((fold, kept)) if o.leading => {
-                    format!("{}({}, outer={kept})", fold.name(), value(o.value))
+                    let chunks = match self.chunks(k).count {
+                        1 => String::new(),
+                        n => format!(", chunks={n}"),
+                    };
+                    format!("{}({}, outer={kept}{chunks})", fold.name(), value(o.value))
                 }
                 Some((fold, _)) => format!("{}({})", fold.name(), value(o.value)),
                 None if o.beside.is_empty() => value(o.value),

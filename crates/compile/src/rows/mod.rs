@@ -141,6 +141,24 @@ impl RowBlock {
         self.stages.iter().any(grows)
     }
 
+    /// The rows of a chunk, where sums over rows are added in chunks that all begin with the same rows: several
+    /// threads may then do some chunks each.
+    pub fn chunk(&self) -> Option<usize> {
+        let mut found = None;
+        for stage in &self.stages {
+            let row = stage.work.row(self.rows)?;
+            for k in (0..stage.outs.len()).filter(|k| stage.work.grows(*k)) {
+                let places = stage.work.chunk(k)?;
+                let rows = places / row.max(1);
+                if places % row.max(1) != 0 || found.is_some_and(|other| other != rows) {
+                    return None;
+                }
+                found = Some(rows);
+            }
+        }
+        found
+    }
+
     /// How often a matrix is read for products with vectors.
     pub fn products(&self) -> usize {
         let product = |s: &&RowStage| matches!(s.work, RowWork::Product(_));

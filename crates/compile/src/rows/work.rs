@@ -199,6 +199,17 @@ impl RowWork {
         }
     }
 
+    /// The places of a chunk in which a result that grows is added, where it is in several.
+    pub(super) fn chunk(&self, output: usize) -> Option<usize> {
+        let RowWork::Region(region) = self else {
+            // The rows of a product are added in one go, as the whole product adds them.
+            return None;
+        };
+        let chunks = region.chunks(output);
+        let places = (chunks.turns).saturating_mul(region.output_elements(output));
+        (chunks.count > 1).then_some(places)
+    }
+
     /// Whether it holds sums in its working memory from some rows to the next.
     pub(super) fn holds_sums(&self) -> bool {
         match self {

@@ -3,8 +3,10 @@
 //! The tree is that of the evaluator in the compiler: [`LEAF`] elements by 8 lanes side by side,
 //! leaves pairwise in their order, runs of one result after one another.
 
+use std::ops::Range;
+
 use cotangent_array::DType;
-use cotangent_compile::lane::{Fold, LEAF};
+use cotangent_compile::lane::{Chunks, Fold, LEAF};
 
 use crate::jit::{Joins, SUMS};
 use crate::memory::Slot;
@@ -30,15 +32,29 @@ pub(super) struct Folding {
     /// Sums over the outer loops.
     leading: Option<Leading>,
     add: fn(*const u8, *mut u64, usize),
+    /// Adds sums to others.
+    merge: fn(*const u8, *mut u64, usize),
 }
 
 /// Sums over the outer loops, one for each place of the others.
 #[derive(Clone, Copy)]
 pub(super) struct Leading {
-    /// Where the open sums stand in the working memory.
+    /// Where the open sums stand in the working memory: those of a chunk, then those of the next.
     pub(super) offset: usize,
-    /// How many there are.
+    /// How many there are of each chunk.
     pub(super) count: usize,
+    pub(super) chunks: Chunks,
+}
+
+impl Leading {
+    /// The number of the open sum for a place of the region.
+    fn sum(&self, place: usize) -> usize {
+        let within = place % self.count.max(1);
+        match self.chunks.count {
+            1 => within,
+            _ => place / (self.count * self.chunks.turns).max(1) * self.count + within,
+        }
+    }
 }
 
 /// Places of the inner run of which sums over outer loops are meant, in every row that has such sums.
@@ -58,18 +74,23 @@ impl Columns {
     }
 
     /// The numbers of these among `count` sums, row by row.
-    fn of(self, count: usize) -> impl Iterator<Item = usize> {
+    fn of(self, count: usize) -> impl Iterator<Item = Range<usize>> {
         let rows = (0..count).step_by(self.run.max(1));
-        rows.flat_map(move |row| row + self.from..count.min(row + self.to))
+        rows.map(move |row| row + self.from..count.min(row + self.to))
     }
 }
 
-/// Sums of 1, 2, 4, ... leaves that wait for a partner of their size.
+/// Sums of 1, 2, 4, ... leaves that wait for a partner of their size; of sums over outer loops the place that is
+/// next.
 #[derive(Clone, Copy)]
 pub(super) struct State {
     waiting: [u64; 56],
+    /// How many wait, or the number of the open sum that is next.
     filled: usize,
     leaves: u64,
+    /// Open sums over outer loops, and the place of the region whose element is next.
+    sums: *mut u64,
+    place: usize,
 }
 
 impl Default for State {
@@ -78,6 +99,8 @@ impl Default for State {
             waiting: [0; 56],
             filled: 0,
             leaves: 0,
+            sums: std::ptr::null_mut(),
+            place: 0,
         }
     }
 }
@@ -125,16 +148,30 @@ impl Folding {
         matches!(self.before, Some(Joins::Eight(_)))
     }
 
-    /// Where in the working memory the open sums are to which a kernel adds the elements that come next.
-    pub(super) fn open_at(&self, state: &State) -> Option<usize> {
-        let leading = self.leading.filter(|_| self.before.is_some())?;
-        Some(leading.offset + 8 * state.filled)
+    /// The open sums to which a kernel adds the elements that come next.
+    pub(super) fn open_at(&self, state: &State) -> Option<*mut u8> {
+        let kernel = self.before.is_some() && self.leading.is_some();
+        kernel.then(|| state.sums.wrapping_add(state.filled).cast())
     }
 
-    /// Goes on with the open sum of this number.
-    pub(super) fn go_to(&self, sum: usize, state: &mut State) {
+    /// The open sums of the row of this number, where rows are turns, and the first row that has others.
+    pub(super) fn open_in(&self, row: usize, scratch: *mut u8) -> Option<(*mut u8, usize)> {
+        let Leading {
+            offset,
+            count,
+            chunks,
+        } = self.leading?;
+        let chunk = row / chunks.turns.max(1);
+        let at = offset + 8 * count * chunk;
+        Some((scratch.wrapping_add(at), (chunk + 1) * chunks.turns.max(1)))
+    }
+
+    /// Goes on with the element of this place of the region; open sums stand in this working memory.
+    pub(super) fn go_to(&self, place: usize, state: &mut State, scratch: *mut u8) {
         if let Some(leading) = self.leading {
-            state.filled = sum % leading.count.max(1);
+            state.sums = scratch.wrapping_add(leading.offset).cast();
+            state.filled = leading.sum(place);
+            state.place = place;
         }
     }
 
@@ -149,7 +186,7 @@ impl Folding {
 
     fn of<T: Number, J: Join<T::Sum>>(slot: Slot, joined: usize) -> Folding
     where
-        T::Sum: Bits,
+        T::Sum: Bits + Number<Sum = T::Sum>,
     {
         Folding {
             slot,
@@ -179,6 +216,7 @@ impl Folding {
             } else {
                 add::<T, J>
             },
+            merge: add::<T::Sum, J>,
         }
     }
 
@@ -188,12 +226,16 @@ impl Folding {
     /// The working memory has room for the open sums, which nothing else uses.
     pub(super) unsafe fn open(&self, state: &mut State, scratch: *mut u8, columns: Columns) {
         self.begin(state);
+        self.go_to(0, state, scratch);
         if let Some(leading) = self.leading {
             let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
-            columns.of(leading.count).for_each(|k| {
-                // SAFETY: the caller's promise.
-                unsafe { sums.add(k).write(self.start) };
-            });
+            for chunk in 0..leading.chunks.count {
+                let first = chunk * leading.count;
+                columns.of(leading.count).flatten().for_each(|k| {
+                    // SAFETY: the caller's promise.
+                    unsafe { sums.add(first + k).write(self.start) };
+                });
+            }
         }
     }
 
@@ -203,8 +245,16 @@ impl Folding {
     /// As [`Folding::open`], and the result has room for them.
     pub(super) unsafe fn close(&self, scratch: *mut u8, out: *mut u8, columns: Columns) {
         if let Some(leading) = self.leading {
-            let sums: *const u64 = scratch.wrapping_add(leading.offset).cast();
-            columns.of(leading.count).for_each(|k| {
+            let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
+            for chunk in 1..leading.chunks.count {
+                let more = sums.wrapping_add(chunk * leading.count);
+                for part in columns.of(leading.count) {
+                    let (first, count) = (part.start, part.len());
+                    let more = more.wrapping_add(first).cast_const();
+                    (self.merge)(more.cast(), sums.wrapping_add(first), count);
+                }
+            }
+            columns.of(leading.count).flatten().for_each(|k| {
                 // SAFETY: the caller's promise; `open` has written all of them.
                 (self.write)(unsafe { *sums.add(k) }, out, k);
             });
@@ -236,14 +286,17 @@ impl Folding {
 
     /// Joins `count` elements that stand at an address, or what a kernel has made of them; a whole
     /// number of leaves but at the end of a run.
-    pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State, scratch: *mut u8) {
+    pub(super) fn take(&self, at: *const u8, count: usize, state: &mut State) {
         if let Some(leading) = self.leading {
             // Elements come in order, so those of a turn of the outer loops follow one another.
             if self.before.is_none() {
-                let sums = scratch.wrapping_add(leading.offset).cast::<u64>();
-                (self.add)(at, sums.wrapping_add(state.filled), count);
+                (self.add)(at, state.sums.wrapping_add(state.filled), count);
             }
-            state.filled = (state.filled + count) % leading.count.max(1);
+            state.place += count;
+            state.filled += count;
+            if state.filled.is_multiple_of(leading.count.max(1)) {
+                state.filled = leading.sum(state.place);
+            }
             return;
         }
         if self.eight_sums() {
@@ -262,20 +315,20 @@ impl Folding {
     }
 
     /// The result of `count` elements that stand at an address, or of what a kernel has made of them, or sums over
-    /// outer loops that go on.
+    /// outer loops that go on at another address.
     ///
     /// # Safety
-    /// The result has the place, and the working memory has room for open sums.
+    /// The result has the place, and there are `count` open sums.
     pub(super) unsafe fn whole(
         &self,
         at: *const u8,
         count: usize,
-        scratch: *mut u8,
+        sums: *mut u8,
         (out, place): (*mut u8, usize),
     ) {
-        if let Some(leading) = self.leading {
+        if self.leading.is_some() {
             if self.before.is_none() {
-                (self.add)(at, scratch.wrapping_add(leading.offset).cast(), count);
+                (self.add)(at, sums.cast(), count);
             }
             return;
         }
@@ -284,7 +337,7 @@ impl Folding {
             return unsafe { (self.leaves)(at, count.div_ceil(LEAF), out, place) };
         }
         let mut state = State::default();
-        self.take(at, count, &mut state, scratch);
+        self.take(at, count, &mut state);
         // SAFETY: the caller's promise.
         unsafe { self.end(&mut state, out, place) };
     }

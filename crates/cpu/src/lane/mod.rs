@@ -284,10 +284,14 @@ impl Region {
                 // How many of the outer loops belong to one result.
                 let joined = dims.len() - 1 - kept.min(dims.len() - 1);
                 let leading = output.leading.then(|| {
-                    let count = program.output_elements(k);
+                    let (count, chunks) = (program.output_elements(k), program.chunks(k));
                     let offset = sums_at;
-                    sums_at += 8 * count;
-                    Leading { offset, count }
+                    sums_at += 8 * count * chunks.count;
+                    Leading {
+                        offset,
+                        count,
+                        chunks,
+                    }
                 });
                 // Sums over outer loops are finished behind all loops.
                 let joined = if output.leading { usize::MAX } else { joined };
@@ -403,7 +407,7 @@ impl Region {
         };
         for (base, stream) in bases.iter_mut().zip(&self.streams) {
             *base = match stream.fold {
-                Some(k) => self.joined_at(k, scratch),
+                Some(k) => scratch.wrapping_add(self.layout.folds_at + k * self.layout.fold),
                 None => frame.address(stream.slot),
             };
         }
@@ -415,7 +419,8 @@ impl Region {
         let mut results = [0_usize; FOLDS];
         if let Some(whole) = &self.whole {
             let rows = self.outer.iter().product();
-            self.whole_rows(whole, bases, scratch, 0..rows, |slot| frame.address(slot));
+            let address = |slot| frame.address(slot);
+            self.whole_rows(whole, bases, [scratch; 2], 0..rows, address);
         } else if self.outer == [1; 3] {
             self.row(scratch, bases, current, packed, &mut states)?;
             (0..3).for_each(|level| self.finish(frame, level, &mut states, &mut results));
@@ -506,7 +511,7 @@ impl Region {
             count = count.min(self.layout.block);
             for (at, stream) in current.iter_mut().zip(&self.streams) {
                 if let Some(open) = stream.fold.and_then(|k| self.folds[k].open_at(&states[k])) {
-                    *at = scratch.wrapping_add(open);
+                    *at = open;
                 }
             }
             if self.packs {
@@ -523,7 +528,7 @@ impl Region {
                             !self.folds[k].eight_sums()
                                 || count.div_ceil(LEAF) * jit::SUMS <= self.layout.fold
                         );
-                        self.folds[k].take(*at, count, &mut states[k], scratch);
+                        self.folds[k].take(*at, count, &mut states[k]);
                     }
                     None => *at = at.wrapping_add(stream.step * count),
                 }
@@ -587,13 +592,6 @@ impl Region {
             // SAFETY: as above; the tiles are at the start of the working memory.
             Inner::Tile(code) => unsafe { code.run(addresses, count, scratch) },
         }
-    }
-
-    /// Where the elements of a reduction are written, or what a kernel makes of them.
-    fn joined_at(&self, fold: usize, scratch: *mut u8) -> *mut u8 {
-        let open = self.folds[fold].open_at(&fold::State::default());
-        let buffer = || self.layout.folds_at + fold * self.layout.fold;
-        scratch.wrapping_add(open.unwrap_or_else(buffer))
     }
 
     fn advance(&self, bases: &mut [*mut u8], level: usize) {

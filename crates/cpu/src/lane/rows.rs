@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cotangent_compile::{RowBlock, RowPlace, RowWork};
 
 use super::fold::Folding;
-use super::stage::Stage;
+use super::stage::{OnSums, Stage};
 use super::{Mode, Places};
 use crate::RunError;
 use crate::memory::{Frame, Run, Slot};
@@ -66,39 +66,44 @@ pub(crate) fn choose(block: &Arc<RowBlock>, places: Places, mode: Mode, work: u6
         table_at: layout.table_at,
         streamed: streamed(block, args),
     };
-    // Sums over rows are added in the order of the rows.
+    // Sums over rows are added in the order of the rows, or chunks of them are.
     let (sums, take_turns, products) =
         (block.sums_rows(), block.may_take_turns(), block.products());
+    let chunk = block.chunk();
+    let unit = chunk.unwrap_or(block.together);
     Some(Box::new(move |frame| {
         let own = frame.address(scratch);
         // In turns every product reads its matrix from memory again, so it takes as many threads as products
         // to be faster than one thread that reads it once.
-        let few = sums && !(take_turns && frame.team.threads() > products);
+        let few = sums && chunk.is_none() && !(take_turns && frame.team.threads() > products);
         let team = match work < DIVIDE || few {
             true => Team::ALONE,
             false => frame.team.with_room(bytes),
         };
-        let turns = rows.rows.div_ceil(rows.together);
-        let parts = team.parts(work, turns);
+        let units = rows.rows.div_ceil(unit);
+        let parts = team.parts(work, units);
         let frame = &*frame;
-        if sums && parts > 1 {
+        if sums && parts > 1 && chunk.is_none() {
             return rows.in_turns(frame, own, &team, work);
         }
-        // SAFETY: parts only ask where slots are, each works in the memory of its thread, and they write
-        // rows of their own.
+        let stages = || 0..rows.stages.len();
+        rows.sums(stages(), frame, own, Folding::open_all);
+        // SAFETY: parts only ask where slots are, each works in the memory of its thread, and they write rows
+        // of their own; where they sum rows, sums of chunks of their own in the caller's memory.
         let shared = unsafe { Shared::new((frame, own)) };
         team.each(work, parts, |part, thread| {
             let (frame, own) = *shared.get();
-            let turns = share(turns, part, parts);
-            let rest = [turns.start, turns.end].map(|t| (t * rows.together).min(rows.rows));
-            let stages = 0..rows.stages.len();
+            let units = share(units, part, parts);
+            let rest = [units.start, units.end].map(|u| (u * unit).min(rows.rows));
             rows.run(
-                stages,
+                stages(),
                 |slot| frame.address(slot),
-                team.scratch(thread, own),
+                [team.scratch(thread, own), own],
                 rest,
             )
-        })
+        })?;
+        rows.sums(stages(), frame, own, Folding::close_all);
+        Ok(())
     }))
 }
 
@@ -152,12 +157,25 @@ fn streamed(block: &RowBlock, args: usize) -> Vec<(usize, usize)> {
 }
 
 impl Rows {
-    /// Rows `from` to before `to` of these stages, some at a time.
+    /// Opens or closes the sums of these stages over rows.
+    fn sums(&self, stages: Range<usize>, frame: &Frame<'_>, own: *mut u8, on: OnSums) {
+        // Such sums are results of the step.
+        let address = |slot: Slot| {
+            let place = self.slots.get(slot.base as usize);
+            place.map_or(own, |place| frame.address(*place).wrapping_add(slot.offset))
+        };
+        for stage in self.stages.get(stages).unwrap_or_default() {
+            stage.sums(address, own, on);
+        }
+    }
+
+    /// Rows `from` to before `to` of these stages, some at a time, in the working memory of a thread and that in
+    /// which sums stand.
     fn run(
         &self,
         stages: Range<usize>,
         address: impl Fn(Slot) -> *mut u8,
-        scratch: *mut u8,
+        [scratch, sums]: [*mut u8; 2],
         [from, to]: [usize; 2],
     ) -> Result<(), RunError> {
         let count = self.slots.len() + self.buffers.len();
@@ -180,9 +198,6 @@ impl Rows {
                 .take(stages.end)
                 .skip(stages.start)
         };
-        for (_, stage) in stages() {
-            stage.sums(table, scratch, Folding::open_all);
-        }
         let mut row = from;
         while row < to {
             let end = (row + self.together).min(to);
@@ -193,12 +208,9 @@ impl Rows {
             let next = [end, (end + self.together).min(to)];
             for (k, stage) in stages() {
                 self.fetch(table, next, k);
-                stage.rows(table, scratch, [row, end])?;
+                stage.rows(table, [scratch, sums], [row, end])?;
             }
             row = end;
-        }
-        for (_, stage) in stages() {
-            stage.sums(table, scratch, Folding::close_all);
         }
         Ok(())
     }
@@ -217,6 +229,7 @@ impl Rows {
         for (k, stage) in self.stages.iter().enumerate() {
             let units = stage.units(turns);
             let parts = team.parts(work, units);
+            self.sums(k..k + 1, frame, own, Folding::open_all);
             // SAFETY: parts only ask where slots are, each works in the memory of its thread, and they write
             // rows or sums of their own.
             let shared = unsafe { Shared::new((frame, own)) };
@@ -233,8 +246,10 @@ impl Rows {
                 }
                 let turns = share(turns, part, parts);
                 let rest = [turns.start, turns.end].map(|t| (t * self.together).min(self.rows));
-                self.run(k..k + 1, address, team.scratch(thread, own), rest)
+                let scratch = [team.scratch(thread, own), own];
+                self.run(k..k + 1, address, scratch, rest)
             })?;
+            self.sums(k..k + 1, frame, own, Folding::close_all);
         }
         Ok(())
     }

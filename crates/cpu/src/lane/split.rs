@@ -261,7 +261,8 @@ impl Cut {
             && !open
         {
             let rows = row..to / self.row;
-            tables.whole_rows(region, whole, scratch, rows, |slot| frame.address(slot));
+            let address = |slot| frame.address(slot);
+            tables.whole_rows(region, whole, [scratch; 2], rows, address);
             return Ok(());
         }
         let mut left = to - from;
@@ -305,7 +306,7 @@ impl Cut {
         let Columns { from, to, run } = columns;
         for row in 0..self.leaves / self.row.max(1) {
             for (state, folding) in states.iter_mut().zip(&region.folds) {
-                folding.go_to(row * run + from, state);
+                folding.go_to(row * run + from, state, scratch);
             }
             tables.run_of_row(region, scratch, [from, to - from], states)?;
             tables.next_row(region, row + 1);
@@ -354,7 +355,7 @@ impl<'a> Tables<'a> {
         let index = [row % n0, row / n0 % n1, row / n0 / n1];
         for (base, stream) in bases.iter_mut().zip(&region.streams) {
             *base = match stream.fold {
-                Some(k) => region.joined_at(k, scratch),
+                Some(k) => scratch.wrapping_add(region.layout.folds_at + k * region.layout.fold),
                 None => {
                     let steps = index.iter().zip(stream.steps);
                     let behind: usize = steps.map(|(i, step)| i * step).sum();
@@ -401,7 +402,7 @@ impl<'a> Tables<'a> {
         &mut self,
         region: &Region,
         whole: &Whole,
-        scratch: *mut u8,
+        scratch: [*mut u8; 2],
         rows: Range<usize>,
         address: impl Fn(Slot) -> *mut u8,
     ) {

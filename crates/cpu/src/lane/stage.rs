@@ -64,17 +64,17 @@ impl Stage {
     }
 
     /// Opens or closes sums over rows in working memory.
-    pub(super) fn sums(&self, table: &[*mut u8], scratch: *mut u8, on: OnSums) {
+    pub(super) fn sums(&self, address: impl Fn(Slot) -> *mut u8, scratch: *mut u8, on: OnSums) {
         if let Stage::Region(region) = self {
-            region.sums(table, scratch, on);
+            region.sums(address, scratch, on);
         }
     }
 
-    /// Rows `from` to before `to`.
+    /// Rows `from` to before `to`, in the working memory of a thread and that in which sums stand.
     pub(super) fn rows(
         &self,
         table: &[*mut u8],
-        scratch: *mut u8,
+        scratch: [*mut u8; 2],
         [from, to]: [usize; 2],
     ) -> Result<(), RunError> {
         match self {
@@ -90,10 +90,11 @@ impl Stage {
 }
 
 impl OnRows {
-    fn sums(&self, table: &[*mut u8], scratch: *mut u8, on: OnSums) {
+    fn sums(&self, address: impl Fn(Slot) -> *mut u8, scratch: *mut u8, on: OnSums) {
         let scratch = scratch.wrapping_add(self.scratch);
-        for folding in &self.region.folds {
-            let out = address(table, folding.slot);
+        let grow = |folding: &&Folding| folding.sums().is_some();
+        for folding in self.region.folds.iter().filter(grow) {
+            let out = address(folding.slot);
             // SAFETY: the working memory of the region has room for open sums, as its layout says; the
             // plan was checked, so the result has room for all of them.
             unsafe { on(folding, scratch, out, Columns::all(self.region.run)) };
@@ -103,10 +104,10 @@ impl OnRows {
     fn rows(
         &self,
         table: &[*mut u8],
-        scratch: *mut u8,
+        scratch: [*mut u8; 2],
         [from, to]: [usize; 2],
     ) -> Result<(), RunError> {
-        let scratch = scratch.wrapping_add(self.scratch);
+        let scratch = scratch.map(|own| own.wrapping_add(self.scratch));
         let places = [from * self.places, to * self.places];
         match self.region.folds.len() {
             0 => self.run::<0>(table, scratch, places),
@@ -120,13 +121,13 @@ impl OnRows {
     fn run<const FOLDS: usize>(
         &self,
         table: &[*mut u8],
-        scratch: *mut u8,
+        [scratch, sums]: [*mut u8; 2],
         [from, to]: [usize; 2],
     ) -> Result<(), RunError> {
         let region = &self.region;
         let mut states = [fold::State::default(); FOLDS];
         for (state, folding) in states.iter_mut().zip(&region.folds) {
-            folding.go_to(from, state);
+            folding.go_to(from, state, sums);
         }
         let (mut row, mut at) = (from / region.run, from % region.run);
         // SAFETY: the memory is that of the thread that runs these rows.
@@ -136,7 +137,8 @@ impl OnRows {
             && (to - from).is_multiple_of(region.run)
         {
             let rows = row..to / region.run;
-            tables.whole_rows(region, whole, scratch, rows, |slot| address(table, slot));
+            let address = |slot| address(table, slot);
+            tables.whole_rows(region, whole, [scratch, sums], rows, address);
             return Ok(());
         }
         let mut left = to - from;

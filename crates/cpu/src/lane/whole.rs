@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use cotangent_compile::lane::MAX_FOLDS;
+
 use super::fold::Folding;
 use super::{Region, Stream};
 use crate::memory::Slot;
@@ -10,6 +12,8 @@ use crate::memory::Slot;
 pub(super) struct Whole {
     /// The streams that move, and by how many bytes, while the innermost of the outer loops goes on.
     moving: Vec<(usize, usize)>,
+    /// The stream of each reduction.
+    folded: Vec<usize>,
 }
 
 impl Whole {
@@ -26,40 +30,60 @@ impl Whole {
             None => f.joined == 0,
         };
         let moving = |(k, s): (usize, &Stream)| (s.steps[0] != 0).then_some((k, s.steps[0]));
+        let stream = |k: usize| streams.iter().position(|s| s.fold == Some(k));
         (!packs && !folds.is_empty() && run <= block && folds.iter().all(each)).then(|| Whole {
             moving: streams.iter().enumerate().filter_map(moving).collect(),
+            folded: (0..folds.len()).filter_map(stream).collect(),
         })
     }
 }
 
 impl Region {
-    /// These rows; the addresses are those of the first.
+    /// These rows; the addresses are those of the first, and open sums stand in the second working memory.
     pub(super) fn whole_rows(
         &self,
         whole: &Whole,
         bases: &mut [*mut u8],
-        scratch: *mut u8,
+        [scratch, sums]: [*mut u8; 2],
         rows: Range<usize>,
         address: impl Fn(Slot) -> *mut u8,
     ) {
         let n0 = self.outer[0].max(1);
-        let mut next = (rows.start / n0 + 1) * n0;
-        for row in rows {
-            self.execute(bases, self.run, scratch);
-            for (k, folding) in self.folds.iter().enumerate() {
-                let at = self.joined_at(k, scratch);
-                // SAFETY: the kernel has just written a run there; the plan was checked, so there is a result
-                // for each row, and the working memory has room for open sums.
-                unsafe { folding.whole(at, self.run, scratch, (address(folding.slot), row)) };
+        let mut turn = (rows.start / n0 + 1) * n0;
+        let mut row = rows.start;
+        let mut open = [std::ptr::null_mut(); MAX_FOLDS];
+        while row < rows.end {
+            // The open sums are the same for all rows of a chunk.
+            let mut end = rows.end;
+            let folds = self.folds.iter().zip(&whole.folded);
+            for (open, (folding, stream)) in open.iter_mut().zip(folds) {
+                if let Some((at, next)) = folding.open_in(row, sums) {
+                    *open = at;
+                    end = end.min(next);
+                    if folding.before.is_some() {
+                        bases[*stream] = at;
+                    }
+                }
             }
-            if row + 1 == next {
-                next += n0;
-                self.next_row(bases, row + 1);
-                continue;
+            for row in row..end {
+                self.execute(bases, self.run, scratch);
+                let folds = self.folds.iter().zip(&whole.folded);
+                for (open, (folding, stream)) in open.iter().zip(folds) {
+                    let out = (address(folding.slot), row);
+                    // SAFETY: the kernel has just written a run there; the plan was checked, so there is a
+                    // result for each row, and the working memory has room for open sums.
+                    unsafe { folding.whole(bases[*stream], self.run, *open, out) };
+                }
+                if row + 1 == turn {
+                    turn += n0;
+                    self.next_row(bases, row + 1);
+                    continue;
+                }
+                for (k, step) in &whole.moving {
+                    bases[*k] = bases[*k].wrapping_add(*step);
+                }
             }
-            for (k, step) in &whole.moving {
-                bases[*k] = bases[*k].wrapping_add(*step);
-            }
+            row = end;
         }
     }
 

@@ -50,11 +50,12 @@ pub(crate) fn nanoseconds_of_bytes(bytes: usize) -> u64 {
     bytes as u64 / BYTES
 }
 
-/// The nanoseconds of a step that is long enough to be divided, and 0 of others. Row blocks that sum over rows are
-/// not, but among many threads: a worker that is woken for them finds nothing to do, and takes its share of the core.
+/// The nanoseconds of a step that is long enough to be divided, and 0 of others. Row blocks that sum over rows, not in
+/// chunks, are not, but among many threads: a worker that is woken for them finds nothing to do, and takes its share of
+/// the core.
 pub(crate) fn dividable(step: &Step) -> u64 {
     match nanoseconds(step) {
-        _ if matches!(&step.op, StepOp::Rows(block) if block.sums_rows()) => 0,
+        _ if matches!(&step.op, StepOp::Rows(b) if b.sums_rows() && b.chunk().is_none()) => 0,
         long @ DIVIDE.. => long,
         _ => 0,
     }
