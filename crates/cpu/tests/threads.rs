@@ -145,6 +145,25 @@ fn sums_over_outer_axes() {
     }
 }
 
+/// Sums that no region takes, of arrays that are there: along rows, columns, both and what is between.
+#[test]
+fn sums_of_arrays() {
+    let spaces: [(&[usize], &[&[usize]]); 4] = [
+        (&[1030, 513], &[&[0], &[1]]),
+        (&[3, 70_001], &[&[0], &[1]]),
+        (&[20, 64, 130], &[&[0], &[1], &[2], &[0, 1], &[0, 2]]),
+        (&[6, 5, 7, 9, 110], &[&[0, 2], &[1, 3], &[1, 4], &[0, 2, 4]]),
+    ];
+    for (space, all) in spaces {
+        for dtype in [F, G, DType::I32] {
+            for axes in all {
+                let g = graph(&[(dtype, space)], |b, x| vec![b.sum(x[0], axes)]);
+                check(&format!("{dtype} {space:?} {axes:?}"), &g);
+            }
+        }
+    }
+}
+
 #[test]
 fn elements_that_are_packed() {
     for dtype in [F, G] {

@@ -12,8 +12,9 @@ use smallvec::SmallVec;
 
 use super::Site;
 use crate::lane::has_avx2;
-use crate::memory::{Cell, Run, run1};
+use crate::memory::{Cell, Run, Slot, run1};
 use crate::number::{Float, Number, Ordered, by_dtype};
+use crate::pool::{Shared, share};
 
 /// How elements are joined.
 pub(super) trait Fold: Send + Sync + 'static {
@@ -87,6 +88,8 @@ const COLUMNS: usize = 256;
 /// Twice so many columns are done side by side in registers.
 const WIDE: usize = 8;
 const FEW: usize = 4;
+/// Threads take whole groups of so many columns, which are a line of the cache or more.
+const GRAIN: usize = 64;
 
 pub(super) fn sum(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     by_dtype!(numeric site.out.ty.dtype, T => fold::<Sum<T>>(axes, site), else None)
@@ -116,14 +119,32 @@ fn fold<F: Fold>(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     let [x] = site.args else { return None };
     let plan = Reduction::new(&x.ty.shape, axes);
     let fast = has_avx2();
-    Some(run1(
-        x.slot,
-        site.out.slot,
-        move |x: &[F::In], out: &mut [F::Out]| {
-            plan.choose::<F>(fast, x, out);
+    let (x, out, work) = (x.slot, site.out.slot, site.work);
+    let grain = if plan.inner_stays { GRAIN } else { 1 };
+    Some(Box::new(move |frame| {
+        let units = out.len.div_ceil(grain);
+        let parts = frame.team.parts(work, units);
+        if parts == 1 || plan.empty {
+            // SAFETY: the plan was checked: the slots do not overlap, and the types are those of the plan.
+            unsafe { plan.choose::<F>(fast, frame.read(x), frame.write(out), None) };
+            return Ok(());
+        }
+        // SAFETY: parts read the operand and write results of their own.
+        let shared = unsafe { Shared::new(&*frame) };
+        frame.team.each(work, parts, |part, _| {
+            let frame = *shared.get();
+            let units = share(units, part, parts);
+            let first = units.start * grain;
+            let part = Slot {
+                offset: out.offset + first * size_of::<F::Out>(),
+                len: (units.end * grain).min(out.len) - first,
+                ..out
+            };
+            // SAFETY: as above.
+            unsafe { plan.choose::<F>(fast, frame.read(x), frame.write(part), Some(first)) };
             Ok(())
-        },
-    ))
+        })
+    }))
 }
 
 /// The Euclidean length. Squares are added without scaling first, which is right unless they
@@ -133,7 +154,7 @@ pub(super) fn norm(axes: &[usize], site: &Site<'_>) -> Option<Run> {
     let plan = Reduction::new(&x.ty.shape, axes);
     let fast = has_avx2();
     by_dtype!(float site.out.ty.dtype, T => Some(run1(x.slot, site.out.slot, move |x: &[T], out: &mut [T]| {
-        plan.choose::<Length<T>>(fast, x, out);
+        plan.choose::<Length<T>>(fast, x, out, None);
         plan.again(x, out, |length| !(1e-140..1e140).contains(&length.to()), |elements| {
             let largest = elements(&mut |m, x| m.larger(x.abs()), 0.0);
             let scale = scale(largest);
@@ -209,20 +230,32 @@ impl Reduction {
         }
     }
 
-    /// Runs in the instructions that the machine has.
-    fn choose<F: Fold>(&self, fast: bool, x: &[F::In], out: &mut [F::Out]) {
+    /// All results, or those from a number on, in the instructions that the machine has.
+    fn choose<F: Fold>(&self, fast: bool, x: &[F::In], out: &mut [F::Out], first: Option<usize>) {
+        #[inline(always)]
+        fn run<F: Fold>(plan: &Reduction, x: &[F::In], out: &mut [F::Out], first: Option<usize>) {
+            match first {
+                None => plan.run::<F>(x, out),
+                Some(first) => plan.some::<F>(x, out, first),
+            }
+        }
         #[cfg(target_arch = "x86_64")]
         if fast {
             #[target_feature(enable = "avx2")]
-            fn inner<F: Fold>(plan: &Reduction, x: &[F::In], out: &mut [F::Out]) {
-                plan.run::<F>(x, out);
+            fn inner<F: Fold>(
+                plan: &Reduction,
+                x: &[F::In],
+                out: &mut [F::Out],
+                first: Option<usize>,
+            ) {
+                run::<F>(plan, x, out, first);
             }
             // SAFETY: chosen only where the machine has AVX2.
-            return unsafe { inner::<F>(self, x, out) };
+            return unsafe { inner::<F>(self, x, out, first) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = fast;
-        self.run::<F>(x, out);
+        run::<F>(self, x, out, first);
     }
 
     #[inline(always)]
@@ -267,6 +300,34 @@ impl Reduction {
                 self.columns::<F, COLUMNS>(&x[base + i * COLUMNS..], part);
             }
         });
+    }
+
+    /// The results from number `first` on, as many as there is room for.
+    #[inline(always)]
+    fn some<F: Fold>(&self, x: &[F::In], mut out: &mut [F::Out], first: usize) {
+        let mut next = first;
+        while !out.is_empty() {
+            let (k, column) = match self.inner_stays {
+                true => (next / self.inner, next % self.inner),
+                false => (next, 0),
+            };
+            let base = position(&self.kept, k);
+            let count = match self.inner_stays {
+                true => (self.inner - column).min(COLUMNS).min(out.len()),
+                false => 1,
+            };
+            let (part, rest) = out.split_at_mut(count);
+            if self.inner_stays {
+                self.columns::<F, COLUMNS>(&x[base + column..], part);
+            } else {
+                let mut sum = F::START;
+                each(&self.gone, |at| {
+                    sum = F::join(sum, row::<F>(&x[base + at..][..self.inner]))
+                });
+                part.iter_mut().for_each(|out| *out = F::finish(sum));
+            }
+            (out, next) = (rest, next + count);
+        }
     }
 
     /// Reduces at most `N` columns side by side.
@@ -354,6 +415,16 @@ fn pieces<F: Fold, const N: usize>(rows: Dim, x: &[F::In], out: &mut [F::Out]) {
     for (out, total) in out[second..].iter_mut().zip(last) {
         *out = F::finish(total);
     }
+}
+
+/// The position of the index with this number in row-major order.
+fn position(dims: &[Dim], mut number: usize) -> usize {
+    let mut at = 0;
+    for dim in dims.iter().rev() {
+        at += number % dim.n * dim.step;
+        number /= dim.n;
+    }
+    at
 }
 
 /// Calls `f` with the position of each index of the axes, in row-major order.
