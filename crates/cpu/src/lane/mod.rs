@@ -355,6 +355,10 @@ impl Region {
     }
 
     fn run(&self, frame: &Frame<'_>) -> Result<(), RunError> {
+        if let Some(whole) = &self.whole {
+            self.run_whole(whole, frame);
+            return Ok(());
+        }
         match self.folds.len() {
             0 if self.outer == [1; 3] && (!self.packs || self.blocks.is_some()) => {
                 self.run_once(frame)
@@ -417,11 +421,7 @@ impl Region {
             unsafe { folding.open(state, scratch, Columns::all(self.run)) };
         }
         let mut results = [0_usize; FOLDS];
-        if let Some(whole) = &self.whole {
-            let rows = self.outer.iter().product();
-            let address = |slot| frame.address(slot);
-            self.whole_rows(whole, bases, [scratch; 2], 0..rows, address);
-        } else if self.outer == [1; 3] {
+        if self.outer == [1; 3] {
             self.row(scratch, bases, current, packed, &mut states)?;
             (0..3).for_each(|level| self.finish(frame, level, &mut states, &mut results));
         } else {

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use cotangent_compile::lane::MAX_FOLDS;
 
-use super::fold::Folding;
+use super::fold::{Columns, Folding};
 use super::{Region, Stream};
-use crate::memory::Slot;
+use crate::memory::{Frame, Slot};
 
 /// How a region goes from a row to the next.
 pub(super) struct Whole {
@@ -39,6 +39,37 @@ impl Whole {
 }
 
 impl Region {
+    /// All rows.
+    pub(super) fn run_whole(&self, whole: &Whole, frame: &Frame<'_>) {
+        let scratch = frame.address(self.places.scratch);
+        let count = self.streams.len();
+        let bases: *mut *mut u8 = scratch.wrapping_add(self.layout.table_at).cast();
+        for (k, stream) in self.streams.iter().enumerate() {
+            let address = match stream.fold {
+                Some(k) => scratch.wrapping_add(self.layout.folds_at + k * self.layout.fold),
+                None => frame.address(stream.slot),
+            };
+            // SAFETY: the working memory holds a table with an address for every stream here, aligned to 8
+            // bytes, which nothing else uses while the step runs.
+            unsafe { bases.add(k).write(address) };
+        }
+        // SAFETY: all of it has just been written.
+        let bases = unsafe { std::slice::from_raw_parts_mut(bases, count) };
+        let sums = || self.folds.iter().filter(|f| f.sums().is_some());
+        let null = std::ptr::null_mut();
+        for folding in sums() {
+            // SAFETY: the working memory has room for open sums, as its layout says.
+            unsafe { folding.open_all(scratch, null, Columns::all(self.run)) };
+        }
+        let rows = self.outer.iter().product();
+        let address = |slot| frame.address(slot);
+        self.whole_rows(whole, bases, [scratch; 2], 0..rows, address);
+        for folding in sums() {
+            // SAFETY: as above; the plan was checked, so the result has room for all sums.
+            unsafe { folding.close_all(scratch, address(folding.slot), Columns::all(self.run)) };
+        }
+    }
+
     /// These rows; the addresses are those of the first, and open sums stand in the second working memory.
     pub(super) fn whole_rows(
         &self,
@@ -74,7 +105,7 @@ impl Region {
                     // result for each row, and the working memory has room for open sums.
                     unsafe { folding.whole(bases[*stream], self.run, *open, out) };
                 }
-                if row + 1 == turn {
+                if row + 1 == turn && turn < rows.end {
                     turn += n0;
                     self.next_row(bases, row + 1);
                     continue;
