@@ -18,27 +18,72 @@ pub(super) unsafe fn outer<V: Vector>(
     row: *const V::Element,
     out: Target<V::Element>,
 ) {
+    let mut head = first::<V>(columns, &out);
     let mut j = 0;
-    // SAFETY: the caller's promise for all that is read and written.
-    unsafe {
-        while columns - j >= TOGETHER * V::LANES {
-            let at = |k: usize| j + k * V::LANES;
-            let vectors: [V; TOGETHER] = std::array::from_fn(|k| V::load(row.wrapping_add(at(k))));
-            for i in 0..rows {
-                let to = out.from(i, 0).start;
-                for (k, vector) in vectors.iter().enumerate() {
-                    product(column, i, *vector).store(to.wrapping_add(at(k)));
-                }
+    while j < columns {
+        let whole = ((columns - j - head) / V::LANES).min(TOGETHER);
+        let left = columns - j - head - whole * V::LANES;
+        let ends = [head, if left < V::LANES { left } else { 0 }];
+        // SAFETY: the caller's promise; the strip ends before the last column or there.
+        unsafe {
+            match whole {
+                0 => strip::<V, 0>(rows, ends, column, row, out, j),
+                1 => strip::<V, 1>(rows, ends, column, row, out, j),
+                2 => strip::<V, 2>(rows, ends, column, row, out, j),
+                3 => strip::<V, 3>(rows, ends, column, row, out, j),
+                _ => strip::<V, TOGETHER>(rows, ends, column, row, out, j),
             }
-            j += TOGETHER * V::LANES;
         }
-        while j < columns {
-            let some = V::LANES.min(columns - j);
-            let vector = V::load_some(row.wrapping_add(j), some);
-            for i in 0..rows {
-                product(column, i, vector).store_some(out.from(i, j).start, some);
+        j += ends[0] + whole * V::LANES + ends[1];
+        head = 0;
+    }
+}
+
+/// The columns before those from which on vectors stand at multiples of their size, where that is so in every
+/// row: what crosses two lines of the cache is written twice.
+#[inline(always)]
+fn first<V: Vector>(columns: usize, out: &Target<V::Element>) -> usize {
+    let size = size_of::<V::Element>();
+    let bytes = V::LANES * size;
+    let behind = out.start as usize % bytes;
+    let rows = out.from(1, 0).start as usize - out.start as usize;
+    match behind > 0 && behind.is_multiple_of(size) && rows.is_multiple_of(bytes) {
+        true => ((bytes - behind) / size).min(columns),
+        false => 0,
+    }
+}
+
+/// Some columns of all rows, from column `j` on: a part of a vector, `N` vectors and another part.
+///
+/// # Safety
+/// As [`outer`], for these columns.
+#[inline(always)]
+unsafe fn strip<V: Vector, const N: usize>(
+    rows: usize,
+    [head, tail]: [usize; 2],
+    column: Place<V::Element>,
+    row: *const V::Element,
+    out: Target<V::Element>,
+    j: usize,
+) {
+    let at = |k: usize| head + k * V::LANES;
+    let from = row.wrapping_add(j);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let vectors: [V; N] = std::array::from_fn(|k| V::load(from.wrapping_add(at(k))));
+        let [first, last] = [(0, head), (at(N), tail)]
+            .map(|(at, count)| V::load_some(from.wrapping_add(at), count));
+        for i in 0..rows {
+            let to = out.from(i, j).start;
+            if head > 0 {
+                product(column, i, first).store_some(to, head);
             }
-            j += some;
+            for (k, vector) in vectors.iter().enumerate() {
+                product(column, i, *vector).store(to.wrapping_add(at(k)));
+            }
+            if tail > 0 {
+                product(column, i, last).store_some(to.wrapping_add(at(N)), tail);
+            }
         }
     }
 }
