@@ -226,6 +226,10 @@ const CASES: &[(&str, &str)] = &[
         "fn f(x: f64[3, 4, 5], y: f64[5]) -> f64[4, 3] { dot(transpose(x, axes=[1, 0, 2]), y, contract=([2], [0])) }",
         "transpose dot",
     ),
+    (
+        "fn f(x: i64[40, 50]) -> i64[40, 50] { x + iota(shape=[40, 50], axis=1) }",
+        "broadcast add",
+    ),
     // Common subexpressions, folding and dead code.
     (
         "fn f(x: f64[20], y: f64[20]) -> (f64[20], f64[20]) { (exp(x + y), sin(y + x)) }",
@@ -276,6 +280,14 @@ const NEARLY: &[(&str, &str)] = &[
             dot(x, eye, contract=([1], [0]))
         }",
         "",
+    ),
+    // Of more elements than are folded.
+    (
+        "fn f(x: f64[3, 40]) -> f64[40, 3] {
+            let eye = convert(iota(shape=[40, 40], axis=0) == iota(shape=[40, 40], axis=1), dtype=f64);
+            dot(eye, x, contract=([1], [1]))
+        }",
+        "transpose",
     ),
 ];
 

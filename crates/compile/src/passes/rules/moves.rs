@@ -2,10 +2,12 @@
 
 use cotangent_array::{DType, Scalar};
 use cotangent_graph::ops::{
-    ArrayOp, Broadcast, Compare, Dot, Pad, Reshape, Reverse, Slice, Sum, Transpose, Unary,
+    ArrayOp, Broadcast, Compare, Dot, Iota, Pad, Reshape, Reverse, Slice, Sum, Transpose, Unary,
 };
 use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 
+use super::super::affine::Affine;
+use super::super::fold::fold;
 use super::super::simplify::{Better, Rule, Site};
 use super::{counted, first, rules};
 use crate::fuse::SMALL;
@@ -14,6 +16,7 @@ rules! {
     /// Rules about operations that are not pointwise.
     MOVES:
     "moves of one number everywhere -> that number everywhere", "every element is it" => |s| moved_number(s);
+    "iota of several axes -> broadcast(iota of one)", "the same positions, of which regions read one line" => |s| positions(s);
     "max, min, any, all over no axes -> x", "each element is its own group" => |s| no_axes(s);
     "sum over axes of length 1 -> reshape(x + 0)", "of one term; +0 turns -0 into +0, as a sum does" => |s| sum_of_one(s);
     "sum(-x) -> 0 - sum(x)", "the same sums with the other sign; a sum is never -0" => |s| sum_of_negated(s);
@@ -75,6 +78,32 @@ fn moved_number(s: &Site) -> Option<Better> {
         }
     }
     s.everywhere(number)
+}
+
+fn positions(s: &Site) -> Option<Better> {
+    let Op::Array(ArrayOp::Iota(iota)) = s.op else {
+        return None;
+    };
+    let several = s.ty.shape.elements() > s.ty.dim(iota.axis);
+    several.then_some(Better::Several(|b, op, _, ty| {
+        let Op::Array(ArrayOp::Iota(iota)) = op else {
+            return None;
+        };
+        let line = Iota {
+            shape: [ty.dim(iota.axis)].into(),
+            axis: 0,
+            dtype: iota.dtype,
+        };
+        let spread = Broadcast {
+            shape: ty.shape.clone(),
+            dims: vec![iota.axis],
+        };
+        // A short one is a constant.
+        let (line, of) = (Op::from(line), ty.with_shape([ty.dim(iota.axis)]).into());
+        let line = fold(b.graph(), &line, &[], &of).unwrap_or(line);
+        let line = b.push(line, &[]);
+        Some(b.push(spread, &[line]))
+    }))
 }
 
 fn no_axes(s: &Site) -> Option<Better> {
@@ -402,11 +431,20 @@ fn is_identity(graph: &Graph, v: Var) -> bool {
     let Some([rows, columns]) = graph.ty(v).tensor().map(|t| t.shape.dims()) else {
         return false;
     };
-    let counts = |v: Var| match &graph.equation(v).op {
-        Op::Array(ArrayOp::Iota(op)) if matches!(op.dtype, DType::I32 | DType::I64) => {
-            Some(op.axis)
+    let counts = |v: Var| {
+        let e = graph.equation(v);
+        match (&e.op, &e.args[..]) {
+            (Op::Array(ArrayOp::Iota(op)), _) if matches!(op.dtype, DType::I32 | DType::I64) => {
+                Some(op.axis)
+            }
+            (Op::Array(ArrayOp::Broadcast(op)), [x]) => {
+                let line = Affine::of_array(graph, *x)?;
+                let whole = graph.ty(*x).tensor()?.shape.dims() == [*rows];
+                let counts = whole && (line.start(), line.step()) == (0, 1);
+                op.dims.first().copied().filter(|_| counts)
+            }
+            _ => None,
         }
-        _ => None,
     };
     let e = graph.equation(v);
     let whole = rows == columns && *rows > 1;
