@@ -321,7 +321,10 @@ impl Replay<'_> {
                 }
                 Ok(())
             }
-            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
+            StepOp::Op(op)
+            | StepOp::Planes(op, _)
+            | StepOp::Turned(op, _)
+            | StepOp::Triangular(op, _) => {
                 let Some(out) = step.outs.first() else {
                     return Err("an operation has a result".into());
                 };
@@ -380,6 +383,12 @@ impl Replay<'_> {
                         return Err("only a product is turned".into());
                     };
                     found = Ok(turned::result(dot, *front, product, [x, y]));
+                }
+                if let StepOp::Triangular(op, triangles) = &step.op {
+                    let (Op::Array(ArrayOp::Dot(dot)), [x, y]) = (op, &types[..]) else {
+                        return Err("only a product has triangles".into());
+                    };
+                    triangles.sizes(dot, [x, y])?;
                 }
                 match found {
                     Ok(ty) if ty == *out.ty => Ok(()),

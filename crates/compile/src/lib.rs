@@ -44,6 +44,7 @@ mod rows;
 mod stores;
 mod tape;
 mod target;
+mod triangles;
 mod turned;
 
 pub use budget::{Options, Point, Unlimited, curve};
@@ -56,3 +57,4 @@ pub use planes::{Part, Planes};
 pub use reversal::{Loop, Reversal};
 pub use rows::{RowBlock, RowBuffer, RowLayout, RowPlace, RowProduct, RowStage, RowWork};
 pub use target::Target;
+pub use triangles::{Band, Triangles};

@@ -14,6 +14,7 @@ use crate::again::Again;
 use crate::check::reads_splats;
 use crate::fuse::{self, Unit, is_view};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
+use crate::triangles::{self, Triangles};
 use crate::{CompileError, Flow, Target, abreast, planes, rows, stores, tape, turned};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet. With
@@ -53,6 +54,10 @@ pub(crate) fn lower(
         numbers: vec![(0, 0); graph.equations().len()],
         filled: FastMap::default(),
         next: 0,
+        triangles: match target.triangles {
+            true => triangles::find(graph),
+            false => FastMap::default(),
+        },
     };
     lower.choose_homes();
     let mut fusion = fuse::fuse(graph, target.fuse, target.fma);
@@ -136,6 +141,8 @@ struct Lower<'a> {
     /// Where numbers and spread elements were stored for steps that want an array.
     filled: FastMap<Var, Place>,
     next: u32,
+    /// What products need not multiply.
+    triangles: FastMap<Var, Triangles>,
 }
 
 impl Lower<'_> {
@@ -236,7 +243,10 @@ impl Lower<'_> {
         let op = match (&source, &turned) {
             (Some(source), _) => StepOp::Planes(e.op.clone(), Arc::new(source.planes.clone())),
             (_, Some(turned)) => StepOp::Turned(turned.dot.clone().into(), turned.front),
-            _ => StepOp::Op(e.op.clone()),
+            _ => match self.triangles.get(&v) {
+                Some(triangles) => StepOp::Triangular(e.op.clone(), Arc::new(*triangles)),
+                None => StepOp::Op(e.op.clone()),
+            },
         };
         let scratch = {
             let mut types: SmallVec<[&TensorType; 3]> = args.iter().map(|a| &*a.ty).collect();

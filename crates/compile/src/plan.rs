@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use cotangent_array::{Array, DType, Scalar};
-use cotangent_graph::ops::{ArrayOp, Native};
+use cotangent_graph::ops::{ArrayOp, Native, Rule};
 use cotangent_graph::{Location, Op, TensorType};
 use smallvec::SmallVec;
 
@@ -15,6 +15,7 @@ use crate::budget::Unlimited;
 use crate::lane::{LaneProgram, Tape};
 use crate::planes::Planes;
 use crate::rows::RowBlock;
+use crate::triangles::Triangles;
 
 /// A compiled function as plain data: what is computed, in which order, and where each value
 /// stands.
@@ -79,6 +80,8 @@ pub enum StepOp {
     /// A `dot` that writes its result turned: behind the shared axes so many of the first operand's free axes,
     /// then those of the second operand, then the rest of the first's.
     Turned(Op, usize),
+    /// A `dot` of which parts need not be multiplied. Elements of the result that nobody reads hold any numbers.
+    Triangular(Op, Arc<Triangles>),
     /// Operations fused into one loop nest; results that are no reductions have an element for each
     /// place, and operands stand as the region's strides say.
     Region(Arc<LaneProgram>),
@@ -162,7 +165,10 @@ impl StepOp {
     /// The name of what is done.
     pub fn name(&self) -> &str {
         match self {
-            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => op.name(),
+            StepOp::Op(op)
+            | StepOp::Planes(op, _)
+            | StepOp::Turned(op, _)
+            | StepOp::Triangular(op, _) => op.name(),
             StepOp::Region(_) => "region",
             StepOp::Rows(_) => "rows",
             StepOp::Tape(_) => "tape",
@@ -231,7 +237,19 @@ impl Step {
             StepOp::Call(plan) => plan.cost,
             StepOp::Flow(flow) => flow.total(|plan| plan.cost),
             StepOp::Abreast(ops) => abreast::cost(ops, self),
-            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
+            StepOp::Triangular(Op::Array(ArrayOp::Dot(dot)), triangles) => {
+                let ([x, y], [out]) = (&self.args[..], &self.outs[..]) else {
+                    return 0;
+                };
+                let types = [&*x.ty, &*y.ty];
+                let all = dot.cost(&types, &out.ty);
+                let sizes = triangles.sizes(dot, types);
+                sizes.map_or(all, |sizes| triangles.cost(all, sizes))
+            }
+            StepOp::Op(op)
+            | StepOp::Planes(op, _)
+            | StepOp::Turned(op, _)
+            | StepOp::Triangular(op, _) => {
                 let Some(out) = self.outs.first() else {
                     return 0;
                 };

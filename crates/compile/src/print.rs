@@ -106,7 +106,8 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
         StepOp::Op(Op::Array(op))
         | StepOp::Planes(Op::Array(op), _)
-        | StepOp::Turned(Op::Array(op), _) => {
+        | StepOp::Turned(Op::Array(op), _)
+        | StepOp::Triangular(Op::Array(op), _) => {
             let mut types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
             if let StepOp::Planes(_, planes) = &step.op {
                 types = std::iter::once(&planes.input).chain(types.pop()).collect();
@@ -123,6 +124,12 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             if let StepOp::Turned(_, front) = &step.op {
                 comma(f)?;
                 write!(f, "turned={front}")?;
+            }
+            if let StepOp::Triangular(_, triangles) = &step.op {
+                for (key, band) in triangles.bands() {
+                    comma(f)?;
+                    write!(f, "{key}={band}")?;
+                }
             }
         }
         StepOp::Native(native) => {

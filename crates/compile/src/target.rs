@@ -23,6 +23,8 @@ pub struct Target {
     pub row_cache: usize,
     /// Whether chains of dependent operations that do not wait for one another run side by side.
     pub abreast: bool,
+    /// Whether products leave out what is expected to be zero and what nobody reads.
+    pub triangles: bool,
 }
 
 impl Target {
@@ -35,6 +37,7 @@ impl Target {
             fma: true,
             row_cache: 1 << 17,
             abreast: true,
+            triangles: true,
         }
     }
 }

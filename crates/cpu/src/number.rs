@@ -39,6 +39,11 @@ pub(crate) trait Number: Element + Cell + Factor {
     fn times(self, other: Self) -> Self;
     /// Whether this is NaN, in one part if there are two.
     fn is_nan(self) -> bool;
+    /// Whether this is a real -0.
+    #[inline(always)]
+    fn is_negative_zero(self) -> bool {
+        false
+    }
 }
 
 /// A number with an order: all but complex ones.
@@ -123,6 +128,10 @@ macro_rules! float {
             #[inline(always)]
             fn is_nan(self) -> bool {
                 self != self
+            }
+            #[inline(always)]
+            fn is_negative_zero(self) -> bool {
+                self.to_bits() == (-0.0 as $T).to_bits()
             }
         }
 

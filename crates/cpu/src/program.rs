@@ -40,6 +40,7 @@ pub fn target() -> Target {
         fma: has_avx2() && Way::chosen() != Way::Baseline,
         row_cache: ROW_CACHE,
         abreast: true,
+        triangles: true,
     }
 }
 
@@ -506,13 +507,17 @@ impl Core {
         let run = match &step.op {
             StepOp::Copy => kernels::copy(&site),
             StepOp::Abreast(ops) => kernels::abreast(ops, &site),
-            StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Turned(op, _) => {
+            StepOp::Op(op)
+            | StepOp::Planes(op, _)
+            | StepOp::Turned(op, _)
+            | StepOp::Triangular(op, _) => {
                 if step.scratch.len() < kernels::scratch(&step.op, &step.types(), &out.ty) {
                     return None;
                 }
                 match &step.op {
                     StepOp::Planes(op, planes) => kernels::planes(op, planes, &site),
                     StepOp::Turned(op, front) => kernels::turned(op, *front, &site),
+                    StepOp::Triangular(op, bands) => kernels::triangular(op, bands, &site),
                     _ => kernels::choose(op, &site),
                 }
             }

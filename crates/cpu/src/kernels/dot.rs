@@ -5,11 +5,12 @@
 //! copied to working memory where its free or its contracted axes cannot be walked with one step.
 
 use cotangent_array::Shape;
+use cotangent_compile::Triangles;
 use cotangent_graph::TensorType;
 use cotangent_graph::ops::Dot;
 use smallvec::SmallVec;
 
-use super::gemm::{self, Batch, Matrix, Means, Ready, multiply_all};
+use super::gemm::{self, Batch, Matrix, Means, Ready, multiply_all, multiply_triangles};
 use super::moves::strides;
 use super::walk::{Dim, Walk};
 use super::{Site, resized};
@@ -51,6 +52,36 @@ pub(super) fn dot(op: &Dot, front: Option<usize>, site: &Site<'_>) -> Option<Run
                 let (x, y) = (frame.read::<T>(x), frame.read::<T>(y));
                 let (out, scratch) = (frame.write::<T>(out), frame.write::<T>(scratch));
                 product.run(x, y, out, scratch, &frame.team)
+            }
+        }) as Run)
+    }, else None)
+}
+
+/// A product of which parts need not be multiplied.
+pub(super) fn triangular(op: &Dot, triangles: &Triangles, site: &Site<'_>) -> Option<Run> {
+    let [x, y] = site.args else { return None };
+    let product = Product::new(op, None, &x.ty.shape, &y.ty.shape);
+    let triangles = match product.swapped {
+        true => triangles.turned(),
+        false => *triangles,
+    };
+    let dtype = site.out.ty.dtype;
+    let scratch = resized(site.scratch, dtype.size());
+    let (x, y, out) = (x.slot, y.slot, site.out.slot);
+    by_dtype!(float dtype, T => {
+        if site.work >= DIVIDE {
+            site.wants(product.packed::<T>().saturating_mul(dtype.size()));
+        }
+        Some(Box::new(move |frame: &mut Frame<'_>| {
+            // SAFETY: as for `dot`.
+            unsafe {
+                let (x, y) = (frame.read::<T>(x), frame.read::<T>(y));
+                let (out, scratch) = (frame.write::<T>(out), frame.write::<T>(scratch));
+                product.each(x, y, out, scratch, &frame.team, |inner, a, b, out, means| {
+                    let sizes = [product.m, product.n, product.k];
+                    let out = (out, product.n);
+                    multiply_triangles(sizes, inner, a, b, out, &triangles, means)
+                })
             }
         }) as Run)
     }, else None)
@@ -193,6 +224,29 @@ impl Product {
         scratch: &mut [T],
         team: &Team,
     ) -> Result<(), RunError> {
+        let sizes = [self.m, self.n, self.k];
+        self.each(x, y, out, scratch, team, |inner, a, b, out, means| {
+            multiply_all(sizes, inner, a, b, out, self.n, means)
+        })
+    }
+
+    /// Multiplies by a kernel that walks along one of the counted axes.
+    #[inline(always)]
+    fn each<T: Number>(
+        &self,
+        x: &[T],
+        y: &[T],
+        out: &mut [T],
+        scratch: &mut [T],
+        team: &Team,
+        multiply: impl Fn(
+            Batch,
+            Matrix<'_, T>,
+            Matrix<'_, T>,
+            &mut [T],
+            Means<'_, T>,
+        ) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
         let (x, y) = if self.swapped { (y, x) } else { (x, y) };
         let size = self.m.saturating_mul(self.n);
         if out.is_empty() || size == 0 {
@@ -218,7 +272,6 @@ impl Product {
             let members = n;
             Batch { members, a, b, out }
         });
-        let sizes = [self.m, self.n, self.k];
         let mut index: SmallVec<[usize; 4]> = SmallVec::from_elem(0, outer.len());
         let (mut at_x, mut at_y, mut at_out) = (0, 0, 0);
         let times = outer
@@ -236,7 +289,7 @@ impl Product {
                 column: self.b.free,
             };
             let (out, scratch) = (&mut out[at_out..], &mut *packed);
-            multiply_all(sizes, inner, a, b, out, self.n, Means { scratch, team })?;
+            multiply(inner, a, b, out, Means { scratch, team })?;
             for (i, count) in index.iter_mut().zip(&outer) {
                 *i += 1;
                 at_x += count.a;

@@ -22,7 +22,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
-use cotangent_compile::{Planes, StepOp};
+use cotangent_compile::{Planes, StepOp, Triangles};
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Op, TensorType};
 
@@ -65,7 +65,7 @@ impl Site<'_> {
 /// The working memory that the kernel of an operation wants, in bytes.
 pub(crate) fn scratch(step: &StepOp, args: &[&TensorType], out: &TensorType) -> usize {
     let (op, front) = match step {
-        StepOp::Op(op) | StepOp::Planes(op, _) => (op, None),
+        StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Triangular(op, _) => (op, None),
         StepOp::Turned(op, front) => (op, Some(*front)),
         _ => return 0,
     };
@@ -119,6 +119,14 @@ pub(crate) fn planes(op: &Op, planes: &Planes, site: &Site<'_>) -> Option<Run> {
 pub(crate) fn turned(op: &Op, front: usize, site: &Site<'_>) -> Option<Run> {
     match op {
         Op::Array(ArrayOp::Dot(op)) => dot::dot(op, Some(front), site),
+        _ => None,
+    }
+}
+
+/// The kernel of a product of which parts need not be multiplied.
+pub(crate) fn triangular(op: &Op, triangles: &Triangles, site: &Site<'_>) -> Option<Run> {
+    match op {
+        Op::Array(ArrayOp::Dot(op)) => dot::triangular(op, triangles, site),
         _ => None,
     }
 }

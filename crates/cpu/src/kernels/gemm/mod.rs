@@ -19,6 +19,7 @@ mod parts;
 mod ready;
 mod shifted;
 mod tile;
+mod triangles;
 mod vector;
 mod vectors;
 
@@ -29,6 +30,8 @@ use cotangent_array::{Complex32, Complex64};
 use parts::Cut;
 pub(super) use ready::Ready;
 pub(super) use shifted::multiply_shifted;
+use triangles::Look;
+pub(super) use triangles::multiply_triangles;
 
 use tile::{PANEL, Place, Shifted, Target, tile, wide, width_of_few};
 use vector::{Portable, Vector};
@@ -100,6 +103,8 @@ struct Blocks {
     columns: usize,
     left: bool,
     right: bool,
+    /// The terms of each panel of a packed left and of a packed right block.
+    terms: [usize; 2],
 }
 
 impl Blocks {
@@ -126,6 +131,7 @@ impl Blocks {
             columns: (COLUMNS / size.max(1)).next_multiple_of(width),
             left,
             right,
+            terms: [0; 2],
         }
     }
 
@@ -260,20 +266,7 @@ pub(super) unsafe fn multiply_at<T: Number>(
     if m == 0 || n == 0 {
         return Ok(());
     }
-    // Everything below reads and writes through pointers, so this is where bounds are checked.
-    let inside = |len: usize, by: usize, sizes: [usize; 2], steps: [usize; 2]| {
-        let first = by.checked_mul(last)?;
-        holds(len.checked_sub(first)?, sizes, steps).then_some(())
-    };
-    let apart = step >= n || m == 1;
-    let whole = inside(out.len, batch.out, [m, n], [step, 1]).is_some()
-        && (k == 0
-            || inside(a.elements.len(), batch.a, [m, k], [a.row, a.column]).is_some()
-                && inside(b.elements.len(), batch.b, [k, n], [b.row, b.column]).is_some());
-    assert!(
-        whole && apart,
-        "a product of matrices that are not inside their memory"
-    );
+    expect_inside([m, n, k], batch, &a, &b, out, last);
     let sizes = [m, n, k];
     let Means { scratch, team } = means;
     match way::<T>(sizes, [a.row, a.column], [b.row, b.column]) {
@@ -301,7 +294,7 @@ pub(super) unsafe fn multiply_at<T: Number>(
                 match parts::cut(sizes, batch.members, &team) {
                     Cut::Whole => (T::kernels().multiply)(&product),
                     Cut::Members(parts) => return parts::by_members(&product, &team, parts),
-                    Cut::Within => return parts::within(&product, &team),
+                    Cut::Within => return parts::within(&product, None, &team),
                 }
             }
             Ok(())
@@ -388,6 +381,32 @@ pub(super) unsafe fn multiply_at<T: Number>(
     }
 }
 
+/// Everything else reads and writes through pointers, so this is where bounds are checked. There are rows and
+/// columns, and so many members behind the first.
+#[inline(always)]
+fn expect_inside<T>(
+    [m, n, k]: [usize; 3],
+    batch: Batch,
+    a: &Matrix<'_, T>,
+    b: &Matrix<'_, T>,
+    out: Out<T>,
+    last: usize,
+) {
+    let inside = |len: usize, by: usize, sizes: [usize; 2], steps: [usize; 2]| {
+        let first = by.checked_mul(last)?;
+        holds(len.checked_sub(first)?, sizes, steps).then_some(())
+    };
+    let apart = out.step >= n || m == 1;
+    let whole = inside(out.len, batch.out, [m, n], [out.step, 1]).is_some()
+        && (k == 0
+            || inside(a.elements.len(), batch.a, [m, k], [a.row, a.column]).is_some()
+                && inside(b.elements.len(), batch.b, [k, n], [b.row, b.column]).is_some());
+    assert!(
+        whole && apart,
+        "a product of matrices that are not inside their memory"
+    );
+}
+
 /// A product of matrices in memory that has been checked.
 pub(crate) struct Product<T> {
     sizes: [usize; 3],
@@ -412,6 +431,8 @@ pub(crate) struct Kernels<T: 'static> {
     right: unsafe fn(usize, usize, Place<T>, *mut T),
     /// See [`block`].
     block: Block<T>,
+    /// See [`triangles::any_in`].
+    any: unsafe fn(Look, *const T, usize) -> bool,
     /// See [`vectors::rows`] and [`vectors::columns`].
     rows: Vectors<T>,
     columns: Vectors<T>,
@@ -467,7 +488,7 @@ unsafe fn in_blocks<V: Vector>(
     right: Place<V::Element>,
     result: Target<V::Element>,
 ) {
-    let ([m, n, k], blocks) = (product.sizes, product.blocks);
+    let ([m, n, k], mut blocks) = (product.sizes, product.blocks);
     // Not `step_by`, which divides: small products are over by then.
     let mut j = 0;
     while j < n {
@@ -475,6 +496,7 @@ unsafe fn in_blocks<V: Vector>(
         let mut l = 0;
         while l < k {
             let terms = TERMS.min(k - l);
+            blocks.terms = [terms; 2];
             let mut b = right.from(l, j);
             if blocks.right {
                 // SAFETY: the working memory has room for a block.
@@ -512,8 +534,7 @@ unsafe fn in_blocks<V: Vector>(
     }
 }
 
-/// The product of a block of each matrix. A packed right block has as `column` the terms, by which its
-/// panels are apart.
+/// The product of a block of each matrix. A packed right block has as `column` the terms of its panels.
 ///
 /// # Safety
 /// That of [`tile()`] for all tiles.
@@ -533,7 +554,7 @@ unsafe fn block<V: Vector>(
     let panel = WIDTH / size_of::<V::Element>();
     // The vectors of a tile stand side by side, unless each is in a panel of its own.
     let apart = match blocks.right && V::LANES == panel {
-        true => panel * terms,
+        true => panel * blocks.terms[1],
         false => V::LANES,
     };
     let mut j = 0;
@@ -555,7 +576,7 @@ unsafe fn block<V: Vector>(
             let few = V::ROWS.min(rows - i);
             let a = if blocks.left {
                 Place {
-                    start: a.start.wrapping_add(i / PANEL * PANEL * terms + i % PANEL),
+                    start: (a.start).wrapping_add(i / PANEL * PANEL * blocks.terms[0] + i % PANEL),
                     ..a
                 }
             } else {
@@ -614,6 +635,11 @@ macro_rules! kernels {
             unsafe { super::gemm::block::<$Tile>(sizes, blocks, a, b, out) }
         }
         #[target_feature(enable = $features)]
+        unsafe fn any(look: Look, elements: *const $T, count: usize) -> bool {
+            // SAFETY: the caller's promise.
+            unsafe { triangles::any_in(look, elements, count) }
+        }
+        #[target_feature(enable = $features)]
         unsafe fn rows(
             sizes: [usize; 2],
             members: Members,
@@ -640,6 +666,7 @@ macro_rules! kernels {
             left,
             right,
             block,
+            any,
             rows,
             columns,
         };
@@ -657,6 +684,7 @@ macro_rules! factors {
                     left: pack::left::<Plain>,
                     right: pack::right::<Plain>,
                     block: block::<Plain>,
+                    any: triangles::any_in::<$T>,
                     rows: vectors::rows_of_each::<Plain>,
                     columns: vectors::columns_of_each::<Plain>,
                 };

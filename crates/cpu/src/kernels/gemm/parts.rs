@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::tile::{PANEL, Place, Target};
+use super::triangles::{Bands, clear};
 use super::{Blocks, Factor, Product, ROWS, TERMS, WIDTH};
 use crate::RunError;
 use crate::number::Number;
@@ -18,10 +19,10 @@ const PACKED: u64 = 2;
 /// Bytes of a matrix that are read in one, where that is all there is to do.
 const BYTES: u64 = 20;
 /// Rows are divided in multiples of so many: whole panels and whole lines of memory.
-const GRAIN: usize = 2 * PANEL;
+pub(super) const GRAIN: usize = 2 * PANEL;
 /// Panels of columns in multiples of so many, which the widest tile has side by side: one alone takes it as
 /// long.
-const PAIR: usize = 2;
+pub(super) const PAIR: usize = 2;
 /// Parts of the rows for each thread.
 const SOME: usize = 4;
 
@@ -108,11 +109,15 @@ pub(super) unsafe fn by_members<T: Number>(
     })
 }
 
-/// The product, each member of it divided.
+/// The product, each member of it divided; of matrices with bands what is inside of them.
 ///
 /// # Safety
 /// As for [`by_members`].
-pub(super) unsafe fn within<T: Number>(product: &Product<T>, team: &Team) -> Result<(), RunError> {
+pub(super) unsafe fn within<T: Number>(
+    product: &Product<T>,
+    bands: Option<&Bands>,
+    team: &Team,
+) -> Result<(), RunError> {
     let ([m, n, k], blocks, batch) = (product.sizes, product.blocks, product.batch);
     for member in 0..batch.members {
         let a = product.a.skip(member * batch.a);
@@ -128,7 +133,12 @@ pub(super) unsafe fn within<T: Number>(product: &Product<T>, team: &Team) -> Res
                 let terms = TERMS.min(k - l);
                 let block = Block {
                     sizes: [m, columns, terms],
-                    blocks,
+                    at: [j, l],
+                    bands,
+                    blocks: Blocks {
+                        terms: [terms; 2],
+                        ..blocks
+                    },
                     a: a.from(0, l),
                     b: b.from(l, j),
                     out: Target {
@@ -147,8 +157,11 @@ pub(super) unsafe fn within<T: Number>(product: &Product<T>, team: &Team) -> Res
 }
 
 /// All rows by the columns and terms of one block of the right matrix.
-struct Block<T> {
+struct Block<'a, T> {
     sizes: [usize; 3],
+    /// The first column and the first term.
+    at: [usize; 2],
+    bands: Option<&'a Bands>,
     blocks: Blocks,
     a: Place<T>,
     b: Place<T>,
@@ -157,7 +170,7 @@ struct Block<T> {
     right: *mut T,
 }
 
-impl<T: Number + Factor> Block<T> {
+impl<T: Number + Factor> Block<'_, T> {
     /// # Safety
     /// The block is inside the matrices and the working memory has room for it, that of every thread.
     unsafe fn run(mut self, team: &Team) -> Result<(), RunError> {
@@ -192,12 +205,26 @@ impl<T: Number + Factor> Block<T> {
         let work = (columns * terms) as u64 / PACKED;
         let parts = team.parts(work, panels);
         // SAFETY: each part writes panels of its own.
-        let shared = unsafe { Shared::new((self.b, self.right)) };
+        let shared = unsafe { Shared::new((self, self.b, self.right)) };
         team.each(work, parts, |part, _| {
-            let (b, to) = *shared.get();
+            let (whole, b, to) = *shared.get();
             let panels = share(panels, part, parts);
             let first = panels.start * width;
             let count = (panels.end * width).min(columns) - first;
+            if whole.bands.is_some() {
+                for panel in panels {
+                    // Columns that are multiplied together have the same terms.
+                    let pair = panel / PAIR * PAIR * width;
+                    let pair = pair..columns.min(pair + PAIR * width);
+                    let some = whole.terms(0..whole.sizes[0], pair);
+                    let first = panel * width;
+                    let (count, b) = (width.min(columns - first), b.from(some.start, first));
+                    let to = to.wrapping_add(first * terms + some.start * width);
+                    // SAFETY: as below.
+                    unsafe { (T::kernels().right)(some.len(), count, b, to) };
+                }
+                return Ok(());
+            }
             let to = to.wrapping_add(first * terms);
             // SAFETY: these columns are inside the matrix, their panels inside the working memory.
             unsafe { (T::kernels().right)(terms, count, b.from(0, first), to) };
@@ -215,9 +242,11 @@ impl<T: Number + Factor> Block<T> {
         rows: Range<usize>,
         panels: usize,
     ) -> Result<(), RunError> {
-        let ([_, columns, terms], width) = (self.sizes, WIDTH / size_of::<T>());
-        let (count, mut a) = (rows.len(), self.a.from(rows.start, 0));
-        if self.blocks.left {
+        let ([_, columns, _], width) = (self.sizes, WIDTH / size_of::<T>());
+        let among = self.terms(rows.clone(), 0..columns);
+        let (count, terms) = (rows.len(), among.len());
+        let mut a = self.a.from(rows.start, among.start);
+        if self.blocks.left && terms > 0 {
             let work = (count * terms) as u64 / PACKED;
             let units = count.div_ceil(PANEL);
             let parts = team.parts(work, units);
@@ -243,22 +272,13 @@ impl<T: Number + Factor> Block<T> {
         let units = panels.div_ceil(PAIR);
         let parts = team.parts(work, units);
         // SAFETY: each part writes columns of its own.
-        let shared = unsafe { Shared::new((self, a, self.out.from(rows.start, 0))) };
+        let shared = unsafe { Shared::new((self, a)) };
         team.each(work, parts, |part, _| {
-            let (whole, a, out) = *shared.get();
+            let (whole, a) = *shared.get();
             let units = share(units, part, parts);
-            let first = units.start * width;
-            let some = (units.end * width).min(columns) - first;
+            let some = units.start * width..(units.end * width).min(columns);
             // SAFETY: these columns are inside.
-            unsafe {
-                (T::kernels().block)(
-                    [count, some, terms],
-                    whole.blocks,
-                    a,
-                    whole.columns_from(first),
-                    out.from(0, first),
-                )
-            };
+            unsafe { whole.multiply(rows.clone(), some, among.clone(), a) };
             Ok(())
         })
     }
@@ -268,7 +288,7 @@ impl<T: Number + Factor> Block<T> {
     /// # Safety
     /// As for [`Block::run`].
     unsafe fn by_rows(&self, team: &Team) -> Result<(), RunError> {
-        let [m, columns, terms] = self.sizes;
+        let [m, columns, _] = self.sizes;
         let work = work(self.sizes, 1);
         let grains = m.div_ceil(GRAIN);
         // No part has more rows than a packed block.
@@ -283,10 +303,11 @@ impl<T: Number + Factor> Block<T> {
             let grains = share(grains, part, parts);
             let first = grains.start * GRAIN;
             let some = (grains.end * GRAIN).min(m) - first;
-            let mut a = whole.a.from(first, 0);
+            let among = whole.terms(first..first + some, 0..columns);
+            let (terms, mut a) = (among.len(), whole.a.from(first, among.start));
             // SAFETY: these rows are inside, and a thread's working memory has room for a block.
             unsafe {
-                if whole.blocks.left {
+                if whole.blocks.left && terms > 0 {
                     let to: *mut T = team.scratch(thread, whole.left.cast()).cast();
                     (T::kernels().left)([some, terms], true, a, to);
                     a = Place {
@@ -295,11 +316,74 @@ impl<T: Number + Factor> Block<T> {
                         column: PANEL,
                     };
                 }
-                let out = whole.out.from(first, 0);
-                (T::kernels().block)([some, columns, terms], whole.blocks, a, whole.b, out);
+                whole.multiply(first..first + some, 0..columns, among, a);
             }
             Ok(())
         })
+    }
+
+    /// Some rows and columns, of which `among` are the terms that are multiplied; `a` is the left matrix from the
+    /// first of these rows and terms on, packed or not.
+    ///
+    /// # Safety
+    /// As for [`Block::run`]; rows and columns begin whole panels, those of a packed right block pairs of them.
+    unsafe fn multiply(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        among: Range<usize>,
+        a: Place<T>,
+    ) {
+        let mut blocks = self.blocks;
+        blocks.terms[0] = among.len();
+        let multiply = T::kernels().block;
+        if self.bands.is_none() {
+            let sizes = [rows.len(), columns.len(), among.len()];
+            let (b, out) = (
+                self.columns_from(columns.start),
+                self.out.from(rows.start, columns.start),
+            );
+            // SAFETY: the caller's promise.
+            return unsafe { multiply(sizes, blocks, a, b, out) };
+        }
+        let width = PAIR * WIDTH / size_of::<T>();
+        for j in columns.clone().step_by(width) {
+            let b = self.columns_from(j);
+            let j = j..columns.end.min(j + width);
+            for i in rows.clone().step_by(GRAIN) {
+                let (done, i) = (i - rows.start, i..rows.end.min(i + GRAIN));
+                let out = self.out.from(i.start, j.start);
+                let sizes = [i.len(), j.len()];
+                let terms = self.terms(i, j.clone());
+                // SAFETY: these rows, columns and terms are inside, and packed ones where they are looked for.
+                unsafe {
+                    if terms.is_empty() {
+                        clear(sizes, out);
+                        continue;
+                    }
+                    let skipped = terms.start - among.start;
+                    let a = match blocks.left {
+                        true => a.skip(done * among.len() + skipped * PANEL),
+                        false => a.from(done, skipped),
+                    };
+                    let sizes = [sizes[0], sizes[1], terms.len()];
+                    multiply(sizes, blocks, a, b.from(terms.start, 0), out);
+                }
+            }
+        }
+    }
+
+    /// The terms that are not left out for all of some rows and columns.
+    fn terms(&self, rows: Range<usize>, columns: Range<usize>) -> Range<usize> {
+        let ([_, _, count], [column, term]) = (self.sizes, self.at);
+        let Some(bands) = self.bands else {
+            return 0..count;
+        };
+        let columns = column + columns.start..column + columns.end;
+        let terms = bands.terms(rows, columns);
+        let from = terms.start.clamp(term, term + count) - term;
+        let to = terms.end.clamp(term, term + count) - term;
+        from..to.max(from)
     }
 
     /// The right matrix from a column on that begins a panel.
