@@ -428,7 +428,7 @@ impl Core {
                 }
                 StepOp::Rows(block) => {
                     let work = pool::nanoseconds(step);
-                    if work >= pool::DIVIDE && (!block.sums_rows() || block.may_take_turns()) {
+                    if work >= pool::DIVIDE && block.may_be_divided() {
                         core.spare = core.spare.max(step.scratch.len());
                     }
                     lane::choose_rows(block, core.places(step, &mut known), mode, work)

@@ -37,6 +37,14 @@ const NESTED: &str = "fn f(x: T[R, 3, D], s: T[3, D]) -> (T[R, 3], T[R, 3, D], T
     (a, o, max(o, axes=[2]))
 }";
 
+/// Sums over rows of two lengths, so that chunks of both end at the same rows for some numbers of rows alone.
+const MIXED: &str = "fn f(x: T[R, 3, D], s: T[3, D], g: T[D]) -> T[R, 3, D] {
+    let z = x * broadcast(s, shape=[R, 3, D], dims=[1, 2]);
+    let e = exp(z - broadcast(max(z, axes=[2]), shape=[R, 3, D], dims=[0, 1]));
+    let w = e / broadcast(sum(e, axes=[2]), shape=[R, 3, D], dims=[0, 1]);
+    w * broadcast(g, shape=[R, 3, D], dims=[2])
+}";
+
 fn graph(text: &str, dtype: &str, rows: usize, width: usize) -> Graph {
     let text = text
         .replace("T[", &format!("{dtype}["))
@@ -150,6 +158,7 @@ fn large_rows_are_divided_between_threads() {
                     && block.sums_rows()
                 {
                     assert_eq!(block.chunk(), Some(64), "{plan}");
+                    assert!(block.may_be_divided());
                     assert!(plan.to_string().contains(", outer=1, chunks=16)"), "{plan}");
                     divided += 1;
                 }
@@ -164,6 +173,36 @@ fn large_rows_are_divided_between_threads() {
         }
     }
     assert!(divided > 0);
+}
+
+/// Chunks of several sums in one block, which threads take where they end at the same rows.
+#[test]
+fn chunks_of_two_lengths_give_the_same_bits() {
+    for (rows, divided) in [(1021, true), (1100, false)] {
+        let [_, graph] = both(MIXED, "f32", rows, 64);
+        let inputs = inputs(&graph, 64);
+        let alone = compile(&graph, &with_row_cache(0)).unwrap();
+        let expected = Program::new(Arc::new(alone)).unwrap().run(&inputs).unwrap();
+        let plan = Arc::new(compile(&graph, &target()).unwrap());
+        let sums: Vec<Option<usize>> = (plan.steps.iter())
+            .filter_map(|step| match &step.op {
+                StepOp::Rows(block) if block.sums_rows() => Some(block.chunk()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(sums, [divided.then_some(192)], "{plan}");
+        for way in [Way::Code, Way::Narrow, Way::Tile, Way::Baseline] {
+            let program = Program::with_way(plan.clone(), way).unwrap();
+            for threads in [1, 2, 5] {
+                program.set_threads(threads);
+                same(
+                    &program.run(&inputs).unwrap(),
+                    &expected,
+                    &format!("{way:?}"),
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -7,6 +7,11 @@ const MOST: usize = 16;
 const SHORTEST: usize = 32;
 /// The turns of a chunk are a multiple of this, so that chunks mostly end where rows do that are several turns.
 const EVEN: usize = 8;
+/// Sums of 8 bytes in a line of the cache and in a page. Loads and stores at equal addresses modulo a page wait for
+/// one another, so that chunks of many sums begin whole pages apart: then all chunks, and what stands behind them, are to
+/// other arrays as the first one is.
+const LINE: usize = 8;
+const PAGE: usize = 512;
 
 /// The chunks in which terms are added, turn after turn from 0; then the sums of the chunks are added in their
 /// order. They follow from shapes alone, so the bits do not depend on the number of threads.
@@ -35,6 +40,19 @@ impl Chunks {
             turns: each,
         }
     }
+
+    /// How many sums there is room for from the first of one chunk to the first of the next, where each has so many.
+    pub fn apart(&self, sums: usize) -> usize {
+        sums.next_multiple_of(if sums < PAGE { LINE } else { PAGE })
+    }
+
+    /// How many sums there is room for in all.
+    pub fn room(&self, sums: usize) -> usize {
+        match self.count {
+            1 => sums,
+            n => self.apart(sums).saturating_mul(n - 1).saturating_add(sums),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +79,11 @@ mod tests {
         assert_eq!(Chunks::of(63 * 2000, 2000).count, 1);
         let found = Chunks::of(4096 * 1000, 1000);
         assert_eq!((found.count, found.turns), (16, 256));
+        assert_eq!(
+            (found.apart(1000), found.room(1000)),
+            (1024, 15 * 1024 + 1000)
+        );
+        assert_eq!((found.apart(9), found.room(9)), (16, 15 * 16 + 9));
         // 65 turns in two chunks: 40 and 25.
         let found = Chunks::of(65 * 2000, 2000);
         assert_eq!((found.count, found.turns), (2, 40));

@@ -56,7 +56,8 @@ pub struct LaneLayout {
     pub pack: usize,
     /// Where the first of these buffers stands; inputs come first.
     pub packs_at: usize,
-    /// Where the sums over outer loops begin that are not finished: 8 bytes for each chunk of each result.
+    /// Where the sums over outer loops begin that are not finished: 8 bytes for each result in each chunk, and
+    /// what is between chunks ([`Chunks::apart`]).
     pub sums_at: usize,
     /// Where three tables of addresses stand, each with one for every input and stored value.
     pub table_at: usize,
@@ -363,8 +364,7 @@ impl LaneProgram {
         let sums_at = packs_at + packs * pack;
         let leading = (0..self.outputs.len()).filter(|k| self.outputs[*k].leading);
         let sums = leading.fold(0_usize, |n, k| {
-            let chunks = self.chunks(k).count;
-            n.saturating_add(self.output_elements(k).saturating_mul(chunks))
+            n.saturating_add(self.chunks(k).room(self.output_elements(k)))
         });
         let table_at = sums_at
             .saturating_add(sums.saturating_mul(8))

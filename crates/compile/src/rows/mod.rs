@@ -171,6 +171,11 @@ impl RowBlock {
         self.buffers.is_empty() && self.products() > 0
     }
 
+    /// Whether several threads may do it, each in working memory of its own.
+    pub fn may_be_divided(&self) -> bool {
+        !self.sums_rows() || self.chunk().is_some() || self.may_take_turns()
+    }
+
     /// Whether a result may stand in the memory of an operand: every row of it is written when that
     /// row of the operand has been read for the last time.
     pub fn may_overwrite(&self, arg: usize, out: usize) -> bool {

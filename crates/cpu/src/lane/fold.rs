@@ -47,12 +47,21 @@ pub(super) struct Leading {
 }
 
 impl Leading {
+    /// Where the open sums of a chunk stand behind those of the first.
+    fn chunk(&self, chunk: usize) -> usize {
+        chunk * self.chunks.apart(self.count)
+    }
+
     /// The number of the open sum for a place of the region.
     fn sum(&self, place: usize) -> usize {
-        let within = place % self.count.max(1);
+        self.turn(place) + place % self.count.max(1)
+    }
+
+    /// The number of the first open sum for the turn of a place.
+    fn turn(&self, place: usize) -> usize {
         match self.chunks.count {
-            1 => within,
-            _ => place / (self.count * self.chunks.turns).max(1) * self.count + within,
+            1 => 0,
+            _ => self.chunk(place / (self.count * self.chunks.turns).max(1)),
         }
     }
 }
@@ -156,14 +165,11 @@ impl Folding {
 
     /// The open sums of the row of this number, where rows are turns, and the first row that has others.
     pub(super) fn open_in(&self, row: usize, scratch: *mut u8) -> Option<(*mut u8, usize)> {
-        let Leading {
-            offset,
-            count,
-            chunks,
-        } = self.leading?;
-        let chunk = row / chunks.turns.max(1);
-        let at = offset + 8 * count * chunk;
-        Some((scratch.wrapping_add(at), (chunk + 1) * chunks.turns.max(1)))
+        let leading = self.leading?;
+        let turns = leading.chunks.turns.max(1);
+        let chunk = row / turns;
+        let at = leading.offset + 8 * leading.chunk(chunk);
+        Some((scratch.wrapping_add(at), (chunk + 1) * turns))
     }
 
     /// Goes on with the element of this place of the region; open sums stand in this working memory.
@@ -230,7 +236,7 @@ impl Folding {
         if let Some(leading) = self.leading {
             let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
             for chunk in 0..leading.chunks.count {
-                let first = chunk * leading.count;
+                let first = leading.chunk(chunk);
                 columns.of(leading.count).flatten().for_each(|k| {
                     // SAFETY: the caller's promise.
                     unsafe { sums.add(first + k).write(self.start) };
@@ -247,7 +253,7 @@ impl Folding {
         if let Some(leading) = self.leading {
             let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
             for chunk in 1..leading.chunks.count {
-                let more = sums.wrapping_add(chunk * leading.count);
+                let more = sums.wrapping_add(leading.chunk(chunk));
                 for part in columns.of(leading.count) {
                     let (first, count) = (part.start, part.len());
                     let more = more.wrapping_add(first).cast_const();
@@ -294,8 +300,8 @@ impl Folding {
             }
             state.place += count;
             state.filled += count;
-            if state.filled.is_multiple_of(leading.count.max(1)) {
-                state.filled = leading.sum(state.place);
+            if state.place.is_multiple_of(leading.count.max(1)) {
+                state.filled = leading.turn(state.place);
             }
             return;
         }

@@ -286,7 +286,7 @@ impl Region {
                 let leading = output.leading.then(|| {
                     let (count, chunks) = (program.output_elements(k), program.chunks(k));
                     let offset = sums_at;
-                    sums_at += 8 * count * chunks.count;
+                    sums_at += 8 * chunks.room(count);
                     Leading {
                         offset,
                         count,
