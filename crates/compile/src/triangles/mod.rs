@@ -39,7 +39,7 @@ struct Sides {
 
 /// Products of fewer terms in all are done in full, which takes about as long as to look whether parts may be left
 /// out; and so are those with triangles of fewer rows or columns.
-const FEWEST: usize = 1 << 19;
+const FEWEST: usize = 3 << 18;
 const SMALLEST: usize = 32;
 
 /// The products of a graph that leave something out.
