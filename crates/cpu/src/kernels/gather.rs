@@ -37,22 +37,22 @@ fn gathered<T: Cell>(picks: &Picks, frame: &Frame<'_>, x: &[T], out: &mut [T]) {
         return;
     }
     // A call of the library's copy takes longer than a few elements do.
-    match picks.inner {
-        1 => gathered_short::<T, 1>(picks, frame, x, out),
-        2 => gathered_short::<T, 2>(picks, frame, x, out),
-        3 => gathered_short::<T, 3>(picks, frame, x, out),
-        4 => gathered_short::<T, 4>(picks, frame, x, out),
-        9 => gathered_short::<T, 9>(picks, frame, x, out),
-        16 => gathered_short::<T, 16>(picks, frame, x, out),
-        run => {
-            let mut out = out.chunks_exact_mut(run);
-            picks.each(frame, |from| {
-                if let Some(to) = out.next() {
-                    to.copy_from_slice(&x[from..from + run]);
+    macro_rules! short {
+        ($($N:literal)+) => {
+            match picks.inner {
+                $($N => gathered_short::<T, $N>(picks, frame, x, out),)+
+                run => {
+                    let mut out = out.chunks_exact_mut(run);
+                    picks.each(frame, |from| {
+                        if let Some(to) = out.next() {
+                            to.copy_from_slice(&x[from..from + run]);
+                        }
+                    });
                 }
-            });
-        }
+            }
+        };
     }
+    short!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16);
 }
 
 fn gathered_short<T: Cell, const N: usize>(
@@ -134,17 +134,41 @@ fn scattered<T: Cell, S: Cell>(
     add: impl Fn(&mut S, T),
 ) {
     sums.fill(zero);
-    let run = picks.inner;
-    let mut from = 0;
-    if !updates.is_empty() {
-        picks.each(frame, |to| {
-            let part = sums[to..to + run]
-                .iter_mut()
-                .zip(&updates[from..from + run]);
-            part.for_each(|(sum, x)| add(sum, *x));
-            from += run;
-        });
+    if updates.is_empty() {
+        return;
     }
+    // Loops of known length go by vectors.
+    match picks.inner {
+        1 => scattered_short::<T, S, 1>(picks, frame, updates, sums, add),
+        2 => scattered_short::<T, S, 2>(picks, frame, updates, sums, add),
+        4 => scattered_short::<T, S, 4>(picks, frame, updates, sums, add),
+        8 => scattered_short::<T, S, 8>(picks, frame, updates, sums, add),
+        run => {
+            let mut updates = updates.chunks_exact(run);
+            picks.each(frame, |to| {
+                let part = sums[to..to + run].iter_mut();
+                let updates = updates.next().unwrap_or_default();
+                part.zip(updates).for_each(|(sum, x)| add(sum, *x));
+            });
+        }
+    }
+}
+
+fn scattered_short<T: Cell, S: Cell, const N: usize>(
+    picks: &Picks,
+    frame: &Frame<'_>,
+    updates: &[T],
+    sums: &mut [S],
+    add: impl Fn(&mut S, T),
+) {
+    let mut updates = updates.as_chunks::<N>().0.iter();
+    picks.each(frame, |to| {
+        if let (Some(updates), Some(sums)) = (updates.next(), sums[to..].first_chunk_mut::<N>()) {
+            for (sum, x) in sums.iter_mut().zip(updates) {
+                add(sum, *x);
+            }
+        }
+    });
 }
 
 /// The runs that the indices pick.
