@@ -39,15 +39,18 @@ pub(super) unsafe fn outer<V: Vector>(
     }
 }
 
-/// The columns before those from which on vectors stand at multiples of their size, where that is so in every
-/// row: what crosses two lines of the cache is written twice.
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
+
+/// The columns before those from which on vectors stand at whole lines, where that is so in every row: what
+/// crosses two lines is written twice. Of vectors of 32 bytes half cross none, and parts of them take longer.
 #[inline(always)]
 fn first<V: Vector>(columns: usize, out: &Target<V::Element>) -> usize {
     let size = size_of::<V::Element>();
     let bytes = V::LANES * size;
     let behind = out.start as usize % bytes;
     let rows = out.from(1, 0).start as usize - out.start as usize;
-    match behind > 0 && behind.is_multiple_of(size) && rows.is_multiple_of(bytes) {
+    match bytes == LINE && behind > 0 && behind.is_multiple_of(size) && rows.is_multiple_of(bytes) {
         true => ((bytes - behind) / size).min(columns),
         false => 0,
     }
