@@ -289,6 +289,15 @@ const NEARLY: &[(&str, &str)] = &[
         }",
         "transpose",
     ),
+    // Weights and vectors are multiplied before the matrices, and the result is written as it is wanted.
+    (
+        "fn f(w: f64[90, 6], p: f64[90, 4], t: f64[6, 3, 4, 40]) -> f64[90, 3, 40] { dot(p, dot(w, t, contract=([1], [0])), contract=([1], [2]), batch=([0], [0])) }",
+        "dot dot",
+    ),
+    (
+        "fn f(w: f64[90, 6], p: f64[90, 4], t: f64[6, 3, 4, 40], r: f64[3, 3]) -> f64[90, 3, 40] { transpose(dot(r, dot(p, dot(w, t, contract=([1], [0])), contract=([1], [2]), batch=([0], [0])), contract=([1], [1])), axes=[1, 0, 2]) }",
+        "dot dot dot",
+    ),
 ];
 
 #[test]

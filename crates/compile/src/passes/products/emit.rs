@@ -50,6 +50,8 @@ fn set(b: &mut Builder, network: &Network, order: &Order, leaves: &[Var], of: u3
     let y = set(b, network, order, leaves, y);
     let (left, right) = (bits(&x.axes), bits(&y.axes));
     match join(left, right, open) {
+        // An outer product is a contraction of nothing.
+        Join::Product if left & !right != 0 && right & !left != 0 => contracted(b, x, y, open),
         Join::Product | Join::Sum => {
             let own = y.axes.iter().filter(|l| !x.axes.contains(l));
             let axes: Vec<Label> = x.axes.iter().chain(own).copied().collect();

@@ -11,14 +11,14 @@ mod network;
 mod order;
 
 use cotangent_graph::ops::ArrayOp;
-use cotangent_graph::{FastMap, Graph, Op, Var};
+use cotangent_graph::{Equation, FastMap, Graph, Op, Var};
 
 use self::network::Network;
 use super::rewrite::rewrite_from;
 use crate::CompileError;
 
 /// A new order has to cost less than this share of the old one.
-const SHARE: f64 = 0.7;
+const SHARE: f64 = 0.8;
 /// Less than this many places are not worth a look.
 const FEW: f64 = 64.0;
 
@@ -52,9 +52,16 @@ fn choose(graph: &Graph) -> FastMap<Var, (Network, order::Order)> {
     for o in graph.outputs() {
         uses[o.index()] = uses[o.index()].saturating_add(2);
     }
+    // A transpose of a sum of products that nothing else reads says how the result is wanted.
+    let root = |e: &Equation| match (&e.op, &e.args[..]) {
+        (Op::Array(ArrayOp::Transpose(_)), [x]) => {
+            uses[x.index()] == 1 && sums(&graph.equation(*x).op)
+        }
+        (op, _) => sums(op),
+    };
     let mut inside = vec![false; graph.equations().len()];
     for (v, e) in graph.iter().rev() {
-        if !sums(&e.op) || inside[v.index()] || !live[v.index()] {
+        if !root(e) || inside[v.index()] || !live[v.index()] {
             continue;
         }
         let Some(network) = Network::of(graph, v, &uses) else {

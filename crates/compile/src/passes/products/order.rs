@@ -67,10 +67,11 @@ pub(super) fn cheapest(network: &Network) -> Option<Order> {
             let other = set & !part;
             if part & lowest != 0 {
                 let (x, y) = (open[part as usize], open[other as usize]);
-                let joined = join(x, y, open[set as usize]);
+                let result = open[set as usize];
+                let product = join(x, y, result) == Join::Matrices;
                 let total = costs[part as usize]
                     + costs[other as usize]
-                    + cost(places(x | y), joined == Join::Matrices);
+                    + cost(places(x | y), places(result), product);
                 if total < costs[set as usize] {
                     costs[set as usize] = total;
                     splits[set as usize] = part;
