@@ -1,7 +1,8 @@
 //! The array: contiguous row-major values, shared and copied on write.
 
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+
+use triomphe::Arc;
 
 use crate::element::{Values, with_dtype, with_values};
 use crate::{ArrayError, DType, Element, Scalar, Shape};

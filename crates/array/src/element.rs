@@ -1,9 +1,9 @@
 //! The Rust types that an array holds, and the storage that joins them.
 
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use num_complex::{Complex32, Complex64};
+use triomphe::Arc;
 
 use crate::{DType, Scalar};
 
@@ -47,8 +47,9 @@ pub enum Values {
 }
 
 pub(crate) mod sealed {
+    use triomphe::Arc;
+
     use super::Values;
-    use std::sync::Arc;
 
     /// How a type finds its own values in the storage.
     pub trait Store: Sized {

@@ -1,5 +1,6 @@
 //! Runs graphs: the one place that knows how.
 
+use std::borrow::Borrow;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -49,7 +50,7 @@ impl Program {
     pub(crate) fn run_into(
         &self,
         graph: &Arc<Graph>,
-        inputs: &[&Array],
+        inputs: &[impl Borrow<Array>],
         outputs: &mut [Array],
     ) -> Result<(), RunError> {
         self.compiled(graph)?.run_into(inputs, outputs)

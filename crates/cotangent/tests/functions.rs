@@ -394,7 +394,7 @@ fn results_are_written_into_the_arrays_given() -> Result<(), Error> {
 
     let error = traced.run_into(&[&x], &mut results[..1]).unwrap_err();
     assert!(error.to_string().contains("2"), "{error}");
-    let error = traced.run_into(&[], &mut results).unwrap_err();
+    let error = traced.run_into(&[] as &[Array], &mut results).unwrap_err();
     assert!(matches!(error, Error::Run(_)), "{error}");
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A plan that is ready to run.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::Path;
@@ -210,8 +211,12 @@ impl Program {
     /// # Errors
     /// Those of [`Program::run`], and another number of arrays to write to than there are outputs.
     /// After an error the arrays hold any values.
-    pub fn run_into(&self, inputs: &[&Array], outputs: &mut [Array]) -> Result<(), RunError> {
-        self.check_inputs(inputs.len(), inputs.iter().copied())?;
+    pub fn run_into(
+        &self,
+        inputs: &[impl Borrow<Array>],
+        outputs: &mut [Array],
+    ) -> Result<(), RunError> {
+        self.check_inputs(inputs.len(), inputs.iter().map(Borrow::borrow))?;
         let types = &self.core.plan.outputs;
         if outputs.len() != types.len() {
             return Err(RunError::OutputCount {
@@ -225,7 +230,7 @@ impl Program {
                 *output = Array::zeros(ty.dtype, ty.shape.clone())?;
             }
         }
-        self.execute(inputs.iter().copied(), outputs, &[], Core::run)
+        self.execute(inputs.iter().map(Borrow::borrow), outputs, &[], Core::run)
     }
 
     /// As [`Program::run`], with the time that each step of the plan took. A step that calls another

@@ -81,8 +81,7 @@ fn run(graph: &Graph, inputs: &[&[Array]]) -> Fallible<Vec<Vec<Array>>> {
             Some(last) if i % 2 == 1 => {
                 let mut outputs: Vec<Array> =
                     last.iter().map(|a| crate::arrays::map(a, |s| s)).collect();
-                let inputs: Vec<&Array> = inputs.iter().collect();
-                (program.run_into(&inputs, &mut outputs)).map_err(|e| e.to_string())?;
+                (program.run_into(inputs, &mut outputs)).map_err(|e| e.to_string())?;
                 outputs
             }
             _ => program.run(inputs).map_err(|e| e.to_string())?,

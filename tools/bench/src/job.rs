@@ -132,8 +132,7 @@ impl Built {
 
     /// A run into the results of an earlier one.
     pub fn run(&self, results: &mut [Array]) -> Result<(), BenchError> {
-        let inputs: Vec<&Array> = self.inputs.iter().collect();
-        Ok(self.traced.run_into(&inputs, results)?)
+        Ok(self.traced.run_into(&self.inputs, results)?)
     }
 
     /// Puts new parameters, the results after the first, in the place of the old ones.

@@ -1,5 +1,6 @@
 //! A function traced for arguments of certain types: its graph, and how that runs.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use super::Profile;
@@ -61,8 +62,8 @@ impl Traced {
         Ok(self.program.run(&self.graph, inputs)?)
     }
 
-    /// Runs the graph on arrays, one for each leaf of the arguments, and writes to arrays, one for
-    /// each leaf of the result, in order. This is the call for inner loops: it allocates nothing
+    /// Runs the graph on arrays or references to them, one for each leaf of the arguments, and writes to arrays, one
+    /// for each leaf of the result, in order. This is the call for inner loops: it allocates nothing
     /// where the arrays have the types of the results and are not shared with clones. Others are
     /// replaced.
     ///
@@ -81,7 +82,11 @@ impl Traced {
     /// # Errors
     /// Those of [`run`](Traced::run), and another number of arrays to write to than there are
     /// results. After an error in a run the arrays hold any values.
-    pub fn run_into(&self, inputs: &[&Array], outputs: &mut [Array]) -> Result<(), Error> {
+    pub fn run_into(
+        &self,
+        inputs: &[impl Borrow<Array>],
+        outputs: &mut [Array],
+    ) -> Result<(), Error> {
         self.expect_closed()?;
         Ok(self.program.run_into(&self.graph, inputs, outputs)?)
     }

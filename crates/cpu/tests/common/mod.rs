@@ -118,13 +118,12 @@ pub fn run(graph: &Graph, inputs: &[Array]) -> Vec<Array> {
     let first = program
         .run(inputs)
         .unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    let borrowed: Vec<&Array> = inputs.iter().collect();
     let mut second: Vec<Array> = first
         .iter()
         .map(|x| Array::zeros(x.dtype(), x.shape()).unwrap())
         .collect();
     // The arena now holds values of the first run.
-    program.run_into(&borrowed, &mut second).unwrap();
+    program.run_into(inputs, &mut second).unwrap();
     assert_eq!(first, second, "the second run differs\n{graph}");
     first
 }
