@@ -405,6 +405,15 @@ impl Asm {
         self.bytes.len() - 4
     }
 
+    /// Jumps back to a place where at least `n` elements are left.
+    pub(super) fn jump_back_while_left(&mut self, n: usize, to: usize) {
+        self.raw(&[0x48, 0x8D, 0x81]);
+        self.number(n as i32);
+        self.raw(&[0x48, 0x39, 0xF0, 0x0F, 0x86]);
+        let distance = to as i64 - (self.bytes.len() as i64 + 4);
+        self.number(distance as i32);
+    }
+
     /// Jumps where nothing is left, otherwise gives rax the number of elements that are; where to write the
     /// distance.
     pub(super) fn jump_or_count(&mut self) -> usize {
@@ -463,19 +472,6 @@ impl Asm {
         self.raw(&[0x48, 0x8D, 0x41, 0xFF, 0x48, 0xC1, 0xE8, part]);
         self.raw(&[0x48, 0xC1, 0xE0, scale, 0x48, 0x03, 0x87]);
         self.number(8 * entry as i32);
-    }
-
-    /// Adds `step` to rax where the index is an odd multiple of `lanes`, both powers of two; rsi is what was
-    /// added.
-    pub(super) fn odd_first(&mut self, lanes: u8, step: u8) {
-        let shift = (step / lanes).trailing_zeros() as u8;
-        self.raw(&[0x89, 0xCE, 0x83, 0xE6, lanes, 0xC1, 0xE6, shift]);
-        self.raw(&[0x48, 0x01, 0xF0]);
-    }
-
-    /// Subtracts twice what [`Asm::odd_first`] has added.
-    pub(super) fn odd_last(&mut self) {
-        self.raw(&[0x48, 0x29, 0xF0, 0x48, 0x29, 0xF0]);
     }
 
     /// Jumps back to a place where the index is below the count that was kept.

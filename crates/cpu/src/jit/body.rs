@@ -181,7 +181,7 @@ impl<'a> Body<'a> {
     /// Joins what is stored, also in registers, which the body then leaves alone otherwise.
     pub(super) fn joins(&mut self, joins: &'a [Option<Joining>]) {
         self.joins = joins;
-        for join in joins.iter().flatten().filter_map(Joining::eight) {
+        for join in joins.iter().flatten().filter_map(Joining::leaf) {
             self.usable = self.usable.min(join.lowest());
         }
     }
@@ -212,7 +212,7 @@ impl<'a> Body<'a> {
                 Prim::Store(k) => {
                     let stream = self.code.inputs.len() + k as usize;
                     let joining = self.joins.get(k as usize).copied().flatten();
-                    if let Some(Joining::Eight(to)) = joining {
+                    if let Some(Joining::Leaves(to)) = joining {
                         self.join(asm, &item, to);
                     } else if let Some(Joining::Open(floats)) = joining {
                         self.add(asm, &item, stream, floats);

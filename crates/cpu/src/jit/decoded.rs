@@ -5,7 +5,7 @@ use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 
 use super::asm::{Asm, Form, RAX, RDX, RSI, RSP, Rm, Style, Width, form};
 use super::forms::float as by_lanes;
-use super::forms::{UPPER, WIDEN_FLOAT, WIDEN_INT, signs, single};
+use super::forms::{UPPER, WIDEN_FLOAT, WIDEN_INT, signs, single, within_half};
 
 pub(super) const NARROW: Style = Style {
     width: Width::Narrow,
@@ -295,6 +295,17 @@ fn forms_between_halves_are_read_back() {
             (half(x), vector(d))
         );
         assert_eq!(found.immediate8(), 1);
+        for (lanes, expected) in [(Lanes::W64, "Vpermilpd"), (Lanes::W32, "Vpermilps")] {
+            let mut asm = Asm::new(NARROW);
+            asm.vector_with(within_half(lanes), d, 0, Rm::Reg(x), 0x4E);
+            let found = decode(&asm.bytes);
+            assert_eq!(format!("{:?}", found.mnemonic()), expected);
+            assert_eq!(
+                (found.op_register(0), found.op_register(1)),
+                (vector(d), vector(x))
+            );
+            assert_eq!(found.immediate8(), 0x4E);
+        }
         let mut asm = Asm::new(NARROW);
         asm.vector_with(form(1, 0xC2), d, x, Rm::Reg(d), 3);
         assert_eq!(format!("{:?}", decode(&asm.bytes).mnemonic()), "Vcmppd");
@@ -307,9 +318,7 @@ fn loops_over_leaves_are_read_back() {
     asm.keep_count(96);
     let top = asm.bytes.len();
     asm.next_part(96, 256);
-    asm.part_address(3, 8, 6);
-    asm.odd_first(4, 32);
-    asm.odd_last();
+    asm.part_address(3, 8, 3);
     asm.jump_back_if_left(96, top);
     let lines: Vec<String> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
         .iter()
@@ -334,14 +343,8 @@ fn loops_over_leaves_are_read_back() {
         "Cmovb RSI RAX".to_owned(),
         "Lea RAX [RCX+None+-1]".to_owned(),
         "Shr RAX 8".to_owned(),
-        "Shl RAX 6".to_owned(),
+        "Shl RAX 3".to_owned(),
         "Add RAX [RDI+None+24]".to_owned(),
-        "Mov ESI ECX".to_owned(),
-        "And ESI 4".to_owned(),
-        "Shl ESI 3".to_owned(),
-        "Add RAX RSI".to_owned(),
-        "Sub RAX RSI".to_owned(),
-        "Sub RAX RSI".to_owned(),
         "Cmp RCX [RSP+None+96]".to_owned(),
     ];
     let (last, first) = lines.split_last().unwrap();
@@ -357,9 +360,10 @@ fn loops_are_read_back() {
     asm.load_address(9, 5);
     asm.load_address(3, 2);
     asm.clear_index();
-    let top = asm.bytes.len();
     let out = asm.jump_unless_left(8);
+    let top = asm.bytes.len();
     asm.add_index(8);
+    asm.jump_back_while_left(8, top);
     asm.jump_back(top);
     asm.land(out);
     let end = asm.jump_or_count();
@@ -372,8 +376,8 @@ fn loops_are_read_back() {
         .iter()
         .map(|i| format!("{:?}", i.mnemonic()))
         .collect();
-    let expected = "Push Mov Push Push Push Push Push Sub And Mov Mov Xor Lea Cmp Ja Add Jmp Mov Sub \
-                    Jle Neg Lea Lea Pop Pop Pop Pop Pop Pop Vzeroupper Ret";
+    let expected = "Push Mov Push Push Push Push Push Sub And Mov Mov Xor Lea Cmp Ja Add Lea Cmp Jbe Jmp \
+                    Mov Sub Jle Neg Lea Lea Pop Pop Pop Pop Pop Pop Vzeroupper Ret";
     assert_eq!(names, expected.split_whitespace().collect::<Vec<_>>());
     let all: Vec<Instruction> = Decoder::with_ip(64, &asm.bytes, 0, DecoderOptions::NONE)
         .iter()

@@ -6,8 +6,8 @@ use iced_x86::{Code, Decoder, DecoderOptions, Instruction, OpKind, Register};
 use super::asm::{Asm, Form, K1, K2, Lanewise, RDX, RSP, Rm, Style, TAIL, Width, form};
 use super::forms;
 use super::forms::{
-    CLASS, FROM_MASK, LOAD, LOGIC, RANGE, SCALE, STORE, STORE_ALIGNED, TO_MASK, UPPER_WIDE,
-    WIDEN_FLOAT, WIDEN_INT, float, spread,
+    CLASS, FROM_MASK, LOAD, LOGIC, SCALE, STORE, STORE_ALIGNED, TO_MASK, UPPER, UPPER_WIDE,
+    WIDEN_FLOAT, WIDEN_INT, float, range, spread, within_half,
 };
 use super::moves;
 
@@ -44,6 +44,10 @@ fn vector(r: u8) -> Register {
 
 fn half(r: u8) -> Register {
     Register::YMM0 + u32::from(r)
+}
+
+fn quarter(r: u8) -> Register {
+    Register::XMM0 + u32::from(r)
 }
 
 fn mask(k: u8) -> Register {
@@ -188,15 +192,28 @@ fn results_of_one_source_are_read_back() {
                 assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 9));
                 same_place(&found, 1, rm);
             }
-            let mut asm = Asm::new(WIDE);
-            asm.evex_with(RANGE, [d, 7], rm, Lanewise::All, 5);
-            let found = one(&asm);
-            assert_eq!((name(&found).as_str(), found.immediate8()), ("Vrangepd", 5));
-            assert_eq!(
-                (found.op_register(0), found.op_register(1)),
-                (vector(d), vector(7))
-            );
-            same_place(&found, 2, rm);
+            for (lanes, expected) in [(W64, "Vrangepd"), (W32, "Vrangeps")] {
+                let mut asm = Asm::new(WIDE);
+                asm.evex_with(range(lanes), [d, 7], rm, Lanewise::All, 5);
+                let found = one(&asm);
+                assert_eq!((name(&found).as_str(), found.immediate8()), (expected, 5));
+                assert_eq!(
+                    (found.op_register(0), found.op_register(1)),
+                    (vector(d), vector(7))
+                );
+                same_place(&found, 2, rm);
+            }
+            for (lanes, expected) in [(W64, "Vpermilpd"), (W32, "Vpermilps")] {
+                let mut asm = Asm::new(WIDE);
+                asm.vector_with(within_half(lanes), d, 0, rm, 0x55);
+                let found = one(&asm);
+                assert_eq!(
+                    (name(&found).as_str(), found.immediate8()),
+                    (expected, 0x55)
+                );
+                assert_eq!(found.op_register(0), vector(d));
+                same_place(&found, 1, rm);
+            }
             for (opcode, digit, wide, expected) in [
                 (0x73, 6, true, "Vpsllq"),
                 (0x73, 2, true, "Vpsrlq"),
@@ -252,6 +269,17 @@ fn results_of_one_source_are_read_back() {
             assert_eq!(
                 (found.op_register(0), found.op_register(1)),
                 (half(r), vector(d))
+            );
+            let mut asm = Asm::new(WIDE);
+            asm.vector_with(UPPER, d, 0, rm, 3);
+            let found = one(&asm);
+            assert_eq!(
+                (name(&found).as_str(), found.immediate8()),
+                ("Vextractf32x4", 3)
+            );
+            assert_eq!(
+                (found.op_register(0), found.op_register(1)),
+                (quarter(r), vector(d))
             );
         }
     }

@@ -6,7 +6,7 @@ use super::asm::{Asm, RAX, RDX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, Home, MASK};
 use super::cold;
 use super::forms::{LOAD, STORE_ALIGNED, spread};
-use super::join::{Joined, Joining, Joins, SUMS};
+use super::join::{Joining, Joins, LEAF_BYTES, Leaf};
 use super::moves;
 
 /// Machine code and the numbers that it reads.
@@ -26,10 +26,10 @@ const fn most_paired(width: Width) -> (usize, usize) {
     }
 }
 
-/// The elements of a leaf and the bytes of its eight sums, as powers of two.
+/// The elements of a leaf and the bytes that are written for it, as powers of two.
 const LEAF_BITS: u8 = LEAF.trailing_zeros() as u8;
-const SUMS_BITS: u8 = SUMS.trailing_zeros() as u8;
-const _: () = assert!(LEAF.is_power_of_two());
+const LEAF_BYTES_BITS: u8 = LEAF_BYTES.trailing_zeros() as u8;
+const _: () = assert!(LEAF.is_power_of_two() && LEAF_BYTES.is_power_of_two());
 
 /// General registers that keep addresses of streams over the loop.
 pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
@@ -38,7 +38,7 @@ pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 /// and the pool (rdx). `None` for very long regions.
 ///
 /// Of each stored value `joins` says whether it goes into a reduction: its elements are added to open sums, or
-/// eight sums are written for every leaf ([`LEAF`]), one after the other.
+/// one number is written for every leaf ([`LEAF`]), one after the other.
 pub(super) fn emit(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Emitted> {
     if code.insts.len() > MAX_INSTS {
         return None;
@@ -71,12 +71,12 @@ fn emit_by(
     start.streams(code, joins);
     let frame = start.calls(code);
     let joins = start.joins(code, joins);
-    let eight = || {
+    let leaves = || {
         joins
             .iter()
-            .map(|join| join.as_ref().and_then(Joining::eight))
+            .map(|join| join.as_ref().and_then(Joining::leaf))
     };
-    let joined = eight().any(|joined| joined.is_some());
+    let joined = leaves().any(|leaf| leaf.is_some());
     let count = joined.then(|| start.slot());
     // Where 256 bits have no instruction for a part of a vector, code asks how long the part is.
     let bytes = code.inputs.iter().chain(&code.outputs);
@@ -98,13 +98,13 @@ fn emit_by(
     if let Some(slot) = count {
         asm.next_part(slot, LEAF);
     }
-    for join in eight().flatten() {
+    for join in leaves().flatten() {
         join.begin(&mut asm);
     }
     let scale = size.trailing_zeros() as u8;
 
-    let top = asm.bytes.len();
     let out = asm.jump_unless_left(lanes * vectors);
+    let top = asm.bytes.len();
     let body = |vectors, access| {
         let mut body = Body::new(
             code,
@@ -123,7 +123,7 @@ fn emit_by(
     whole.run(&mut asm);
     let (mut room, spills, mut sites) = (whole.slots, whole.spilled, whole.sites);
     asm.add_index(lanes * vectors);
-    asm.jump_back(top);
+    asm.jump_back_while_left(lanes * vectors, top);
     asm.land(out);
 
     // What is left is done side by side, too, and by one vector alone if that is enough.
@@ -156,10 +156,10 @@ fn emit_by(
         }
     }
     ends.into_iter().for_each(|end| asm.land(end));
-    for (k, join) in eight().enumerate() {
+    for (k, join) in leaves().enumerate() {
         if let Some(join) = join {
-            asm.part_address(code.inputs.len() + k, LEAF_BITS, SUMS_BITS);
-            join.write(&mut asm, code.lanes);
+            asm.part_address(code.inputs.len() + k, LEAF_BITS, LEAF_BYTES_BITS);
+            join.write(&mut asm);
         }
     }
     if let Some(slot) = count {
@@ -284,24 +284,24 @@ impl Start {
         for join in joins {
             all.push(join.map(|join| match join {
                 Joins::Open(floats) => Joining::Open(floats),
-                Joins::Eight(join) => {
+                Joins::Leaves(join) => {
                     let kind = (code.lanes, self.asm.width);
-                    let joined = Joined::new(join, number, kind, &mut self.pool);
+                    let leaf = Leaf::new(join, number, kind, &mut self.pool);
                     number += 1;
-                    Joining::Eight(joined)
+                    Joining::Leaves(leaf)
                 }
             }));
         }
         all
     }
 
-    /// Keeps the addresses of the first streams in registers, but for those that take eight sums.
+    /// Keeps the addresses of the first streams in registers, but for those that take one number a leaf.
     pub(super) fn streams(&mut self, code: &LaneCode, joins: &[Option<Joins>]) {
         let mut free = ADDRESSES.iter();
         for inst in &code.insts {
             let stream = match inst.prim {
                 Prim::Load(k) | Prim::At(k, _) => k as usize,
-                Prim::Store(k) if matches!(joins.get(k as usize), Some(Some(Joins::Eight(_)))) => {
+                Prim::Store(k) if matches!(joins.get(k as usize), Some(Some(Joins::Leaves(_)))) => {
                     continue;
                 }
                 Prim::Store(k) | Prim::Put(k, _) => code.inputs.len() + k as usize,

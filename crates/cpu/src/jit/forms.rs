@@ -65,7 +65,8 @@ pub(super) fn shift(wide: bool) -> Form {
     form(1, if wide { 0x73 } else { 0x72 }).wide(wide)
 }
 
-/// The upper half of a register to the lower half of another, which is the operand here.
+/// The upper half of a register to the lower half of another, which is the operand here; of 512 bits that quarter
+/// which the number names.
 pub(super) const UPPER: Form = form(3, 0x19);
 
 /// The same of 512 bits.
@@ -79,8 +80,18 @@ pub(super) const WIDEN_FLOAT: Form = Form {
 
 pub(super) const WIDEN_INT: Form = form(2, 0x25);
 
-/// vrangepd, which only vectors of 512 bits have.
-pub(super) const RANGE: Form = form(3, 0x50).wide(true);
+/// vrangeps or vrangepd, which only vectors of 512 bits have.
+pub(super) const fn range(lanes: Lanes) -> Form {
+    form(3, 0x50).wide(matches!(lanes, Lanes::W64))
+}
+
+/// Lanes of a register within 128 bits, by number.
+pub(super) const fn within_half(lanes: Lanes) -> Form {
+    match lanes {
+        Lanes::W64 => form(3, 0x05).wide(true),
+        Lanes::W32 => form(3, 0x04),
+    }
+}
 
 /// One byte to all bytes of a register.
 pub(super) const SPREAD_BYTE: Form = form(2, 0x78);

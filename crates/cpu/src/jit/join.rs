@@ -1,9 +1,12 @@
-//! Reductions whose elements are joined in registers, in eight sums of 64 bits.
+//! Reductions whose elements are joined in registers, leaf by leaf.
 //!
-//! Element i of a leaf goes into sum i mod 8, in the order of the run, and at the end of the leaf the
-//! eight sums are written where elements would have been: as code outside joins elements that it reads
-//! from memory (`lane/fold.rs`). One vector of 512 bits holds them, or two of 256. Where one vector of four
-//! elements is done at a time, the two change places after it, and back before they are written.
+//! Element i of a leaf goes into sum i mod 8 of 64 bits, in the order of the run, and at the end of the leaf the
+//! eight sums are joined pairwise, as code outside joins elements that it reads from memory (`lane/fold.rs`): what
+//! is written is one number for every leaf. One vector of 512 bits holds eight sums, or two of 256. Where one vector
+//! of four elements is done at a time, the two change places after it; which comes first is all the same at the end.
+//!
+//! The largest and the smallest element are the same in any order, so they are looked for in the lanes of the
+//! elements, and in two registers where two vectors are done side by side.
 //!
 //! Sums over outer loops are open while the region runs, one for every place of the run: elements are added to them
 //! in memory.
@@ -13,7 +16,8 @@ use cotangent_compile::lane::{Fold, Lanes};
 use super::asm::{Asm, Form, K1, Lanewise, RAX, RDX, Rm, TAIL, Width, form};
 use super::body::{Access, Body, Item, MASK};
 use super::forms::{
-    LOAD, RANGE, STORE, UPPER, UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT, float, mask_form,
+    LOAD, STORE, UPPER, UPPER_WIDE, WIDEN_FLOAT, WIDEN_INT, float, mask_form, range, single,
+    within_half,
 };
 
 /// How elements are joined, and whether they are floats.
@@ -26,23 +30,23 @@ pub(crate) struct Join {
 /// The reduction that a stored value goes into.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Joins {
-    /// Eight sums of each leaf take the place of its elements.
-    Eight(Join),
+    /// One number of 64 bits for each leaf takes the place of its elements.
+    Leaves(Join),
     /// Elements are added to open sums of 64 bits, which stand where elements would; whether they are floats.
     Open(bool),
 }
 
-/// [`Joins`], with the registers of eight sums.
+/// [`Joins`], with the registers of a leaf.
 #[derive(Clone, Copy)]
 pub(super) enum Joining {
-    Eight(Joined),
+    Leaves(Leaf),
     Open(bool),
 }
 
 impl Joining {
-    pub(super) fn eight(&self) -> Option<&Joined> {
+    pub(super) fn leaf(&self) -> Option<&Leaf> {
         match self {
-            Joining::Eight(joined) => Some(joined),
+            Joining::Leaves(leaf) => Some(leaf),
             Joining::Open(_) => None,
         }
     }
@@ -51,55 +55,62 @@ impl Joining {
 /// The most reductions of a kernel that have registers.
 pub(crate) const MOST: usize = 2;
 
-/// The bytes of eight sums.
-pub(crate) const SUMS: usize = 64;
+/// The bytes of what is written for a leaf.
+pub(crate) const LEAF_BYTES: usize = 8;
 
 /// A reduction with its registers and numbers.
 #[derive(Clone, Copy)]
-pub(super) struct Joined {
+pub(super) struct Leaf {
     join: Join,
-    /// The sums of the even and of the odd vectors of four; all eight are in the first where it is wide.
+    lanes: Lanes,
+    /// The sums of the even and of the odd vectors of four; all eight are in the first where it is wide. For extremes
+    /// those of the first and of the second of two vectors side by side.
     low: u8,
     high: u8,
-    /// Where the pool has what the sums begin with, and the same in lanes of the region's width.
+    /// Where the pool has what the registers begin with, and what counts as nothing in lanes of the elements.
     start: i32,
-    narrow: i32,
+    nothing: i32,
     width: Width,
 }
 
-impl Joined {
+impl Leaf {
     /// The reduction of this number among those with registers; its numbers go into the pool.
     pub(super) fn new(
         join: Join,
         number: usize,
         (lanes, width): (Lanes, Width),
         pool: &mut Vec<u8>,
-    ) -> Joined {
+    ) -> Leaf {
         debug_assert!(number < MOST, "more reductions than have registers");
-        let start = match (join.float, join.fold) {
+        let nothing = match (join.float, join.fold) {
             (false, _) | (_, Fold::Sum) => 0.0,
             (_, Fold::Prod) => 1.0,
             (_, Fold::Max) => f64::NEG_INFINITY,
             (_, Fold::Min) => f64::INFINITY,
         };
-        let mut put = |bytes: &[u8]| {
+        let mut put = |lanes: Lanes| {
             let at = pool.len() as i32;
-            (0..width.bytes() / bytes.len()).for_each(|_| pool.extend_from_slice(bytes));
+            for _ in 0..width.bytes() / lanes.bytes() {
+                match lanes {
+                    Lanes::W64 => pool.extend_from_slice(&f64::to_le_bytes(nothing)),
+                    Lanes::W32 => pool.extend_from_slice(&f32::to_le_bytes(nothing as f32)),
+                }
+            }
             at
         };
-        let (low, high) = match (width, number as u8) {
-            (Width::Narrow, number) => (MASK - 1 - 2 * number, MASK - 2 - 2 * number),
-            (Width::Wide, number) => (31 - number, 31 - number),
+        let extreme = join.is_extreme();
+        let first = match width {
+            Width::Narrow => MASK - 1 - 2 * number as u8,
+            Width::Wide => 31 - 2 * number as u8,
         };
-        Joined {
+        let second = extreme || width == Width::Narrow;
+        Leaf {
             join,
-            low,
-            high,
-            start: put(&f64::to_le_bytes(start)),
-            narrow: match lanes {
-                Lanes::W64 => put(&f64::to_le_bytes(start)),
-                Lanes::W32 => put(&f32::to_le_bytes(start as f32)),
-            },
+            lanes,
+            low: first,
+            high: first - u8::from(second),
+            start: put(if extreme { lanes } else { Lanes::W64 }),
+            nothing: put(lanes),
             width,
         }
     }
@@ -116,23 +127,88 @@ impl Joined {
         }
     }
 
-    /// Writes the eight sums of a leaf to the address in rax.
-    pub(super) fn write(&self, asm: &mut Asm, lanes: Lanes) {
+    /// Writes what a leaf gives to the address in rax. No value of the body has a register here.
+    pub(super) fn write(&self, asm: &mut Asm) {
+        match self.join.is_extreme() {
+            true => self.write_extreme(asm),
+            false => self.write_sum(asm),
+        }
+        asm.vex(single(Lanes::W64), 0, 0, Rm::Base(RAX, 0));
+    }
+
+    /// Joins eight sums: neighbours, then neighbours of these, then both halves.
+    fn write_sum(&self, asm: &mut Asm) {
+        let join = |asm: &mut Asm, to: [u8; 3]| two(asm, self.join, Lanes::W64, to, [0; 2]);
+        let (low, high) = (self.low, self.high);
+        let mut parts = vec![low];
+        if high != low {
+            parts.push(high);
+        }
+        for r in parts {
+            asm.vector_with(within_half(Lanes::W64), 0, 0, Rm::Reg(r), NEIGHBOURS);
+            join(asm, [r, r, 0]);
+        }
+        // Two sums of each 128 bits are equal now.
+        asm.vector_with(UPPER, low, 0, Rm::Reg(0), 1);
+        join(asm, [0, low, 0]);
+        match self.width {
+            Width::Wide => {
+                asm.vector_with(UPPER, low, 0, Rm::Reg(1), 2);
+                asm.vector_with(UPPER, low, 0, Rm::Reg(2), 3);
+            }
+            Width::Narrow => {
+                asm.vector(LOAD, 1, 0, Rm::Reg(high));
+                asm.vector_with(UPPER, high, 0, Rm::Reg(2), 1);
+            }
+        }
+        join(asm, [1, 1, 2]);
+        join(asm, [0, 0, 1]);
+    }
+
+    /// Halves the lanes as long as there are several, and widens the last.
+    fn write_extreme(&self, asm: &mut Asm) {
+        let join = |asm: &mut Asm, other: u8| {
+            two(asm, self.join, self.lanes, [0, 0, other], [2, 3]);
+        };
+        asm.vector(LOAD, 0, 0, Rm::Reg(self.low));
+        join(asm, self.high);
         if self.width == Width::Wide {
-            return asm.vector(STORE, self.low, 0, Rm::Base(RAX, 0));
+            asm.vector_with(UPPER_WIDE, 0, 0, Rm::Reg(1), 1);
+            join(asm, 1);
         }
-        if lanes == Lanes::W64 {
-            // After an odd number of vectors the sums of the odd ones come first.
-            asm.odd_first(4, 32);
+        asm.vector_with(UPPER, 0, 0, Rm::Reg(1), 1);
+        join(asm, 1);
+        if self.lanes == Lanes::W32 {
+            asm.vector_with(within_half(Lanes::W32), 1, 0, Rm::Reg(0), OTHER_PAIR);
+            join(asm, 1);
         }
-        asm.vector(STORE, self.low, 0, Rm::Base(RAX, 0));
-        if lanes == Lanes::W64 {
-            asm.odd_last();
+        asm.vector_with(within_half(self.lanes), 1, 0, Rm::Reg(0), self.neighbours());
+        join(asm, 1);
+        if self.lanes == Lanes::W32 {
+            asm.vector(WIDEN_FLOAT, 0, 0, Rm::Reg(0));
         }
-        asm.vector(STORE, self.high, 0, Rm::Base(RAX, 32));
+    }
+
+    /// The number that lets neighbours change places.
+    fn neighbours(&self) -> u8 {
+        match self.lanes {
+            Lanes::W64 => NEIGHBOURS,
+            Lanes::W32 => 0xB1,
+        }
     }
 }
 
+impl Join {
+    /// Whether it looks for the largest or the smallest float.
+    fn is_extreme(self) -> bool {
+        self.float && matches!(self.fold, Fold::Max | Fold::Min)
+    }
+}
+
+/// The numbers that let lanes of 64 bits change places with their neighbours, and pairs of 32 bits with the other
+/// pair of 128 bits.
+const NEIGHBOURS: u8 = 0x55;
+const OTHER_PAIR: u8 = 0x4E;
 const ADD_INT: u8 = 0xD4;
 const ADD: u8 = 0x58;
 const MULTIPLY: u8 = 0x59;
@@ -142,15 +218,15 @@ const AND: u8 = 0x54;
 const OR: u8 = 0x56;
 const COMPARE: u8 = 0xC2;
 const UNORDERED: u8 = 3;
-/// The numbers of vrangepd for the larger and the smaller operand.
+/// The numbers of vrangeps and vrangepd for the larger and the smaller operand.
 const LARGER: u8 = 5;
 const SMALLER: u8 = 4;
+const MOVE: u8 = 0x10;
 const BLEND: u8 = 0x4B;
-const BLENDING: Form = form(3, BLEND);
 
 impl Body<'_> {
     /// Joins the vector that an instruction stores with the sums of a reduction.
-    pub(super) fn join(&mut self, asm: &mut Asm, item: &Item, to: Joined) {
+    pub(super) fn join(&mut self, asm: &mut Asm, item: &Item, to: Leaf) {
         let mut pinned = 0;
         let mut x = self.need(asm, item.args[0], &mut pinned);
         let mut take = |body: &mut Self, asm: &mut Asm, wanted: bool| {
@@ -159,53 +235,46 @@ impl Body<'_> {
             r
         };
         let masked = self.access_of(item.vector) == Access::Masked;
-        let extreme = to.join.float && matches!(to.join.fold, Fold::Max | Fold::Min);
+        let extreme = to.join.is_extreme();
         let wide = to.width == Width::Wide;
-        let turns = self.wide() && !wide && self.vectors == 1;
+        let turns = self.wide() && !wide && !extreme && self.vectors == 1;
         let d = take(self, asm, masked);
-        let e = take(self, asm, !self.wide() || turns);
+        let e = take(self, asm, !extreme && (!self.wide() || turns));
         let rest = [(); 2].map(|()| take(self, asm, extreme));
         if masked {
             // What is beyond the end counts as nothing.
-            asm.vector(LOAD, d, 0, Rm::Base(RDX, to.narrow));
+            asm.vector(LOAD, d, 0, Rm::Base(RDX, to.nothing));
             if wide {
                 let moved = float(self.code.lanes, 0x10);
                 asm.evex(moved, d, 0, Rm::Reg(x), Lanewise::Keep(TAIL));
             } else {
-                let blend = form(3, if self.wide() { BLEND } else { BLEND - 1 });
+                let blend = form_of_blend(self.code.lanes);
                 asm.vector_with(blend, d, d, Rm::Reg(x), MASK << 4);
             }
             x = d;
         }
-        if turns {
-            let sums = if item.vector == 0 { to.low } else { to.high };
-            two(asm, to.join, [e, sums, x], rest);
+        let sums = if item.vector == 0 { to.low } else { to.high };
+        let join = |asm: &mut Asm, to_: [u8; 3]| two(asm, to.join, Lanes::W64, to_, [0; 2]);
+        if extreme {
+            two(asm, to.join, self.code.lanes, [sums, sums, x], rest);
+        } else if turns {
+            join(asm, [e, sums, x]);
             asm.vector(LOAD, to.low, 0, Rm::Reg(to.high));
             asm.vector(LOAD, to.high, 0, Rm::Reg(e));
         } else if self.wide() {
-            let sums = if item.vector == 0 { to.low } else { to.high };
-            two(asm, to.join, [sums, sums, x], rest);
+            join(asm, [sums, sums, x]);
         } else {
-            let widen = if to.join.float {
-                WIDEN_FLOAT
-            } else {
-                WIDEN_INT
+            let (widen, upper) = match (to.join.float, wide) {
+                (true, true) => (WIDEN_FLOAT, UPPER_WIDE),
+                (true, false) => (WIDEN_FLOAT, UPPER),
+                (false, true) => (WIDEN_INT, UPPER_WIDE),
+                (false, false) => (WIDEN_INT, UPPER),
             };
             asm.vector(widen, e, 0, Rm::Reg(x));
-            if extreme && wide {
-                // Both halves are joined before they wait for the sums.
-                let [upper, free] = rest;
-                asm.vector_with(UPPER_WIDE, x, 0, Rm::Reg(upper), 1);
-                asm.vector(widen, upper, 0, Rm::Reg(upper));
-                two(asm, to.join, [e, e, upper], [free; 2]);
-                two(asm, to.join, [to.low, to.low, e], [free; 2]);
-                return self.read(item);
-            }
-            two(asm, to.join, [to.low, to.low, e], rest);
-            let upper = if wide { UPPER_WIDE } else { UPPER };
+            join(asm, [to.low, to.low, e]);
             asm.vector_with(upper, x, 0, Rm::Reg(e), 1);
             asm.vector(widen, e, 0, Rm::Reg(e));
-            two(asm, to.join, [to.high, to.high, e], rest);
+            join(asm, [to.high, to.high, e]);
         }
         self.read(item);
     }
@@ -285,14 +354,15 @@ impl Body<'_> {
     }
 }
 
-/// Joins two vectors of 64 bits, `a` and `b`, to `d`, which may be `a`; the registers `free` may change.
-fn two(asm: &mut Asm, join: Join, [d, a, b]: [u8; 3], free: [u8; 2]) {
+/// Joins two vectors, `a` and `b`, to `d`, which may be either; sums are of 64 bits. The registers `free` may change
+/// where an extreme is looked for, and are none of the others.
+fn two(asm: &mut Asm, join: Join, lanes: Lanes, [d, a, b]: [u8; 3], free: [u8; 2]) {
     let opcode = match (join.float, join.fold) {
         (false, _) => ADD_INT,
         (true, Fold::Sum) => ADD,
         (true, Fold::Prod) => MULTIPLY,
-        (true, Fold::Max) => return extreme(asm, MAX, AND, [d, a, b], free),
-        (true, Fold::Min) => return extreme(asm, MIN, OR, [d, a, b], free),
+        (true, Fold::Max) => return extreme(asm, lanes, (MAX, AND), [d, a, b], free),
+        (true, Fold::Min) => return extreme(asm, lanes, (MIN, OR), [d, a, b], free),
     };
     asm.vector(form(1, opcode).wide(true), d, a, Rm::Reg(b));
 }
@@ -302,20 +372,32 @@ fn two(asm: &mut Asm, join: Join, [d, a, b]: [u8; 3], free: [u8; 2]) {
 /// NaN is put in its place, that of the sums before that of the elements.
 ///
 /// That of 512 bits knows zeros apart; where there is a NaN, the sum is it.
-fn extreme(asm: &mut Asm, opcode: u8, both: u8, [d, a, b]: [u8; 3], [s, t]: [u8; 2]) {
-    let form = |opcode| float(Lanes::W64, opcode);
+fn extreme(
+    asm: &mut Asm,
+    lanes: Lanes,
+    (opcode, both): (u8, u8),
+    [d, a, b]: [u8; 3],
+    [s, t]: [u8; 2],
+) {
+    let form = |opcode| float(lanes, opcode);
     if asm.width == Width::Wide {
         let number = if opcode == MAX { LARGER } else { SMALLER };
         asm.evex_with(form(COMPARE), [K1, a], Rm::Reg(b), Lanewise::All, UNORDERED);
         asm.vector(form(ADD), t, a, Rm::Reg(b));
-        asm.evex_with(RANGE, [d, a], Rm::Reg(b), Lanewise::All, number);
-        return asm.evex(LOAD, d, 0, Rm::Reg(t), Lanewise::Keep(K1));
+        asm.evex_with(range(lanes), [d, a], Rm::Reg(b), Lanewise::All, number);
+        return asm.evex(form(MOVE), d, 0, Rm::Reg(t), Lanewise::Keep(K1));
     }
+    let blend = form_of_blend(lanes);
     asm.vector(form(opcode), s, a, Rm::Reg(b));
     asm.vector(form(opcode), t, b, Rm::Reg(a));
     asm.vector(form(both), s, s, Rm::Reg(t));
     asm.vector_with(form(COMPARE), t, b, Rm::Reg(b), UNORDERED);
-    asm.vector_with(BLENDING, s, s, Rm::Reg(b), t << 4);
+    asm.vector_with(blend, s, s, Rm::Reg(b), t << 4);
     asm.vector_with(form(COMPARE), t, a, Rm::Reg(a), UNORDERED);
-    asm.vector_with(BLENDING, d, s, Rm::Reg(a), t << 4);
+    asm.vector_with(blend, d, s, Rm::Reg(a), t << 4);
+}
+
+/// A choice by the signs of lanes.
+fn form_of_blend(lanes: Lanes) -> Form {
+    form(3, BLEND - u8::from(lanes == Lanes::W32))
 }

@@ -30,7 +30,7 @@ use cotangent_graph::FastMap;
 
 pub(crate) use self::asm::{Style, Width};
 use self::emit::Emitted;
-pub(crate) use self::join::{Join, Joins, MOST as MOST_JOINS, SUMS};
+pub(crate) use self::join::{Join, Joins, LEAF_BYTES, MOST as MOST_JOINS};
 use self::pages::Placed;
 pub(crate) use self::scan::Steps;
 
@@ -59,8 +59,8 @@ static KNOWN: OnceLock<Mutex<FastMap<Content, Weak<Placed>>>> = OnceLock::new();
 const MANY: usize = 1024;
 
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
-/// none. Of each stored value `joins` says which reduction it goes into, [`MOST_JOINS`] of them with eight sums, which
-/// the kernel then writes for each leaf in place of the elements.
+/// none. Of each stored value `joins` says which reduction it goes into, [`MOST_JOINS`] of them with registers: the
+/// kernel then writes a number for each leaf in place of the elements.
 pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Kernel> {
     let content = (code.clone(), Around::Elements(joins.to_vec()), style);
     known(content, |code| emit::emit(code, joins, style))
@@ -109,7 +109,7 @@ impl Kernel {
     /// # Safety
     /// There is an address for each input and result of the region; inputs have `count` elements, or
     /// one where the region reads one, and results have room for as many. Results overlap inputs only
-    /// as the region allows. Results that the kernel joins have room for [`SUMS`] bytes for every leaf begun, or `count`
+    /// as the region allows. Results that the kernel joins have room for [`LEAF_BYTES`] bytes for every leaf begun, or `count`
     /// open sums, and
     /// then there is at least one element. A loop has at least one step; what it carries are single elements. The
     /// operands and results of a tape have the elements that it names, and its working memory is

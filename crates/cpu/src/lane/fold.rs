@@ -8,7 +8,7 @@ use std::ops::Range;
 use cotangent_array::DType;
 use cotangent_compile::lane::{Chunks, Fold, LEAF};
 
-use crate::jit::{Joins, SUMS};
+use crate::jit::{Joins, LEAF_BYTES};
 use crate::memory::Slot;
 use crate::number::{Float, Number, Ordered};
 
@@ -21,9 +21,7 @@ pub(super) struct Folding {
     size: usize,
     start: u64,
     leaf: fn(*const u8, usize) -> u64,
-    /// Joins eight sums.
-    eight: fn(*const u8) -> u64,
-    /// Joins eight sums for each of so many leaves, and writes the result at a place.
+    /// Joins so many leaves that stand at an address, and writes the result at a place.
     leaves: unsafe fn(*const u8, usize, *mut u8, usize),
     /// What a kernel has done with the elements before.
     pub(super) before: Option<Joins>,
@@ -152,9 +150,9 @@ impl Folding {
         self.leading.map(|leading| leading.count)
     }
 
-    /// Whether elements come as eight sums for each leaf.
-    pub(super) fn eight_sums(&self) -> bool {
-        matches!(self.before, Some(Joins::Eight(_)))
+    /// Whether elements come as one number for each leaf.
+    pub(super) fn by_leaves(&self) -> bool {
+        matches!(self.before, Some(Joins::Leaves(_)))
     }
 
     /// The open sums to which a kernel adds the elements that come next.
@@ -204,8 +202,6 @@ impl Folding {
             } else {
                 leaf::<T, J>
             },
-            // SAFETY: the kernel has just written eight sums there.
-            eight: |at| unsafe { eight::<T, J>(at) }.to_bits(),
             leaves: leaves::<T, J>,
             before: None,
             join: |x, y| J::join(T::Sum::from_bits(x), T::Sum::from_bits(y)).to_bits(),
@@ -305,9 +301,11 @@ impl Folding {
             }
             return;
         }
-        if self.eight_sums() {
+        if self.by_leaves() {
             for leaf in 0..count.div_ceil(LEAF) {
-                self.push((self.eight)(at.wrapping_add(leaf * SUMS)), state);
+                // SAFETY: the kernel has just written a number there for each leaf.
+                let sum = unsafe { at.wrapping_add(leaf * LEAF_BYTES).cast::<u64>().read() };
+                self.push(sum, state);
             }
             return;
         }
@@ -338,8 +336,8 @@ impl Folding {
             }
             return;
         }
-        if self.eight_sums() {
-            // SAFETY: the caller's promise; a kernel writes eight sums for each leaf.
+        if self.by_leaves() {
+            // SAFETY: the caller's promise; a kernel writes a number for each leaf.
             return unsafe { (self.leaves)(at, count.div_ceil(LEAF), out, place) };
         }
         let mut state = State::default();
@@ -434,24 +432,10 @@ impl Bits for i64 {
     }
 }
 
-/// Joins eight sums.
+/// Joins `n` leaves and writes the result: [`Folding::push`] and [`Folding::end`] in one.
 ///
 /// # Safety
-/// They stand there.
-#[inline(always)]
-unsafe fn eight<T: Number, J: Join<T::Sum>>(at: *const u8) -> T::Sum
-where
-    T::Sum: Bits,
-{
-    // SAFETY: the caller's promise.
-    let sums: &[u64; 8] = unsafe { &*at.cast() };
-    together::<_, J>(sums.map(T::Sum::from_bits))
-}
-
-/// Joins `n` leaves, each as eight sums, and writes the result: [`Folding::push`] and [`Folding::end`] in one.
-///
-/// # Safety
-/// The sums stand there, and the result has the place.
+/// The leaves stand there, and the result has the place.
 unsafe fn leaves<T: Number, J: Join<T::Sum>>(at: *const u8, n: usize, out: *mut u8, place: usize)
 where
     T::Sum: Bits,
@@ -460,7 +444,8 @@ where
     let (mut waiting, mut filled) = ([J::START; 16], 0);
     for leaf in 0..n {
         // SAFETY: the caller's promise.
-        let mut sum = unsafe { eight::<T, J>(at.wrapping_add(leaf * SUMS)) };
+        let bits = unsafe { at.wrapping_add(leaf * LEAF_BYTES).cast::<u64>().read() };
+        let mut sum = T::Sum::from_bits(bits);
         for _ in 0..(leaf + 1).trailing_zeros() {
             filled -= 1;
             sum = J::join(waiting[filled], sum);

@@ -181,7 +181,7 @@ fn joins(program: &LaneProgram) -> Vec<Option<jit::Joins>> {
             return rows.then_some(jit::Joins::Open(float));
         }
         left = left.checked_sub(1)?;
-        Some(jit::Joins::Eight(jit::Join { fold, float }))
+        Some(jit::Joins::Leaves(jit::Join { fold, float }))
     });
     stored.collect()
 }
@@ -334,7 +334,7 @@ impl Region {
         }
         // Where a kernel joins elements, a buffer holds more leaves, to its last byte.
         if !packs && !folds.is_empty() && folds.iter().all(|f: &Folding| f.before.is_some()) {
-            layout.block = layout.block.max(layout.fold / jit::SUMS * LEAF);
+            layout.block = layout.block.max(layout.fold / jit::LEAF_BYTES * LEAF);
         }
         let blocks = Blocks::of(&streams, inputs, run, &borders, layout.block);
         let whole = Whole::of(&streams, &folds, run, layout.block);
@@ -525,8 +525,8 @@ impl Region {
                 match stream.fold {
                     Some(k) => {
                         debug_assert!(
-                            !self.folds[k].eight_sums()
-                                || count.div_ceil(LEAF) * jit::SUMS <= self.layout.fold
+                            !self.folds[k].by_leaves()
+                                || count.div_ceil(LEAF) * jit::LEAF_BYTES <= self.layout.fold
                         );
                         self.folds[k].take(*at, count, &mut states[k]);
                     }
