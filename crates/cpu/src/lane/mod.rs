@@ -337,7 +337,10 @@ impl Region {
             layout.block = layout.block.max(layout.fold / jit::LEAF_BYTES * LEAF);
         }
         let blocks = Blocks::of(&streams, inputs, run, &borders, layout.block);
-        let whole = Whole::of(&streams, &folds, run, layout.block);
+        let whole = match folds.is_empty() {
+            true => None,
+            false => Whole::of(&streams, &folds, run, layout.block),
+        };
         Region {
             places,
             layout,

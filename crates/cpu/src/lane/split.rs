@@ -9,12 +9,9 @@
 //! Sums over outer loops add row after row, so there it is the run that is cut: each part does some columns
 //! of all rows.
 
-use std::ops::Range;
-
 use cotangent_compile::lane::{LEAF, MAX_FOLDS};
 
 use super::fold::{self, Columns};
-use super::whole::Whole;
 use super::{Folding, Region};
 use crate::RunError;
 use crate::memory::{Frame, Slot};
@@ -262,7 +259,7 @@ impl Cut {
         {
             let rows = row..to / self.row;
             let address = |slot| frame.address(slot);
-            tables.whole_rows(region, whole, [scratch; 2], rows, address);
+            region.whole_rows(whole, tables.bases, [scratch; 2], rows, address);
             return Ok(());
         }
         let mut left = to - from;
@@ -342,31 +339,14 @@ impl<'a> Tables<'a> {
     ) -> Tables<'a> {
         let count = region.streams.len();
         let table: *mut *mut u8 = scratch.wrapping_add(region.layout.table_at).cast();
-        // SAFETY: the layout has three tables of addresses here, aligned to 8 bytes.
-        let (bases, current, packed) = unsafe {
-            table.write_bytes(0, 3 * count);
-            (
-                std::slice::from_raw_parts_mut(table, count),
-                std::slice::from_raw_parts_mut(table.add(count), count),
-                std::slice::from_raw_parts_mut(table.add(2 * count), count),
-            )
-        };
-        let [n0, n1, _] = region.outer;
-        let index = [row % n0, row / n0 % n1, row / n0 / n1];
-        for (base, stream) in bases.iter_mut().zip(&region.streams) {
-            *base = match stream.fold {
-                Some(k) => scratch.wrapping_add(region.layout.folds_at + k * region.layout.fold),
-                None => {
-                    let steps = index.iter().zip(stream.steps);
-                    let behind: usize = steps.map(|(i, step)| i * step).sum();
-                    address(stream.slot).wrapping_add(behind)
-                }
-            };
-        }
-        Tables {
-            bases,
-            current,
-            packed,
+        // SAFETY: the layout has three tables of addresses here, aligned to 8 bytes; the caller's promise.
+        unsafe {
+            table.add(count).write_bytes(0, 2 * count);
+            Tables {
+                bases: bases(region, address, scratch, [row, 0]),
+                current: std::slice::from_raw_parts_mut(table.add(count), count),
+                packed: std::slice::from_raw_parts_mut(table.add(2 * count), count),
+            }
         }
     }
 
@@ -396,16 +376,40 @@ impl<'a> Tables<'a> {
     pub(super) fn next_row(&mut self, region: &Region, row: usize) {
         region.next_row(self.bases, row);
     }
+}
 
-    /// Rows that are one call each.
-    pub(super) fn whole_rows(
-        &mut self,
-        region: &Region,
-        whole: &Whole,
-        scratch: [*mut u8; 2],
-        rows: Range<usize>,
-        address: impl Fn(Slot) -> *mut u8,
-    ) {
-        region.whole_rows(whole, self.bases, scratch, rows, address);
+/// The addresses of streams at an element of a row, in the first table of the working memory of a thread.
+///
+/// # Safety
+/// As for [`Tables::new`].
+pub(super) unsafe fn bases<'a>(
+    region: &Region,
+    address: impl Fn(Slot) -> *mut u8,
+    scratch: *mut u8,
+    [row, element]: [usize; 2],
+) -> &'a mut [*mut u8] {
+    let count = region.streams.len();
+    let table: *mut *mut u8 = scratch.wrapping_add(region.layout.table_at).cast();
+    let [n0, n1, n2] = region.outer;
+    let index = match n1 * n2 {
+        1 => [row, 0, 0],
+        _ => {
+            let (n0, n1) = (n0.max(1), n1.max(1));
+            [row % n0, row / n0 % n1, row / n0 / n1]
+        }
+    };
+    for (k, stream) in region.streams.iter().enumerate() {
+        let base = match stream.fold {
+            Some(k) => scratch.wrapping_add(region.layout.folds_at + k * region.layout.fold),
+            None => {
+                let steps = index.iter().zip(stream.steps);
+                let behind: usize = steps.map(|(i, step)| i * step).sum();
+                address(stream.slot).wrapping_add(behind + element * stream.step)
+            }
+        };
+        // SAFETY: the layout has a table with an address for every stream here, aligned to 8 bytes.
+        unsafe { table.add(k).write(base) };
     }
+    // SAFETY: all of it has just been written; the caller's promise.
+    unsafe { std::slice::from_raw_parts_mut(table, count) }
 }

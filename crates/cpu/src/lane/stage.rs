@@ -4,7 +4,8 @@ use cotangent_compile::RowWork;
 use cotangent_compile::lane::MAX_FOLDS;
 
 use super::fold::{self, Columns, Folding};
-use super::split::Tables;
+use super::split::{self, Tables};
+use super::whole::Whole;
 use super::{Inner, Mode, Places, Region, inner};
 use crate::RunError;
 use crate::kernels::gemm::ByRows;
@@ -25,6 +26,16 @@ pub(super) struct OnRows {
     scratch: usize,
     /// The places of a row.
     places: usize,
+    calls: Calls,
+}
+
+/// How some rows become calls of the region's code.
+enum Calls {
+    /// One for all: they are a part of the only run.
+    One,
+    /// One for each run, of which a row has one or more.
+    Each(Whole),
+    Any,
 }
 
 /// Opens or closes the sums over outer loops of a reduction.
@@ -37,10 +48,14 @@ impl Stage {
             RowWork::Region(region) => {
                 let own = region.layout();
                 let inner: Inner = inner(region, mode, &own);
+                let scratch = places.scratch.offset;
+                let elements = region.elements() / rows.max(1);
+                let region = Region::new(region, places, own, inner);
                 Some(Stage::Region(Box::new(OnRows {
-                    scratch: places.scratch.offset,
-                    places: region.elements() / rows.max(1),
-                    region: Region::new(region, places, own, inner),
+                    scratch,
+                    places: elements,
+                    calls: Calls::of(&region, elements),
+                    region,
                 })))
             }
             RowWork::Product(product) => {
@@ -89,6 +104,21 @@ impl Stage {
     }
 }
 
+impl Calls {
+    /// For a region of which a row has so many places.
+    fn of(region: &Region, places: usize) -> Calls {
+        let whole = || {
+            let Region { streams, folds, .. } = region;
+            Whole::of(streams, folds, region.run, region.layout.block)
+        };
+        if region.folds.is_empty() && !region.packs && region.outer == [1; 3] {
+            return Calls::One;
+        }
+        let runs = places > 0 && places.is_multiple_of(region.run);
+        runs.then(whole).flatten().map_or(Calls::Any, Calls::Each)
+    }
+}
+
 impl OnRows {
     fn sums(&self, address: impl Fn(Slot) -> *mut u8, scratch: *mut u8, on: OnSums) {
         let scratch = scratch.wrapping_add(self.scratch);
@@ -109,7 +139,25 @@ impl OnRows {
     ) -> Result<(), RunError> {
         let scratch = scratch.map(|own| own.wrapping_add(self.scratch));
         let places = [from * self.places, to * self.places];
-        match self.region.folds.len() {
+        let region = &self.region;
+        let address = |slot| address(table, slot);
+        match &self.calls {
+            Calls::One => {
+                // SAFETY: the memory is that of the thread that runs these rows.
+                let at = unsafe { split::bases(region, address, scratch[0], [0, places[0]]) };
+                region.execute(at, places[1] - places[0], scratch[0]);
+                return Ok(());
+            }
+            Calls::Each(whole) => {
+                let runs = places.map(|place| place / region.run);
+                // SAFETY: as above.
+                let at = unsafe { split::bases(region, address, scratch[0], [runs[0], 0]) };
+                region.whole_rows(whole, at, scratch, runs[0]..runs[1], address);
+                return Ok(());
+            }
+            Calls::Any => {}
+        }
+        match region.folds.len() {
             0 => self.run::<0>(table, scratch, places),
             1 => self.run::<1>(table, scratch, places),
             2 => self.run::<2>(table, scratch, places),
@@ -132,15 +180,6 @@ impl OnRows {
         let (mut row, mut at) = (from / region.run, from % region.run);
         // SAFETY: the memory is that of the thread that runs these rows.
         let mut tables = unsafe { Tables::new(region, |s| address(table, s), scratch, row) };
-        if let Some(whole) = &region.whole
-            && at == 0
-            && (to - from).is_multiple_of(region.run)
-        {
-            let rows = row..to / region.run;
-            let address = |slot| address(table, slot);
-            tables.whole_rows(region, whole, [scratch, sums], rows, address);
-            return Ok(());
-        }
         let mut left = to - from;
         while left > 0 {
             let count = left.min(region.run - at);

@@ -31,7 +31,7 @@ impl Whole {
         };
         let moving = |(k, s): (usize, &Stream)| (s.steps[0] != 0).then_some((k, s.steps[0]));
         let stream = |k: usize| streams.iter().position(|s| s.fold == Some(k));
-        (!packs && !folds.is_empty() && run <= block && folds.iter().all(each)).then(|| Whole {
+        (!packs && run <= block && folds.iter().all(each)).then(|| Whole {
             moving: streams.iter().enumerate().filter_map(moving).collect(),
             folded: (0..folds.len()).filter_map(stream).collect(),
         })
