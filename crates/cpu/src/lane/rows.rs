@@ -191,13 +191,7 @@ impl Rows {
             *to = address(*slot);
         }
         buffers.fill(scratch);
-        let stages = || {
-            self.stages
-                .iter()
-                .enumerate()
-                .take(stages.end)
-                .skip(stages.start)
-        };
+        let stages = || self.stages.get(stages.clone()).unwrap_or_default().iter();
         let mut row = from;
         while row < to {
             let end = (row + self.together).min(to);
@@ -206,9 +200,11 @@ impl Rows {
                 *to = scratch.wrapping_add(*at).wrapping_sub(row * bytes);
             }
             let next = [end, (end + self.together).min(to)];
-            for (k, stage) in stages() {
-                self.fetch(table, next, k);
-                stage.rows(table, [scratch, sums], [row, end])?;
+            let mut ahead = Ahead::new(&self.streamed, table, next);
+            let calls: usize = stages().map(|stage| stage.calls(end - row)).sum();
+            ahead.share(calls);
+            for stage in stages() {
+                stage.rows(table, [scratch, sums], [row, end], || ahead.some())?;
             }
             row = end;
         }
@@ -255,19 +251,57 @@ impl Rows {
     }
 }
 
-impl Rows {
-    /// Asks for the memory of rows that come next. A block works for a while on rows that stay in a cache,
-    /// and the processor does not foresee that it then goes on reading where it left off. Every stage asks for
-    /// its share, since only a few requests can wait at a time.
-    fn fetch(&self, table: &[*mut u8], [from, to]: [usize; 2], stage: usize) {
-        for (slot, bytes) in &self.streamed {
-            let Some(base) = table.get(*slot) else {
-                continue;
-            };
-            let lines = ((to - from) * bytes).div_ceil(LINE);
-            for line in share(lines, stage, self.stages.len()) {
-                prefetch(base.wrapping_add(from * bytes + line * LINE));
+/// Asks for the memory of rows that come next. A block works for a while on rows that stay in a cache,
+/// and the processor does not foresee that it then goes on reading where it left off. Every call of code asks for
+/// its share, since only a few requests can wait at a time.
+struct Ahead<'a> {
+    streamed: &'a [(usize, usize)],
+    table: &'a [*mut u8],
+    rows: [usize; 2],
+    /// The lines that a call asks for.
+    share: usize,
+    /// The operand or result that is next, and its line.
+    next: (usize, usize),
+}
+
+impl<'a> Ahead<'a> {
+    /// These rows of operands and results, each by its place in the table and the bytes of a row.
+    fn new(streamed: &'a [(usize, usize)], table: &'a [*mut u8], rows: [usize; 2]) -> Ahead<'a> {
+        Ahead {
+            streamed,
+            table,
+            rows,
+            share: 0,
+            next: (0, 0),
+        }
+    }
+
+    /// Divides the lines among so many calls.
+    fn share(&mut self, calls: usize) {
+        let lines = self.streamed.iter().map(|(_, bytes)| self.lines(*bytes));
+        self.share = lines.sum::<usize>().div_ceil(calls.max(1));
+    }
+
+    fn lines(&self, bytes: usize) -> usize {
+        ((self.rows[1] - self.rows[0]) * bytes).div_ceil(LINE)
+    }
+
+    /// Asks for a share.
+    fn some(&mut self) {
+        let mut left = self.share;
+        while let Some((slot, bytes)) = self.streamed.get(self.next.0) {
+            let lines = self.lines(*bytes);
+            let end = lines.min(self.next.1 + left);
+            if let Some(base) = self.table.get(*slot) {
+                let first = base.wrapping_add(self.rows[0] * bytes);
+                (self.next.1..end).for_each(|line| prefetch(first.wrapping_add(line * LINE)));
             }
+            left -= end - self.next.1;
+            self.next.1 = end;
+            if end < lines {
+                return;
+            }
+            self.next = (self.next.0 + 1, 0);
         }
     }
 }

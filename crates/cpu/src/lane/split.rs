@@ -259,7 +259,7 @@ impl Cut {
         {
             let rows = row..to / self.row;
             let address = |slot| frame.address(slot);
-            region.whole_rows(whole, tables.bases, [scratch; 2], rows, address);
+            region.whole_rows(whole, tables.bases, [scratch; 2], rows, address, || {});
             return Ok(());
         }
         let mut left = to - from;

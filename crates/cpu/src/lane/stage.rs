@@ -85,16 +85,30 @@ impl Stage {
         }
     }
 
-    /// Rows `from` to before `to`, in the working memory of a thread and that in which sums stand.
+    /// In how many calls of code it does so many rows, about.
+    pub(super) fn calls(&self, rows: usize) -> usize {
+        match self {
+            Stage::Region(region) => match region.calls {
+                Calls::Each(_) => rows * region.places / region.region.run.max(1),
+                Calls::One | Calls::Any => 1,
+            },
+            Stage::Product(..) => 1,
+        }
+    }
+
+    /// Rows `from` to before `to`, in the working memory of a thread and that in which sums stand. Before every
+    /// call of code it does `between`.
     pub(super) fn rows(
         &self,
         table: &[*mut u8],
         scratch: [*mut u8; 2],
         [from, to]: [usize; 2],
+        mut between: impl FnMut(),
     ) -> Result<(), RunError> {
         match self {
-            Stage::Region(region) => region.rows(table, scratch, [from, to]),
+            Stage::Region(region) => region.rows(table, scratch, [from, to], between),
             Stage::Product(product, at, _) => {
+                between();
                 // SAFETY: the plan was checked: these rows of the matrix and of the vector, or all of the
                 // vector, are there, and nothing overlaps the result.
                 unsafe { product.run(at.map(|place| table[place]), from..to) };
@@ -136,6 +150,7 @@ impl OnRows {
         table: &[*mut u8],
         scratch: [*mut u8; 2],
         [from, to]: [usize; 2],
+        mut between: impl FnMut(),
     ) -> Result<(), RunError> {
         let scratch = scratch.map(|own| own.wrapping_add(self.scratch));
         let places = [from * self.places, to * self.places];
@@ -143,6 +158,7 @@ impl OnRows {
         let address = |slot| address(table, slot);
         match &self.calls {
             Calls::One => {
+                between();
                 // SAFETY: the memory is that of the thread that runs these rows.
                 let at = unsafe { split::bases(region, address, scratch[0], [0, places[0]]) };
                 region.execute(at, places[1] - places[0], scratch[0]);
@@ -152,10 +168,10 @@ impl OnRows {
                 let runs = places.map(|place| place / region.run);
                 // SAFETY: as above.
                 let at = unsafe { split::bases(region, address, scratch[0], [runs[0], 0]) };
-                region.whole_rows(whole, at, scratch, runs[0]..runs[1], address);
+                region.whole_rows(whole, at, scratch, runs[0]..runs[1], address, between);
                 return Ok(());
             }
-            Calls::Any => {}
+            Calls::Any => between(),
         }
         match region.folds.len() {
             0 => self.run::<0>(table, scratch, places),

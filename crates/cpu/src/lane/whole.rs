@@ -63,14 +63,15 @@ impl Region {
         }
         let rows = self.outer.iter().product();
         let address = |slot| frame.address(slot);
-        self.whole_rows(whole, bases, [scratch; 2], 0..rows, address);
+        self.whole_rows(whole, bases, [scratch; 2], 0..rows, address, || {});
         for folding in sums() {
             // SAFETY: as above; the plan was checked, so the result has room for all sums.
             unsafe { folding.close_all(scratch, address(folding.slot), Columns::all(self.run)) };
         }
     }
 
-    /// These rows; the addresses are those of the first, and open sums stand in the second working memory.
+    /// These rows; the addresses are those of the first, and open sums stand in the second working memory. Before
+    /// every row it does `between`.
     pub(super) fn whole_rows(
         &self,
         whole: &Whole,
@@ -78,6 +79,7 @@ impl Region {
         [scratch, sums]: [*mut u8; 2],
         rows: Range<usize>,
         address: impl Fn(Slot) -> *mut u8,
+        mut between: impl FnMut(),
     ) {
         let n0 = self.outer[0].max(1);
         let mut turn = (rows.start / n0 + 1) * n0;
@@ -97,6 +99,7 @@ impl Region {
                 }
             }
             for row in row..end {
+                between();
                 self.execute(bases, self.run, scratch);
                 let folds = self.folds.iter().zip(&whole.folded);
                 for (open, (folding, stream)) in open.iter().zip(folds) {
