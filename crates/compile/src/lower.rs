@@ -48,6 +48,8 @@ pub(crate) fn lower(
         last: None,
         values: vec![Value::Inside; graph.equations().len()],
         region: vec![0; graph.equations().len()],
+        regions: 0,
+        anew: Vec::new(),
         read_outside: vec![false; graph.equations().len()],
         programs: FastMap::default(),
         roots: Vec::new(),
@@ -62,6 +64,7 @@ pub(crate) fn lower(
     lower.choose_homes();
     let mut fusion = fuse::fuse(graph, target.fuse, target.fma);
     lower.roots = std::mem::take(&mut fusion.roots);
+    lower.anew = std::mem::take(&mut fusion.anew);
     lower.find_regions(&fusion);
     let mut again = Again::default();
     for unit in &fusion.units {
@@ -129,6 +132,10 @@ struct Lower<'a> {
     values: Vec<Value>,
     /// For each variable the number of its region, from 1, or 0.
     region: Vec<u32>,
+    /// The number of regions so far.
+    regions: u32,
+    /// Members of several regions.
+    anew: Vec<bool>,
     /// Whether something outside its region reads the variable, or a view of it.
     read_outside: Vec<bool>,
     /// Regions by a hash of their content: a repeated one is written once.

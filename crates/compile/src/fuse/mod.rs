@@ -9,6 +9,7 @@
 //! products that are rounded together with a sum, and cheap results that would otherwise be stored
 //! although they can be had from what is stored anyway. Both are decided before, from the graph alone.
 
+mod anew;
 mod group;
 mod pattern;
 mod riders;
@@ -25,6 +26,7 @@ pub(crate) use self::group::{Group, SMALL, inner_axes, is_stack, leading_axes, r
 use self::group::{add, add_cuts, one_width};
 use self::pattern::cuts_of;
 pub(crate) use self::pattern::{Pattern, Patterns, is_view};
+use self::riders::Riders;
 pub(crate) use self::riders::is_cheap;
 use crate::lane::{self, Fold, Lanes};
 
@@ -39,6 +41,8 @@ pub(crate) struct Fusion {
     pub(crate) patterns: Patterns,
     /// The variable whose memory each shows; itself for all that are no views.
     pub(crate) roots: Vec<Var>,
+    /// Members of several regions, which store nothing of them.
+    pub(crate) anew: Vec<bool>,
 }
 
 /// What runs at a time.
@@ -52,9 +56,12 @@ pub(crate) enum Unit {
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let n = graph.equations().len();
     let roots = roots(graph);
-    let rides = match on {
+    let Riders { rides, anew } = match on {
         true => riders::riders(graph, &roots, fma),
-        false => vec![false; n],
+        false => Riders {
+            rides: vec![false; n],
+            anew: vec![false; n],
+        },
     };
     let cut = riders::cut_out(graph, &roots);
     let mut fuser = Fuser {
@@ -68,6 +75,8 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
         parents: Vec::new(),
         readers: Readers::new(n),
         rides,
+        anew,
+        stored: vec![false; n],
         cut,
     };
     for (v, e) in graph.iter() {
@@ -107,6 +116,10 @@ struct Fuser<'a> {
     readers: Readers,
     /// Operations that run in the region of the one that reads them.
     rides: Vec<bool>,
+    /// Those of them that run in the regions of several: these have no region of their own.
+    anew: Vec<bool>,
+    /// Those of these that run by themselves, too, since some reader is in no region.
+    stored: Vec<bool>,
     /// Slices that are stored whoever reads them.
     cut: Vec<bool>,
 }
@@ -171,6 +184,7 @@ impl Fuser<'_> {
         }
         for a in self.riders(e) {
             self.ranks[a.index()] = self.rank_behind(a);
+            self.stored[a.index()] = true;
         }
         self.ranks[v.index()] = self.rank_behind(v);
     }
@@ -343,7 +357,9 @@ impl Fuser<'_> {
 
     fn enter(&mut self, g: u32, v: Var, e: &Equation, operands: &[Var]) {
         for a in self.riders(e) {
-            self.group[a.index()] = g;
+            if !self.anew[a.index()] {
+                self.group[a.index()] = g;
+            }
             self.groups[g as usize].members.push(a);
         }
         self.group[v.index()] = g;

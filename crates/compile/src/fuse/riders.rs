@@ -5,18 +5,30 @@ use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
 use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
+use super::anew;
 use super::pattern::is_view;
 
-/// For each variable whether its operation runs with the one operation that reads it.
-pub(super) fn riders(graph: &Graph, roots: &[Var], fma: bool) -> Vec<bool> {
+/// Which operations run with those that read them.
+pub(super) struct Riders {
+    /// For each variable whether its operation does.
+    pub(super) rides: Vec<bool>,
+    /// Whether it runs anew in the region of every one of its readers.
+    pub(super) anew: Vec<bool>,
+}
+
+pub(super) fn riders(graph: &Graph, roots: &[Var], fma: bool) -> Riders {
     let reads = Reads::of(graph, roots);
     let mut rides = if fma {
         contracted(graph, roots, &reads)
     } else {
         vec![false; roots.len()]
     };
-    late(graph, roots, &reads, &mut rides);
-    rides
+    let anew = anew::of(graph, &reads.count, fma.then_some(&rides));
+    late(graph, roots, &reads, &anew, &mut rides);
+    for (rides, anew) in rides.iter_mut().zip(&anew) {
+        *rides |= anew;
+    }
+    Riders { rides, anew }
 }
 
 /// Who reads the memory of each variable, views aside.
@@ -71,7 +83,7 @@ fn contracted(graph: &Graph, roots: &[Var], reads: &Reads) -> Vec<bool> {
 /// Adds results that are read once, much later, and can be had by a few cheap operations from what is
 /// still stored then: the slope `1 - y * y` of a `tanh`, which the way back reads, from `y`, which it
 /// reads anyway.
-fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
+fn late(graph: &Graph, roots: &[Var], reads: &Reads, anew: &[bool], rides: &mut [bool]) {
     for (reader, e) in graph.iter() {
         // Numbers are not stored anyway: tapes order them as they are read.
         let many = |t: &&TensorType| t.dtype.is_float() && t.shape.elements() > 1;
@@ -97,7 +109,9 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
                     chain.push(v);
                     work.extend(e.args.iter().map(|a| roots[a.index()]));
                 } else if !(v != top
-                    && (is_small(graph, v, ty) || still_there(graph, reads, v, top, reader)))
+                    && (anew[v.index()]
+                        || is_small(graph, v, ty)
+                        || still_there(graph, reads, v, top, reader)))
                 {
                     found = false;
                     break;
@@ -111,7 +125,7 @@ fn late(graph: &Graph, roots: &[Var], reads: &Reads, rides: &mut [bool]) {
 }
 
 /// Whether elements of one type stand beside those of another in the lanes of a region.
-fn fits(one: &TensorType, other: &TensorType) -> bool {
+pub(super) fn fits(one: &TensorType, other: &TensorType) -> bool {
     let lanes = match other.dtype {
         DType::F32 => matches!(one.dtype, DType::F32 | DType::I32 | DType::Bool),
         DType::F64 => matches!(one.dtype, DType::F64 | DType::I64 | DType::Bool),
@@ -138,12 +152,24 @@ const SMALL: usize = 16;
 /// Whether a variable is read by another operation about when `reader` runs, rather than about when
 /// `top` would.
 fn still_there(graph: &Graph, reads: &Reads, v: Var, top: Var, reader: Var) -> bool {
-    let op = &graph.equation(v).op;
+    let op = &graph.equation(source_of(graph, v)).op;
     if op.is_input() || op.is_constant() {
         return true;
     }
     let near = |by: usize| by > top.index() && by.abs_diff(reader.index()) < by - top.index();
     reads.last[v.index()].iter().any(|by| near(*by))
+}
+
+/// What regions read for a variable: of a part, or of one with numbers around it, the whole.
+fn source_of(graph: &Graph, mut v: Var) -> Var {
+    for _ in 0..LONGEST {
+        let e = graph.equation(v);
+        match (&e.op, e.args.first()) {
+            (Op::Array(ArrayOp::Slice(_) | ArrayOp::Pad(_)), Some(x)) => v = *x,
+            _ => break,
+        }
+    }
+    v
 }
 
 /// The most operations that run late for one reader.

@@ -13,6 +13,8 @@ impl Fuser<'_> {
         let n = self.graph.equations().len();
         for g in 0..self.groups.len() {
             self.groups[g].members.sort_unstable();
+            // What runs anew for its readers was met once for each.
+            self.groups[g].members.dedup();
         }
         // The unit of each equation: its own number, or that of its region behind all equations.
         let unit = |s: &Self, v: usize| match s.group[v] {
@@ -22,7 +24,7 @@ impl Fuser<'_> {
         let units = n + self.groups.len();
         let mut key: Vec<u32> = vec![0; units];
         let mut edges: Vec<(u32, u32)> = Vec::with_capacity(2 * n);
-        for (v, e) in self.graph.iter() {
+        for (v, e) in self.graph.iter().filter(|(v, _)| self.is_run(*v)) {
             let own = unit(&self, v.index());
             key[own] = key[own].max(v.index() as u32);
             for a in &e.args {
@@ -30,6 +32,9 @@ impl Fuser<'_> {
                 let (mut from, mut index) = (*a, None);
                 if own >= n {
                     from = self.roots[a.index()];
+                    if self.anew[from.index()] {
+                        continue;
+                    }
                     let group = &self.groups[own - n];
                     if let Some(pattern) = self.patterns.get(from)
                         && group.is_spread(from)
@@ -43,6 +48,15 @@ impl Fuser<'_> {
                     if from != own {
                         edges.push((from as u32, own as u32));
                     }
+                }
+            }
+        }
+        for (g, group) in self.groups.iter().enumerate() {
+            let anew = |v: &&Var| self.anew[v.index()];
+            for v in group.members.iter().filter(anew) {
+                let args = self.graph.equation(*v).args.iter();
+                for from in args.filter(|a| !anew(a)) {
+                    edges.push((unit(&self, from.index()) as u32, (n + g) as u32));
                 }
             }
         }
@@ -63,7 +77,7 @@ impl Fuser<'_> {
         }
         let real = |u: usize, s: &Self| match u.checked_sub(n) {
             Some(g) => !s.groups[g].members.is_empty(),
-            None => s.group[u] == NONE,
+            None => s.group[u] == NONE && s.is_run(Var::from_index(u)),
         };
         let mut ready: BinaryHeap<Reverse<(u32, u32)>> = (0..units)
             .filter(|u| missing[*u] == 0 && real(*u, &self))
@@ -88,6 +102,12 @@ impl Fuser<'_> {
             units: order,
             patterns: self.patterns,
             roots: self.roots,
+            anew: self.anew,
         }
+    }
+
+    /// Whether a variable is of a unit: what runs anew for all that read it is not.
+    fn is_run(&self, v: Var) -> bool {
+        !self.anew[v.index()] || self.stored[v.index()]
     }
 }

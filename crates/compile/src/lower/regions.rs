@@ -22,21 +22,14 @@ pub(super) struct Written {
 }
 
 impl Lower<'_> {
-    /// Notes which region each variable is in, and what is read from outside its region.
+    /// Notes what is read from outside its region.
     pub(super) fn find_regions(&mut self, fusion: &Fusion) {
         let graph = self.graph;
         let Fusion {
             units, patterns, ..
         } = fusion;
-        let mut next = 0;
-        for unit in units {
-            if let Unit::Region(group) = unit {
-                next += 1;
-                for v in &group.members {
-                    self.region[v.index()] = next;
-                }
-            }
-        }
+        let regions = units.iter().filter(|u| matches!(u, Unit::Region(_)));
+        let mut own = regions.count() as u32 + 1;
         for output in graph.outputs() {
             let root = self.root(*output);
             self.read_outside[root.index()] = true;
@@ -62,8 +55,9 @@ impl Lower<'_> {
                     }
                 }
                 Unit::Region(group) => {
+                    own -= 1;
+                    self.enter(group, own);
                     for v in &group.members {
-                        let own = self.region[v.index()];
                         for a in &graph.equation(*v).args {
                             let root = self.root(*a);
                             let inside = self.region[root.index()] == own
@@ -85,6 +79,13 @@ impl Lower<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes that variables are in a region; those that run anew in several are in the last one that was entered.
+    fn enter(&mut self, group: &Group, own: u32) {
+        for v in &group.members {
+            self.region[v.index()] = own;
         }
     }
 
@@ -111,8 +112,9 @@ impl Lower<'_> {
         let most = group.reads();
         let mut args: SmallVec<[Operand; 2]> = SmallVec::with_capacity(most);
         let mut inputs: Vec<LaneInput> = Vec::with_capacity(most);
-        // Members have it, too, and there is no region without one.
-        let own = group.members.first().map_or(0, |v| self.region[v.index()]);
+        self.regions += 1;
+        let own = self.regions;
+        self.enter(group, own);
         let mut choices: FastMap<Var, u32> = FastMap::default();
         // Inputs first, since their numbers come first.
         for v in &group.members {
@@ -202,7 +204,7 @@ impl Lower<'_> {
                     ops.push(LaneOp { op, dtype, args });
                     let value = first + ops.len() as u32 - 1;
                     self.numbers[v.index()] = (own, value);
-                    if !self.read_outside[v.index()] {
+                    if !self.read_outside[v.index()] || self.anew[v.index()] {
                         continue;
                     }
                     value

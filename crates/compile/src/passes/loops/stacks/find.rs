@@ -185,10 +185,24 @@ impl Body<'_> {
             if stacked.contains(&v) || !again || long {
                 cone.leaves.insert(v);
             } else if cone.ops.insert(v) {
-                work.extend(&self.graph.equation(v).args);
+                let args = &self.graph.equation(v).args;
+                match self.operand_of_shift(v).filter(|x| !self.is_near(*x)) {
+                    // Its readers read across it, so it would be stored again: rather once and for all.
+                    Some(x) => {
+                        cone.leaves.insert(x);
+                        work.extend(args.iter().filter(|a| **a != x));
+                    }
+                    None => work.extend(args),
+                }
             }
         }
         cone
+    }
+
+    /// Whether what a shift reads is read further on, or need not be stored.
+    fn is_near(&self, x: Var) -> bool {
+        let found = self.shared.contains(&x) || self.graph.splat(x).is_some();
+        found || self.operand_of_shift(x).is_some()
     }
 
     fn bytes(&self, v: &Var) -> usize {
