@@ -10,7 +10,7 @@ use crate::budget::{self, Options, Unlimited};
 use crate::lower::lower;
 use crate::passes::{improved, optimize};
 use crate::plan::{Place, Plan, Step, StepOp};
-use crate::{CompileError, Flow, Target};
+use crate::{CompileError, Flow, Target, donate};
 
 /// Compiles a graph: runs all passes, chooses steps, and gives every value its place.
 ///
@@ -54,7 +54,9 @@ pub fn compile_with(
 ) -> Result<Plan, CompileError> {
     let module = Module::of(graph)?;
     let free = module.free(target, options)?;
-    module.within(free, target, options)
+    let mut plan = module.within(free, target, options)?;
+    donate::wait(&mut plan, alignment(target));
+    Ok(plan)
 }
 
 impl Module<'_> {

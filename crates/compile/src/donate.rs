@@ -1,6 +1,9 @@
 //! Which outputs may stand where inputs stood that are given away.
 
+mod wait;
+
 use crate::plan::{Place, Plan, Step, StepOp};
+pub(crate) use wait::wait;
 
 impl Plan {
     /// For each output the input whose memory it may take over, if the caller gives that away: an input of the same
@@ -16,16 +19,9 @@ impl Plan {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn taken_over(&self) -> Vec<Option<usize>> {
-        let mut last_read = vec![None; self.inputs.len()];
+        let last_read = self.last_reads();
         let mut written: Vec<Option<(usize, usize)>> = vec![None; self.outputs.len()];
         for (s, step) in self.steps.iter().enumerate() {
-            for arg in &step.args {
-                if let Place::Input(i) = arg.place
-                    && let Some(last) = last_read.get_mut(i as usize)
-                {
-                    *last = Some(s);
-                }
-            }
             for (k, out) in step.outs.iter().enumerate() {
                 if let Place::Output(j) = out.place
                     && let Some(first) = written.get_mut(j as usize)
@@ -55,6 +51,21 @@ impl Plan {
             Some(i)
         });
         outputs.collect()
+    }
+
+    /// For each input the last step that reads it.
+    fn last_reads(&self) -> Vec<Option<usize>> {
+        let mut last = vec![None; self.inputs.len()];
+        for (s, step) in self.steps.iter().enumerate() {
+            for arg in &step.args {
+                if let Place::Input(i) = arg.place
+                    && let Some(last) = last.get_mut(i as usize)
+                {
+                    *last = Some(s);
+                }
+            }
+        }
+        last
     }
 }
 

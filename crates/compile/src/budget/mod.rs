@@ -101,10 +101,23 @@ fn place(plan: &mut Plan, alignment: usize) -> Option<()> {
     {
         *plan = other;
     }
+    place_lower(plan, alignment);
+    Some(())
+}
+
+/// Gives every value its place, where steps stay in their order.
+pub(crate) fn place_in_order(plan: &mut Plan, alignment: usize) -> Option<()> {
+    plan.arena = arena::place(&mut plan.steps, alignment)?;
+    if plan.arena >= SMALL {
+        place_lower(plan, alignment);
+    }
+    Some(())
+}
+
+fn place_lower(plan: &mut Plan, alignment: usize) {
     if plan.steps.len() <= MOST_STEPS_TO_SEARCH {
         arena::place_low(plan, alignment, SEARCH_NODES);
     }
-    Some(())
 }
 
 /// The plan with its steps in the order that holds the fewest bytes, if one was found.
