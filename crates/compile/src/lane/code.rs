@@ -79,8 +79,8 @@ pub enum Prim {
     Mul,
     /// `a * b`, or 0 where that is NaN and a factor is 0: the strong zero of derivatives.
     Zmul,
-    /// `a` times 2 to the whole number `b`, rounded once. `a` is within a factor of two of 1, `b` at least -1150
-    /// and at most 1030 (f32: -160 and 130); where `a` is the number 1, the result is a normal number.
+    /// `a` times 2 to the whole number `b`, rounded once. `a` is within a factor of two of 1, `b` at least -4500
+    /// and at most 1030 (f32: -600 and 130); where `a` is the number 1, the result is a normal number.
     Scale,
     /// `a / b`
     Div,

@@ -7,7 +7,7 @@ use cotangent_graph::math;
 use cotangent_graph::ops::Unary;
 
 macro_rules! meaning {
-    ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident, $power:ident) => {
+    ($(#[$doc:meta])* $name:ident, $Float:ident, $Word:ident, $Int:ident, $power:ident, $nothing:expr) => {
         $(#[$doc])*
         #[inline(always)]
         pub fn $name(prim: Prim, a: $Word, b: $Word, c: $Word) -> $Word {
@@ -25,6 +25,7 @@ macro_rules! meaning {
                 }
                 Prim::Scale => {
                     // In two factors that are numbers; only the second product rounds.
+                    let y = if y > $nothing { y } else { $nothing };
                     let first = (y * 0.5).round_ties_even();
                     (x * $power(first) * $power(y - first)).to_bits()
                 }
@@ -65,16 +66,20 @@ macro_rules! meaning {
 
 meaning! {
     /// The meaning of an instruction on lanes of 64 bits; 0 for memory and numbers.
-    alu_wide, f64, u64, i64, power_wide
+    alu_wide, f64, u64, i64, power_wide, NOTHING64
 }
 meaning! {
     /// The meaning of an instruction on lanes of 32 bits; 0 for memory and numbers.
-    alu_narrow, f32, u32, i32, power_narrow
+    alu_narrow, f32, u32, i32, power_narrow, NOTHING32
 }
 
 /// Adding it rounds to a whole number, which then stands in the low bits.
 pub(super) const MAGIC64: f64 = 6_755_399_441_055_744.0;
 pub(super) const MAGIC32: f64 = 12_582_912.0;
+
+/// A number of about 1 times 2 to this power, or to a lower one, is 0; half the power is within the normal range.
+pub(super) const NOTHING64: f64 = -1200.0;
+pub(super) const NOTHING32: f32 = -200.0;
 
 /// 2 to a whole power within the normal range.
 #[inline(always)]
