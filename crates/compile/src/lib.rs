@@ -55,6 +55,8 @@ pub use passes::{PASSES, Pass, optimize, simplify};
 pub use plan::{Operand, Place, Plan, Step, StepOp};
 pub use planes::{Part, Planes};
 pub use reversal::{Loop, Reversal};
-pub use rows::{RowBlock, RowBuffer, RowLayout, RowPlace, RowProduct, RowStage, RowWork};
+pub use rows::{
+    RowBlock, RowBuffer, RowLayout, RowMatrix, RowPlace, RowProduct, RowStage, RowWork,
+};
 pub use target::Target;
 pub use triangles::{Band, Triangles};

@@ -1,8 +1,9 @@
 //! Finds the regions and products that become row blocks.
 //!
-//! A block begins with a reduction along rows, or with the product of a matrix with a vector. Steps behind it
-//! join while they go over the same rows: they read rows that the block has written or reads anyway, each no
-//! other row than its own. What stands between and needs nothing of the block runs before it, what needs its results behind.
+//! A block begins with a reduction along rows, or with the product of a matrix with a vector, or of many rows with
+//! matrices. Steps behind it join while they go over the same rows: they read rows that the block has written or
+//! reads anyway, each no other row than its own. What stands between and needs nothing of the block runs before it,
+//! what needs its results behind.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{FastMap, Op, TensorType};
 use smallvec::{SmallVec, smallvec};
 
-use super::{RowBlock, RowBuffer, RowPlace, RowProduct, RowStage, RowWork};
+use super::{RowBlock, RowBuffer, RowMatrix, RowPlace, RowProduct, RowStage, RowWork};
 use crate::fuse::inner_axes;
 use crate::lane::{Fold, LEAF, LaneInput, LaneOutput, LaneProgram, Lanes};
 use crate::plan::{Key, Operand, Place, Step, StepOp, key};
@@ -30,6 +31,13 @@ const VECTOR: usize = 8;
 /// Products with vectors do little with an element, so they keep the rows in a cache that is nearer, of which
 /// this many fit the other one.
 const NEARER: usize = 4;
+/// Products of rows with matrices read a matrix for every few rows, so they are better off with more of them, of
+/// which this is as many times what regions keep.
+const FARTHER: usize = 4;
+/// The most rows that are multiplied with a matrix at a time, and what they are a multiple of: tiles of six rows in
+/// whole vectors.
+const MOST_MULTIPLIED: usize = 96;
+const TILES: usize = 24;
 /// Elements of a leaf that a region joins side by side.
 const SIDE_BY_SIDE: usize = 8;
 /// Bytes of a line of a cache.
@@ -86,16 +94,18 @@ struct Member<'a> {
 
 impl<'a> Member<'a> {
     fn of(step: &'a Step, rows: usize, at: usize) -> Option<Member<'a>> {
-        let work = match RowProduct::of(step) {
-            Some(product) => RowWork::Product(product),
-            None => RowWork::Region(region_of(step)?),
+        let work = match (RowProduct::of(step), RowMatrix::of(step)) {
+            (Some(product), _) => RowWork::Product(product),
+            (None, Some(product)) => RowWork::Matrix(Arc::new(product)),
+            _ => RowWork::Region(region_of(step)?),
         };
         let row = work.row(rows)?;
         let bytes = match &work {
-            RowWork::Region(region) => region.lanes.bytes(),
-            RowWork::Product(product) => product.dtype.size(),
+            RowWork::Region(region) => row.checked_mul(region.lanes.bytes())?,
+            RowWork::Product(product) => row.checked_mul(product.dtype.size())?,
+            RowWork::Matrix(product) => row.max(product.terms).checked_mul(product.dtype.size())?,
         };
-        if row.checked_mul(bytes)? > LONGEST_ROW {
+        if bytes > LONGEST_ROW {
             return None;
         }
         let mut split = SmallVec::new();
@@ -120,6 +130,25 @@ impl<'a> Member<'a> {
     fn reads_rows(&self, arg: usize, rows: usize) -> bool {
         let elements = self.step.args.get(arg).map_or(0, Operand::elements);
         elements.is_multiple_of(rows) && self.work.reads_row(rows, arg, elements / rows)
+    }
+}
+
+impl Member<'_> {
+    /// Whether what it makes of rows in memory is worth to be kept in a cache: what a product with matrices makes is
+    /// only where it is large.
+    fn makes_rows(&self, fast: usize) -> bool {
+        match (&self.work, self.step.outs.first()) {
+            (RowWork::Matrix(product), Some(out)) => product.is_near(fast, out.ty.bytes()),
+            _ => true,
+        }
+    }
+
+    /// Whether it is worth to do it to rows that are in a cache.
+    fn takes_rows(&self, fast: usize) -> bool {
+        match (&self.work, self.step.args.first()) {
+            (RowWork::Matrix(product), Some(rows)) => product.is_near(fast, rows.ty.bytes()),
+            _ => true,
+        }
     }
 }
 
@@ -182,6 +211,8 @@ fn reduction(step: &Step) -> Option<(Fold, usize)> {
 /// A block that grows.
 struct Search<'a> {
     rows: usize,
+    /// About how many bytes of rows are kept.
+    fast: usize,
     members: Vec<Member<'a>>,
     /// What its steps write.
     written: FastMap<Key, ()>,
@@ -220,9 +251,13 @@ impl<'a> Search<'a> {
                 };
                 (0..region.outputs.len()).filter_map(along).max()?
             }
-            _ => match RowProduct::of(step).filter(|product| !product.sums) {
-                Some(product) => product.rows,
-                None => reduction(step)?.1,
+            _ => match (
+                RowProduct::of(step).filter(|product| !product.sums),
+                RowMatrix::of(step),
+            ) {
+                (Some(product), _) => product.rows,
+                (None, Some(product)) => product.all_rows(),
+                _ => reduction(step)?.1,
             },
         };
         let bytes = |o: &Operand| o.ty.bytes();
@@ -231,8 +266,12 @@ impl<'a> Search<'a> {
             return None;
         }
         let member = Member::of(step, rows, 0).filter(|m| m.row > 1)?;
+        if !member.makes_rows(fast) {
+            return None;
+        }
         let mut search = Search {
             rows,
+            fast,
             members: Vec::new(),
             written: FastMap::default(),
             late: FastMap::default(),
@@ -304,7 +343,8 @@ impl<'a> Search<'a> {
                 continue;
             }
             let member = Member::of(step, self.rows, k + 1);
-            let member = member.filter(|m| m.row > 1 && self.alone_reads(m, reads));
+            let member = member
+                .filter(|m| m.row > 1 && m.makes_rows(self.fast) && self.alone_reads(m, reads));
             if let Some(member) = member {
                 self.add(member);
                 self.passed[k] = Passed::Joined;
@@ -330,9 +370,11 @@ impl<'a> Search<'a> {
                 }
                 near = true;
             }
-            near |= own && self.arrays.contains_key(&key);
+            // To share rows with a product of matrices is no reason to run beside it.
+            let shares = !matches!(member.work, RowWork::Matrix(_));
+            near |= shares && own && self.arrays.contains_key(&key);
         }
-        near
+        near && member.takes_rows(self.fast)
     }
 
     /// Whether nothing but the steps of the block reads what a step computes, row by row.
@@ -381,6 +423,12 @@ impl<'a> Search<'a> {
         // between them, a number for each row, is there for all rows.
         let sums = |m: &Member<'_>| matches!(m.work, RowWork::Product(product) if product.sums);
         let turns = self.members.iter().any(sums);
+        if let Some(first) = self.members.first()
+            && matches!(first.work, RowWork::Matrix(_))
+            && !self.alone_reads(first, reads)
+        {
+            return None;
+        }
         let mut behind = Vec::new();
         let mut saved = 0_usize;
         let mut numbers = *next;
@@ -518,13 +566,16 @@ impl Made {
             return false;
         }
         let product = |s: &RowStage| matches!(s.work, RowWork::Product(_));
-        let near = match self.block.stages.iter().any(product) {
-            true => fast / NEARER,
-            false => fast,
+        let matrix = |s: &RowStage| matches!(s.work, RowWork::Matrix(_));
+        let stages = &self.block.stages;
+        let (near, most, whole) = match (stages.iter().any(matrix), stages.iter().any(product)) {
+            (true, _) => (fast.saturating_mul(FARTHER), MOST_MULTIPLIED, TILES),
+            (_, true) => (fast / NEARER, MOST_ROWS, VECTOR),
+            _ => (fast, MOST_ROWS, VECTOR),
         };
-        let mut together = (near / each).clamp(1, rows.min(MOST_ROWS));
-        if together > VECTOR {
-            together = together / VECTOR * VECTOR;
+        let mut together = (near / each).clamp(1, rows.min(most));
+        if together > whole {
+            together = together / whole * whole;
         }
         self.block.together = together;
         self.place(together);

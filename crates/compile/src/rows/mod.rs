@@ -8,6 +8,7 @@
 
 mod aligned;
 mod join;
+mod matrix;
 mod work;
 
 use std::fmt;
@@ -16,9 +17,10 @@ use std::ops::Range;
 use cotangent_array::DType;
 
 pub(crate) use self::join::join;
+pub use self::matrix::RowMatrix;
 pub use self::work::{RowProduct, RowWork};
 
-/// Regions, and products of matrices with vectors, that run together, some rows at a time.
+/// Regions, and products of matrices with vectors or of rows with matrices, that run together, some rows at a time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowBlock {
     /// The number of rows: the places of each stage are divided evenly among them, in order.
@@ -72,7 +74,7 @@ pub enum RowPlace {
 /// Where a row block keeps things in its working memory, as offsets from its start.
 #[derive(Clone, Debug)]
 pub struct RowLayout {
-    /// The working memory of each stage. Those that hold nothing from one time to the next share one.
+    /// The working memory of each stage. Those that keep nothing from one time to the next share one.
     pub stages: Vec<usize>,
     /// Where the buffers stand.
     pub buffers_at: usize,
@@ -91,12 +93,12 @@ impl RowBlock {
 
     /// How the working memory is divided.
     pub fn layout(&self) -> RowLayout {
-        let shared = self.stages.iter().filter(|s| !s.work.holds_sums());
+        let shared = self.stages.iter().filter(|s| !s.work.keeps());
         let shared = shared.map(|s| s.work.scratch()).max().unwrap_or(0);
         let mut end = shared.next_multiple_of(64);
         let mut stages = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
-            match stage.work.holds_sums() {
+            match stage.work.keeps() {
                 false => stages.push(0),
                 true => {
                     stages.push(end);
@@ -353,6 +355,18 @@ impl fmt::Display for RowBlock {
                 RowWork::Product(product) => {
                     let way = if product.sums { "over" } else { "along" };
                     writeln!(f, "      {outs} = dot({args}) {way} rows")?;
+                }
+                RowWork::Matrix(product) => {
+                    let (count, rows) = (product.count(), product.rows);
+                    let [m, n] = [product.terms, product.columns];
+                    write!(
+                        f,
+                        "      {outs} = dot({args}) of {count} x {rows} rows, [{m}, {n}]"
+                    )?;
+                    for (name, band) in product.triangles.bands() {
+                        write!(f, ", {name}={band}")?;
+                    }
+                    writeln!(f)?;
                 }
             }
         }

@@ -7,6 +7,7 @@ use cotangent_graph::Op;
 use cotangent_graph::ops::ArrayOp;
 
 use super::aligned::{joins_rows, row_of, row_of_input};
+use super::matrix::RowMatrix;
 use crate::lane::LaneProgram;
 use crate::plan::{Step, StepOp};
 
@@ -21,6 +22,8 @@ pub enum RowWork {
     Region(Arc<LaneProgram>),
     /// The product of a matrix with a vector.
     Product(RowProduct),
+    /// The product of each row with a matrix.
+    Matrix(Arc<RowMatrix>),
 }
 
 /// The product of a matrix, whose rows are those of the block, with a vector.
@@ -97,6 +100,7 @@ impl RowWork {
         match self {
             RowWork::Region(region) => region.cost(),
             RowWork::Product(product) => (product.elements() as u64).saturating_mul(2),
+            RowWork::Matrix(product) => product.cost(),
         }
     }
 
@@ -105,6 +109,7 @@ impl RowWork {
         match self {
             RowWork::Region(region) => region.layout().bytes,
             RowWork::Product(_) => 0,
+            RowWork::Matrix(product) => product.scratch(),
         }
     }
 
@@ -118,6 +123,7 @@ impl RowWork {
                     false => Err("expected a product of floats".into()),
                 }
             }
+            RowWork::Matrix(product) => product.check(),
         }
     }
 
@@ -125,7 +131,7 @@ impl RowWork {
     pub(super) fn counts(&self) -> (usize, usize) {
         match self {
             RowWork::Region(region) => (region.inputs.len(), region.outputs.len()),
-            RowWork::Product(_) => (2, 1),
+            RowWork::Product(_) | RowWork::Matrix(_) => (2, 1),
         }
     }
 
@@ -144,6 +150,13 @@ impl RowWork {
                 };
                 Some((product.dtype, elements))
             }
+            RowWork::Matrix(product) => {
+                let elements = match input {
+                    0 => product.all_rows().checked_mul(product.terms),
+                    _ => product.matrix_elements(),
+                };
+                Some((product.dtype, elements?))
+            }
         }
     }
 
@@ -161,6 +174,10 @@ impl RowWork {
                 };
                 Some((product.dtype, elements))
             }
+            RowWork::Matrix(product) => {
+                let elements = product.all_rows().checked_mul(product.columns)?;
+                Some((product.dtype, elements))
+            }
         }
     }
 
@@ -169,6 +186,7 @@ impl RowWork {
         match self {
             RowWork::Region(region) => row_of(region, rows).map(|(_, row)| row),
             RowWork::Product(product) => (product.rows == rows).then_some(product.row),
+            RowWork::Matrix(product) => (product.all_rows() == rows).then_some(product.columns),
         }
     }
 
@@ -180,6 +198,7 @@ impl RowWork {
                 true => row == product.row,
                 false => row == 1 && product.sums,
             },
+            RowWork::Matrix(product) => input == 0 && row == product.terms,
         }
     }
 
@@ -188,6 +207,7 @@ impl RowWork {
         match self {
             RowWork::Region(region) => joins_rows(region, rows, output),
             RowWork::Product(product) => product.sums,
+            RowWork::Matrix(_) => false,
         }
     }
 
@@ -196,6 +216,7 @@ impl RowWork {
         match self {
             RowWork::Region(region) => region.outputs.get(output).is_some_and(|o| o.leading),
             RowWork::Product(product) => product.sums,
+            RowWork::Matrix(_) => false,
         }
     }
 
@@ -210,11 +231,12 @@ impl RowWork {
         (chunks.count > 1).then_some(places)
     }
 
-    /// Whether it holds sums in its working memory from some rows to the next.
-    pub(super) fn holds_sums(&self) -> bool {
+    /// Whether it keeps something in its working memory from some rows to the next: sums, or a matrix.
+    pub(super) fn keeps(&self) -> bool {
         match self {
             RowWork::Region(region) => region.outputs.iter().any(|o| o.leading),
             RowWork::Product(_) => false,
+            RowWork::Matrix(_) => true,
         }
     }
 
@@ -222,7 +244,7 @@ impl RowWork {
     pub(super) fn may_overwrite(&self, arg: usize, out: usize) -> bool {
         match self {
             RowWork::Region(region) => region.may_overwrite(arg, out),
-            RowWork::Product(_) => false,
+            RowWork::Product(_) | RowWork::Matrix(_) => false,
         }
     }
 }

@@ -54,7 +54,7 @@ impl Band {
     }
 
     /// The band of the matrix without so many rows and columns in front.
-    pub(crate) fn without(self, rows: i64, columns: i64) -> Band {
+    pub fn without(self, rows: i64, columns: i64) -> Band {
         let by = rows.saturating_sub(columns);
         let moved = |bound: i64| match bound {
             i64::MIN | i64::MAX => bound,

@@ -192,6 +192,9 @@ impl Rows {
         }
         buffers.fill(scratch);
         let stages = || self.stages.get(stages.clone()).unwrap_or_default().iter();
+        for stage in stages() {
+            stage.forget(scratch);
+        }
         let mut row = from;
         while row < to {
             let end = (row + self.together).min(to);

@@ -1,4 +1,4 @@
-//! The stages of row blocks: regions, and products of a matrix with a vector.
+//! The stages of row blocks: regions, products of a matrix with a vector, and products of rows with matrices.
 
 use cotangent_compile::RowWork;
 use cotangent_compile::lane::MAX_FOLDS;
@@ -8,7 +8,7 @@ use super::split::{self, Tables};
 use super::whole::Whole;
 use super::{Inner, Mode, Places, Region, inner};
 use crate::RunError;
-use crate::kernels::gemm::ByRows;
+use crate::kernels::gemm::{ByMatrix, ByRows};
 use crate::memory::Slot;
 
 /// One of the things that a row block does, on some rows at a time.
@@ -17,6 +17,8 @@ pub(super) enum Stage {
     /// A product of the matrix, the vector and the result at these places of the table, and whether it sums
     /// rows.
     Product(ByRows, [usize; 3], bool),
+    /// A product of rows with matrices: where these and the result stand, and where its working memory begins.
+    Matrix(ByMatrix, [usize; 3], usize),
 }
 
 /// A region that runs on some rows.
@@ -66,6 +68,14 @@ impl Stage {
                 let at = [matrix, vector, out].map(|slot| slot.base as usize);
                 Some(Stage::Product(ByRows::new(*product), at, product.sums))
             }
+            RowWork::Matrix(product) => {
+                let ([rows, matrices], [out]) = (&places.args[..], &places.outs[..]) else {
+                    return None;
+                };
+                let at = [rows, matrices, out].map(|slot| slot.base as usize);
+                let own = places.scratch.offset;
+                Some(Stage::Matrix(ByMatrix::new(product), at, own))
+            }
         }
     }
 
@@ -85,6 +95,14 @@ impl Stage {
         }
     }
 
+    /// Forgets what stands in the working memory of a thread.
+    pub(super) fn forget(&self, scratch: *mut u8) {
+        if let Stage::Matrix(product, _, own) = self {
+            // SAFETY: the layout has given the stage working memory there, for itself alone.
+            unsafe { product.forget(scratch.wrapping_add(*own)) };
+        }
+    }
+
     /// In how many calls of code it does so many rows, about.
     pub(super) fn calls(&self, rows: usize) -> usize {
         match self {
@@ -92,7 +110,7 @@ impl Stage {
                 Calls::Each(_) => rows * region.places / region.region.run.max(1),
                 Calls::One | Calls::Any => 1,
             },
-            Stage::Product(..) => 1,
+            Stage::Product(..) | Stage::Matrix(..) => 1,
         }
     }
 
@@ -112,6 +130,14 @@ impl Stage {
                 // SAFETY: the plan was checked: these rows of the matrix and of the vector, or all of the
                 // vector, are there, and nothing overlaps the result.
                 unsafe { product.run(at.map(|place| table[place]), from..to) };
+                Ok(())
+            }
+            Stage::Matrix(product, at, own) => {
+                between();
+                let own = scratch[0].wrapping_add(*own);
+                // SAFETY: the plan was checked: these rows and all matrices are there, and nothing overlaps the
+                // result or the working memory, which was told to forget what stood there.
+                unsafe { product.run(at.map(|place| table[place]), own, from..to) };
                 Ok(())
             }
         }

@@ -12,6 +12,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod by_matrix;
 mod by_rows;
 mod outer;
 mod pack;
@@ -25,6 +26,7 @@ mod vectors;
 
 use std::ops::Range;
 
+pub(crate) use by_matrix::ByMatrix;
 pub(crate) use by_rows::ByRows;
 use cotangent_array::{Complex32, Complex64};
 use parts::Cut;

@@ -157,17 +157,17 @@ pub(super) unsafe fn within<T: Number>(
 }
 
 /// All rows by the columns and terms of one block of the right matrix.
-struct Block<'a, T> {
-    sizes: [usize; 3],
+pub(super) struct Block<'a, T> {
+    pub(super) sizes: [usize; 3],
     /// The first column and the first term.
-    at: [usize; 2],
-    bands: Option<&'a Bands>,
-    blocks: Blocks,
-    a: Place<T>,
-    b: Place<T>,
-    out: Target<T>,
-    left: *mut T,
-    right: *mut T,
+    pub(super) at: [usize; 2],
+    pub(super) bands: Option<&'a Bands>,
+    pub(super) blocks: Blocks,
+    pub(super) a: Place<T>,
+    pub(super) b: Place<T>,
+    pub(super) out: Target<T>,
+    pub(super) left: *mut T,
+    pub(super) right: *mut T,
 }
 
 impl<T: Number + Factor> Block<'_, T> {
@@ -327,7 +327,7 @@ impl<T: Number + Factor> Block<'_, T> {
     ///
     /// # Safety
     /// As for [`Block::run`]; rows and columns begin whole panels, those of a packed right block pairs of them.
-    unsafe fn multiply(
+    pub(super) unsafe fn multiply(
         &self,
         rows: Range<usize>,
         columns: Range<usize>,

@@ -24,15 +24,15 @@ const NOWHERE: Band = Band {
 /// Where matrices are other than zero and where the result is read, in rows and columns as the kernels take them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bands {
-    first: Band,
-    second: Band,
-    result: Band,
+    pub(super) first: Band,
+    pub(super) second: Band,
+    pub(super) result: Band,
     /// The number of terms.
-    count: usize,
+    pub(super) count: usize,
 }
 
 impl Bands {
-    fn are_everything(&self) -> bool {
+    pub(super) fn are_everything(&self) -> bool {
         [self.first, self.second, self.result] == [Band::ALL; 3]
     }
 
@@ -177,7 +177,7 @@ fn expected<T: Float>(
 }
 
 /// Whether there is such an element outside of a band.
-fn any_outside<T: Float>(
+pub(super) fn any_outside<T: Float>(
     matrix: &Matrix<'_, T>,
     [rows, columns]: [usize; 2],
     band: Band,
