@@ -12,6 +12,22 @@ use cotangent_graph::{Graph, TensorType};
 /// A function and its operations after all passes.
 const CASES: &[(&str, &str)] = &[
     (
+        "fn f(x: f64[3]) -> f64[3, 20] { 1.0 / broadcast(x, shape=[3, 20], dims=[0]) }",
+        "div broadcast",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[20, 20] { exp(broadcast(x, shape=[20, 20], dims=[1])) }",
+        "exp broadcast",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[20, 20] { -broadcast(x, shape=[20, 20], dims=[1]) }",
+        "broadcast neg",
+    ),
+    (
+        "fn f(x: f64[20]) -> f64[20, 3] { exp(broadcast(x, shape=[20, 3], dims=[0])) }",
+        "broadcast exp",
+    ),
+    (
         "fn f(x: f64[3, 4]) -> f64[3, 5] { sum(broadcast(x, shape=[3, 5, 4], dims=[0, 2]), axes=[2]) }",
         "sum broadcast",
     ),

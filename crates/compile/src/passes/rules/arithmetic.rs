@@ -1,11 +1,13 @@
 //! Rules about pointwise operations.
 
 use cotangent_array::{DType, Scalar};
-use cotangent_graph::ops::{Binary, Indexed, Ternary, Unary};
-use cotangent_graph::{Op, Var};
+use cotangent_graph::ops::{ArrayOp, Binary, Broadcast, Indexed, Ternary, Unary};
+use cotangent_graph::{Graph, Op, Var};
+use smallvec::SmallVec;
 
 use super::super::simplify::{Better, Rule, Side, Site};
 use super::{first, rules};
+use crate::fuse::is_cheap;
 
 rules! {
     /// Rules about sums.
@@ -49,6 +51,8 @@ rules! {
     "x and true, x or false, x xor false -> x", "neutral elements of bools" => |s| neutral_bool(s);
     "pow(x, 0) -> 1, pow(x, 1) -> x, pow(x, 2) -> x * x", "the product is the rounded square, pow within 1 ulp of it" =>
         |s| constant_power(s);
+    "number / broadcast(x) -> broadcast(number / x)", "each of the equal results is computed once; so for all that is not cheap" =>
+        |s| spread_later(s);
 }
 
 rules! {
@@ -73,6 +77,49 @@ rules! {
     "select(c, x, x) -> x", "both arms are one" =>
         |s| if matches!(s.op, Op::Ternary(Ternary::Select)) && s.args[1] == s.args[2] { Some(Better::Var(s.args[1])) } else { None };
     "select(not c, x, y) -> select(c, y, x)", "by definition" => |s| select_not(s);
+    "exp(broadcast(x)) -> broadcast(exp(x))", "each of the equal results is computed once; so for all that is not cheap" =>
+        |s| spread_later(s);
+}
+
+/// What is worth to be computed before it is repeated: a region on its way does what is cheap for nothing, and
+/// elements repeated a few times only, or one alone, would not repay a step of their own.
+fn spread_later(s: &Site) -> Option<Better> {
+    const FEWEST: usize = 8;
+    let costly = matches!(s.op, Op::Unary(_) | Op::Binary(_)) && !is_cheap(s.op);
+    if !costly || !s.ty.dtype.is_float() {
+        return None;
+    }
+    let (x, _) = spread(s.graph, s.args)?;
+    let few = s.graph.ty(x).tensor()?.shape.elements();
+    if few < 2 || s.ty.shape.elements() / few < FEWEST {
+        return None;
+    }
+    Some(Better::Several(|b, op, args, ty| {
+        let (x, dims) = spread(b.graph(), args).map(|(x, op)| (x, op.dims.clone()))?;
+        let shape = b.shape(x);
+        let mut own: SmallVec<[Var; 2]> = SmallVec::new();
+        for arg in args {
+            own.push(match b.graph().splat(*arg) {
+                Some(number) => b.full(number, shape.clone()),
+                None => x,
+            });
+        }
+        let value = b.push(op.clone(), &own);
+        Some(b.broadcast(value, ty.shape.clone(), &dims))
+    }))
+}
+
+/// What is repeated, and how, where that is one of the operands and numbers are the others.
+fn spread<'a>(graph: &'a Graph, args: &[Var]) -> Option<(Var, &'a Broadcast)> {
+    let mut found = None;
+    for arg in args.iter().filter(|arg| graph.splat(**arg).is_none()) {
+        let e = graph.equations().get(arg.index())?;
+        let (Op::Array(ArrayOp::Broadcast(op)), [x], None) = (&e.op, &e.args[..], found) else {
+            return None;
+        };
+        found = Some((*x, op));
+    }
+    found
 }
 
 fn unary(s: &Site, op: Unary) -> bool {
