@@ -8,6 +8,7 @@
 
 mod aligned;
 mod join;
+mod made;
 mod matrix;
 mod work;
 
