@@ -29,7 +29,7 @@ const APART: &str = "fn f(q: T[2, B, M, D], k: T[2, N, B, D], v: T[2, N, B, E]) 
 /// One matrix for all rows.
 const LAYERS: &str = "fn f(q: T[B, M, D], k: T[D, N], v: T[N, E]) -> T[B, M, E] {
     let s = q @ k;
-    let u = s * broadcast(sum(s * s, axes=[2]), shape=[B, M, N], dims=[0, 1]);
+    let u = s - broadcast(sum(s * s, axes=[2]), shape=[B, M, N], dims=[0, 1]);
     u @ v
 }";
 

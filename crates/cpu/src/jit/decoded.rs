@@ -389,10 +389,11 @@ fn loops_are_read_back() {
         (Register::RDI, 40)
     );
     assert_eq!(all[7].immediate32to64(), 64);
-    assert_eq!(all[16].near_branch_target(), top as u64);
-    assert_eq!(all[14].near_branch_target(), all[17].ip());
-    assert_eq!(all[19].near_branch_target(), last);
-    let mask = &all[21];
+    assert_eq!(all[18].near_branch_target(), top as u64);
+    assert_eq!(all[19].near_branch_target(), top as u64);
+    assert_eq!(all[14].near_branch_target(), all[20].ip());
+    assert_eq!(all[22].near_branch_target(), last);
+    let mask = &all[24];
     assert_eq!(
         (mask.memory_base(), mask.memory_index()),
         (Register::RDX, Register::RAX)
@@ -409,7 +410,7 @@ fn loops_are_read_back() {
         Register::RBX,
         Register::RBP,
     ];
-    for (found, register) in all[23..29].iter().zip(pops) {
+    for (found, register) in all[26..32].iter().zip(pops) {
         assert_eq!(found.op_register(0), register);
     }
 }
