@@ -3,6 +3,7 @@
 
 mod blocks;
 mod fold;
+mod joins;
 mod once;
 mod pack;
 mod rows;
