@@ -138,7 +138,7 @@ impl Leaf {
 
     /// Joins eight sums: neighbours, then neighbours of these, then both halves.
     fn write_sum(&self, asm: &mut Asm) {
-        let join = |asm: &mut Asm, to: [u8; 3]| two(asm, self.join, Lanes::W64, to, [0; 2]);
+        let join = |asm: &mut Asm, three| two(asm, self.join, Lanes::W64, three, [0; 2]);
         let (low, high) = (self.low, self.high);
         let mut parts = vec![low];
         if high != low {
@@ -193,7 +193,7 @@ impl Leaf {
     fn neighbours(&self) -> u8 {
         match self.lanes {
             Lanes::W64 => NEIGHBOURS,
-            Lanes::W32 => 0xB1,
+            Lanes::W32 => NEIGHBOURS_OF_32,
         }
     }
 }
@@ -205,9 +205,10 @@ impl Join {
     }
 }
 
-/// The numbers that let lanes of 64 bits change places with their neighbours, and pairs of 32 bits with the other
-/// pair of 128 bits.
+/// The numbers that let lanes of 64 or 32 bits change places with their neighbours, and pairs of 32 bits with the
+/// other pair of 128 bits.
 const NEIGHBOURS: u8 = 0x55;
+const NEIGHBOURS_OF_32: u8 = 0xB1;
 const OTHER_PAIR: u8 = 0x4E;
 const ADD_INT: u8 = 0xD4;
 const ADD: u8 = 0x58;
@@ -254,7 +255,7 @@ impl Body<'_> {
             x = d;
         }
         let sums = if item.vector == 0 { to.low } else { to.high };
-        let join = |asm: &mut Asm, to_: [u8; 3]| two(asm, to.join, Lanes::W64, to_, [0; 2]);
+        let join = |asm: &mut Asm, three| two(asm, to.join, Lanes::W64, three, [0; 2]);
         if extreme {
             two(asm, to.join, self.code.lanes, [sums, sums, x], rest);
         } else if turns {
@@ -264,12 +265,11 @@ impl Body<'_> {
         } else if self.wide() {
             join(asm, [sums, sums, x]);
         } else {
-            let (widen, upper) = match (to.join.float, wide) {
-                (true, true) => (WIDEN_FLOAT, UPPER_WIDE),
-                (true, false) => (WIDEN_FLOAT, UPPER),
-                (false, true) => (WIDEN_INT, UPPER_WIDE),
-                (false, false) => (WIDEN_INT, UPPER),
+            let widen = match to.join.float {
+                true => WIDEN_FLOAT,
+                false => WIDEN_INT,
             };
+            let upper = if wide { UPPER_WIDE } else { UPPER };
             asm.vector(widen, e, 0, Rm::Reg(x));
             join(asm, [to.low, to.low, e]);
             asm.vector_with(upper, x, 0, Rm::Reg(e), 1);

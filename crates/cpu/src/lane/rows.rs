@@ -203,9 +203,8 @@ impl Rows {
                 *to = scratch.wrapping_add(*at).wrapping_sub(row * bytes);
             }
             let next = [end, (end + self.together).min(to)];
-            let mut ahead = Ahead::new(&self.streamed, table, next);
-            let calls: usize = stages().map(|stage| stage.calls(end - row)).sum();
-            ahead.share(calls);
+            let calls = stages().map(|stage| stage.calls(end - row)).sum();
+            let mut ahead = Ahead::new(&self.streamed, table, next, calls);
             for stage in stages() {
                 stage.rows(table, [scratch, sums], [row, end], || ahead.some())?;
             }
@@ -268,21 +267,23 @@ struct Ahead<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// These rows of operands and results, each by its place in the table and the bytes of a row.
-    fn new(streamed: &'a [(usize, usize)], table: &'a [*mut u8], rows: [usize; 2]) -> Ahead<'a> {
-        Ahead {
+    /// These rows of operands and results, each by its place in the table and the bytes of a row, in so many calls.
+    fn new(
+        streamed: &'a [(usize, usize)],
+        table: &'a [*mut u8],
+        rows: [usize; 2],
+        calls: usize,
+    ) -> Ahead<'a> {
+        let mut ahead = Ahead {
             streamed,
             table,
             rows,
             share: 0,
             next: (0, 0),
-        }
-    }
-
-    /// Divides the lines among so many calls.
-    fn share(&mut self, calls: usize) {
-        let lines = self.streamed.iter().map(|(_, bytes)| self.lines(*bytes));
-        self.share = lines.sum::<usize>().div_ceil(calls.max(1));
+        };
+        let lines = streamed.iter().map(|(_, bytes)| ahead.lines(*bytes));
+        ahead.share = lines.sum::<usize>().div_ceil(calls.max(1));
+        ahead
     }
 
     fn lines(&self, bytes: usize) -> usize {
