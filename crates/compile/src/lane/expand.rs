@@ -117,27 +117,24 @@ pub(super) fn expand(
         inputs,
         ops,
         values: vec![None; inputs.len() + ops.len()],
-        reads: vec![0; inputs.len() + ops.len()],
-        stored: vec![false; inputs.len() + ops.len()],
-        delayed: vec![false; ops.len()],
+        delayed: delayed(fma, inputs.len(), ops, outputs),
     };
     // The values that are stored and the numbers of the results, by value.
     let written = outputs.iter();
     let written = written.flat_map(|o| [o.value].into_iter().chain(o.beside.iter().copied()));
     let mut stores: Vec<(u32, u32)> = written.zip(0..).collect();
-    for (value, k) in &stores {
-        let missing = || format!("result {k} is a value that is not there");
-        *x.stored.get_mut(*value as usize).ok_or_else(missing)? = true;
+    let missing = stores
+        .iter()
+        .find(|(value, _)| *value as usize >= x.values.len());
+    if let Some((_, k)) = missing {
+        return Err(format!("result {k} is a value that is not there"));
     }
     stores.sort_unstable();
     let mut stores = stores.into_iter().peekable();
-    for op in ops {
-        for a in &op.args {
-            let missing = || format!("a value {a} that is not there is read");
-            *x.reads.get_mut(*a as usize).ok_or_else(missing)? += 1;
-        }
+    let mut read = ops.iter().flat_map(|op| &op.args);
+    if let Some(a) = read.find(|a| **a as usize >= x.values.len()) {
+        return Err(format!("a value {a} that is not there is read"));
     }
-    x.delay(fma);
     // Most operations are one instruction.
     x.w.reserve(inputs.len() + ops.len() + outputs.len());
     for v in 0..x.values.len() as u32 {
@@ -157,46 +154,59 @@ pub(super) fn expand(
     Ok(x.w.finish(input_kinds, output_kinds))
 }
 
+/// The products among the operations of a region that are rounded with the sum or difference that reads them and that
+/// nothing else reads.
+pub(super) fn delayed(
+    fma: bool,
+    inputs: usize,
+    ops: &[LaneOp],
+    outputs: &[LaneOutput],
+) -> Vec<bool> {
+    let mut delayed = vec![false; ops.len()];
+    if !fma {
+        return delayed;
+    }
+    // How often each value is read; to be stored is to be read more than once.
+    let mut reads = vec![0_u32; inputs + ops.len()];
+    let stored = outputs
+        .iter()
+        .flat_map(|o| [o.value].into_iter().chain(o.beside.iter().copied()));
+    let read = ops.iter().flat_map(|op| op.args.iter().copied());
+    for (v, more) in stored.map(|v| (v, 2)).chain(read.map(|v| (v, 1))) {
+        if let Some(count) = reads.get_mut(v as usize) {
+            *count += more;
+        }
+    }
+    for op in ops {
+        if !matches!(op.op, Op::Binary(Binary::Add | Binary::Sub)) || !op.dtype.is_float() {
+            continue;
+        }
+        // The second operand first: of two products the first is then rounded by itself.
+        for a in op.args.iter().rev() {
+            let Some(k) = (*a as usize).checked_sub(inputs) else {
+                continue;
+            };
+            let product = |p: &LaneOp| matches!(p.op, Op::Binary(Binary::Mul));
+            if ops.get(k).is_some_and(product) && reads[*a as usize] == 1 {
+                delayed[k] = true;
+                break;
+            }
+        }
+    }
+    delayed
+}
+
 struct Expand<'a> {
     w: Writer,
     inputs: &'a [LaneInput],
     ops: &'a [LaneOp],
     /// The instruction of each value; inputs are loaded when they are first read.
     values: Vec<Option<u32>>,
-    reads: Vec<u32>,
-    /// Whether a value is stored.
-    stored: Vec<bool>,
     /// Products that become part of the sum that alone reads them.
     delayed: Vec<bool>,
 }
 
 impl Expand<'_> {
-    /// Finds the products that are read once, by a sum or difference: those are rounded with it.
-    fn delay(&mut self, fma: bool) {
-        if !fma {
-            return;
-        }
-        for op in self.ops {
-            if !matches!(op.op, Op::Binary(Binary::Add | Binary::Sub)) || !op.dtype.is_float() {
-                continue;
-            }
-            // The second operand first: of two products the first is then rounded by itself.
-            for a in op.args.iter().rev() {
-                let Some(k) = (*a as usize).checked_sub(self.inputs.len()) else {
-                    continue;
-                };
-                let product = self
-                    .ops
-                    .get(k)
-                    .is_some_and(|p| matches!(p.op, Op::Binary(Binary::Mul)));
-                if product && self.reads[*a as usize] == 1 && !self.stored[*a as usize] {
-                    self.delayed[k] = true;
-                    break;
-                }
-            }
-        }
-    }
-
     fn value(&mut self, v: u32) -> Result<u32, String> {
         if let Some(Some(known)) = self.values.get(v as usize) {
             return Ok(*known);

@@ -12,6 +12,7 @@ mod code;
 mod eval;
 mod expand;
 mod flat;
+mod inline;
 mod math;
 mod scale;
 mod tape;
@@ -29,6 +30,7 @@ pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
 pub(crate) use eval::LaneRead;
 pub use eval::{alu_narrow, alu_wide};
 pub(crate) use expand::{cost, lanes_of, lanes_of_moves, number_bits};
+pub(crate) use inline::Source;
 pub use tape::{TAPE_VALUE, Tape};
 
 /// Elements along the inner run that are joined at a time in a reduction.

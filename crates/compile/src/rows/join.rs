@@ -13,6 +13,7 @@ use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{FastMap, Op, TensorType};
 use smallvec::{SmallVec, smallvec};
 
+use super::anew;
 use super::made::Made;
 use super::{RowBlock, RowMatrix, RowPlace, RowProduct, RowStage, RowWork};
 use crate::fuse::inner_axes;
@@ -394,7 +395,6 @@ impl<'a> Search<'a> {
             places: FastMap::default(),
             args: SmallVec::new(),
             outs: SmallVec::new(),
-            lives: Vec::new(),
             block: RowBlock {
                 rows: self.rows,
                 together: 1,
@@ -417,9 +417,9 @@ impl<'a> Search<'a> {
         let mut behind = Vec::new();
         let mut saved = 0_usize;
         let mut numbers = *next;
-        for (s, member) in self.members.iter().enumerate() {
+        for member in &self.members {
             let args: Option<Vec<RowPlace>> =
-                (member.step.args.iter()).map(|a| made.arg(a, s)).collect();
+                member.step.args.iter().map(|a| made.arg(a)).collect();
             let mut outs = Vec::with_capacity(member.step.outs.len());
             for (k, out) in member.step.outs.iter().enumerate() {
                 if member.split.contains(&k) {
@@ -446,7 +446,7 @@ impl<'a> Search<'a> {
                     saved = saved.saturating_add(out.ty.bytes().saturating_mul(own));
                 }
                 outs.push(match inside {
-                    true => made.buffer(out, self.rows, s),
+                    true => made.buffer(out, self.rows),
                     false => made.out(out.clone()),
                 });
             }
@@ -466,7 +466,11 @@ impl<'a> Search<'a> {
                 saved = saved.saturating_add(bytes);
             }
         }
-        if saved < fast || !made.fit(fast) {
+        if saved < fast {
+            return None;
+        }
+        anew::compute(&mut made.block);
+        if !made.fit(fast) {
             return None;
         }
         *next = numbers;

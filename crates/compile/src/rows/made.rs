@@ -29,18 +29,13 @@ pub(super) struct Made {
     pub(super) places: FastMap<Key, RowPlace>,
     pub(super) args: SmallVec<[Operand; 2]>,
     pub(super) outs: SmallVec<[Operand; 1]>,
-    /// The first and the last stage that needs each buffer.
-    pub(super) lives: Vec<(usize, usize)>,
     pub(super) block: RowBlock,
 }
 
 impl Made {
-    pub(super) fn arg(&mut self, arg: &Operand, stage: usize) -> Option<RowPlace> {
+    pub(super) fn arg(&mut self, arg: &Operand) -> Option<RowPlace> {
         let key = key(arg.place)?;
         if let Some(place) = self.places.get(&key) {
-            if let RowPlace::Buffer(k) = place {
-                self.lives.get_mut(*k as usize)?.1 = stage;
-            }
             return Some(*place);
         }
         let place = RowPlace::Arg(self.args.len() as u32);
@@ -60,8 +55,8 @@ impl Made {
         place
     }
 
-    pub(super) fn buffer(&mut self, out: &Operand, rows: usize, stage: usize) -> RowPlace {
-        let place = RowPlace::Buffer(self.lives.len() as u32);
+    pub(super) fn buffer(&mut self, out: &Operand, rows: usize) -> RowPlace {
+        let place = RowPlace::Buffer(self.block.buffers.len() as u32);
         if let Some(key) = key(out.place) {
             self.places.insert(key, place);
         }
@@ -70,7 +65,6 @@ impl Made {
             row: out.elements() / rows,
             at: 0,
         });
-        self.lives.push((stage, stage));
         place
     }
 
@@ -105,11 +99,12 @@ impl Made {
         true
     }
 
-    /// Gives buffers of so many rows the lowest places at which nothing else stands meanwhile; the end
-    /// of the last.
+    /// Gives buffers of so many rows the place of one that they may take over, or the lowest places at which nothing
+    /// else stands meanwhile; the end of the last.
     fn place(&mut self, together: usize) -> usize {
-        let mut placed: Vec<(usize, usize, (usize, usize))> = Vec::new();
-        for k in 0..self.lives.len() {
+        let mut placed: Vec<Placed> = Vec::new();
+        let lives = self.block.lives();
+        for (k, life) in lives.iter().copied().enumerate() {
             let bytes = self.block.row_bytes(k).saturating_mul(together);
             // An odd number of lines, so that neighbours do not start at equal addresses modulo 4096.
             let bytes = match together {
@@ -117,18 +112,42 @@ impl Made {
                 _ => (bytes.div_ceil(LINE) | 1).saturating_mul(LINE),
             };
             let bytes = bytes.next_multiple_of(LINE);
-            let life = self.lives[k];
-            let mut at = 0_usize;
-            for (start, end, other) in &placed {
-                let both = other.0 <= life.1 && life.0 <= other.1;
-                if both && *start < at.saturating_add(bytes) && at < *end {
-                    at = *end;
+            let block = &self.block;
+            let over = (0..k)
+                .filter(|from| lives[*from].1 == life.0 && block.may_take_over(*from, k, life.0));
+            let free = |at: usize, but: Option<usize>| {
+                let end = at.saturating_add(bytes);
+                let blocks = |p: &&Placed| {
+                    let both = p.life.0 <= life.1 && life.0 <= p.life.1;
+                    both && p.start < end && at < p.end && Some(p.buffer) != but
+                };
+                placed.iter().find(blocks).map(|p| p.end)
+            };
+            let mut over = over.map(|from| (block.buffers[from].at, from));
+            let taken = over.find(|(at, from)| free(*at, Some(*from)).is_none());
+            let mut at = taken.map_or(0, |(at, _)| at);
+            if taken.is_none() {
+                while let Some(end) = free(at, None) {
+                    at = end;
                 }
             }
             self.block.buffers[k].at = at;
-            placed.push((at, at.saturating_add(bytes), life));
-            placed.sort_unstable_by_key(|(start, ..)| *start);
+            placed.push(Placed {
+                buffer: k,
+                start: at,
+                end: at.saturating_add(bytes),
+                life,
+            });
+            placed.sort_unstable_by_key(|p| p.start);
         }
-        placed.iter().map(|(_, end, _)| *end).max().unwrap_or(0)
+        placed.iter().map(|p| p.end).max().unwrap_or(0)
     }
+}
+
+/// A buffer that has its place, and the first and the last stage that needs it.
+struct Placed {
+    buffer: usize,
+    start: usize,
+    end: usize,
+    life: (usize, usize),
 }

@@ -7,6 +7,7 @@
 //! depends on it.
 
 mod aligned;
+mod anew;
 mod join;
 mod made;
 mod matrix;
@@ -138,6 +139,21 @@ impl RowBlock {
         at..at.saturating_add(self.row_bytes(buffer).saturating_mul(self.together))
     }
 
+    /// The first and the last stage that needs each buffer.
+    fn lives(&self) -> Vec<(usize, usize)> {
+        let mut lives = vec![(usize::MAX, 0); self.buffers.len()];
+        for (s, stage) in self.stages.iter().enumerate() {
+            for place in stage.args.iter().chain(&stage.outs) {
+                if let RowPlace::Buffer(k) = place
+                    && let Some(life) = lives.get_mut(*k as usize)
+                {
+                    *life = (life.0.min(s), s);
+                }
+            }
+        }
+        lives
+    }
+
     /// Whether sums over the rows are among the results.
     pub fn sums_rows(&self) -> bool {
         let grows = |stage: &RowStage| (0..stage.outs.len()).any(|k| stage.work.grows(k));
@@ -208,6 +224,21 @@ impl RowBlock {
         })
     }
 
+    /// Whether a buffer may stand where another stands that a stage reads for the last time, when that stage writes
+    /// it.
+    fn may_take_over(&self, from: usize, to: usize, stage: usize) -> bool {
+        let Some(stage) = self.stages.get(stage) else {
+            return false;
+        };
+        let place = |k: usize| RowPlace::Buffer(k as u32);
+        let result = stage.outs.iter().position(|out| *out == place(to));
+        let read = |arg: &usize| stage.args[*arg] == place(from);
+        let mut reads = (0..stage.args.len()).filter(read).peekable();
+        self.row_bytes(from) == self.row_bytes(to)
+            && reads.peek().is_some()
+            && result.is_some_and(|out| reads.all(|arg| stage.work.may_overwrite(arg, out)))
+    }
+
     /// Checks that the stages fit together.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.rows == 0 || !(1..=self.rows).contains(&self.together) {
@@ -241,7 +272,12 @@ impl RowBlock {
                 let (x, y) = (self.buffer_range(a), self.buffer_range(b));
                 let overlap = x.start < y.end && y.start < x.end;
                 let (s, t) = (lives(a), lives(b));
-                if overlap && s.start() <= t.end() && t.start() <= s.end() {
+                let after = |first: usize, end: usize, second: usize, start: usize| {
+                    end < start
+                        || (end == start && x == y && self.may_take_over(first, second, start))
+                };
+                let apart = after(a, *s.end(), b, *t.start()) || after(b, *t.end(), a, *s.start());
+                if overlap && !apart {
                     return Err(format!("buffers {a} and {b} overlap while both live"));
                 }
             }
