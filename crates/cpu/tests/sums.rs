@@ -4,7 +4,7 @@ mod common;
 
 use common::{Numbers, plan_of};
 use cotangent_array::Array;
-use cotangent_cpu::Program;
+use cotangent_cpu::{Program, Way};
 
 /// Rows, and the columns around which sums change the way they run.
 const ROWS: [usize; 6] = [2, 3, 63, 64, 65, 200];
@@ -69,6 +69,37 @@ fn elements_of_a_row_are_added_in_eight_sums() {
                 expected,
                 "{rows} by {columns}"
             );
+        }
+    }
+}
+
+/// What a sum of f32 may be away from the exact one, in shares of the sum of all magnitudes: sixteen elements at most
+/// are added as they are, and the result is rounded.
+const BOUND: f64 = 16.0 / (1 << 24) as f64;
+
+#[test]
+fn sums_of_f32_are_near_the_exact_ones() {
+    for n in [1, 15, 16, 17, 31, 255, 256, 257, 1000, 4096, 100_003] {
+        let plan = plan_of(&format!(
+            "fn f(x: f32[2, {n}]) -> f32[2] {{ sum(-x, axes=[1]) }}"
+        ));
+        let mut numbers = Numbers::new(n as u64);
+        let x: Vec<f32> = (0..2 * n)
+            .map(|k| (numbers.within(-1.0, 2.0) * 10_f64.powi(k as i32 % 5)) as f32)
+            .collect();
+        let found = |way| {
+            let program = Program::with_way(plan.clone(), way).unwrap();
+            let x = Array::new([2, n], x.clone()).unwrap();
+            program.run(&[x]).unwrap()[0].to_f64s()
+        };
+        let [code, tile] = [Way::Code, Way::Baseline].map(found);
+        assert_eq!(code, tile, "{n}");
+        for (found, row) in code.iter().zip(x.chunks(n)) {
+            let exact: f64 = row.iter().map(|x| -f64::from(*x)).sum();
+            let all: f64 = row.iter().map(|x| f64::from(x.abs())).sum();
+            let error = (found - exact).abs() / all;
+            // Errors of random numbers cancel for the most part.
+            assert!(error <= BOUND / 4.0, "{n}: {error}");
         }
     }
 }

@@ -537,7 +537,7 @@ fn draw(numbers: &mut Numbers, space: &[usize]) -> LaneProgram {
             };
             let dtype = dtypes[value];
             let fold = (some && pick(3) == 0 && dtype != DType::Bool).then(|| {
-                let fold = [Fold::Sum, Fold::Prod, Fold::Max, Fold::Min][pick(4)];
+                let fold = [Fold::Sum, Fold::WideSum, Fold::Prod, Fold::Max, Fold::Min][pick(5)];
                 let fold = if dtype.is_float() { fold } else { Fold::Sum };
                 (fold, pick(space.len()))
             });

@@ -292,8 +292,8 @@ impl LaneProgram {
         }
     }
 
-    /// Joins elements: runs in leaves of 8 lanes, and leaves pairwise, the runs of one result after
-    /// one another.
+    /// Joins elements: runs in leaves of 8 lanes (16 for sums of f32), and leaves pairwise, the runs of one result
+    /// after one another.
     fn fold(&self, fold: Fold, float: bool, results: usize, elements: &[u64]) -> Vec<u64> {
         let lift = |bits: u64| self.lift(bits, float);
         let lower = |x: Number| self.lower(x);
@@ -305,10 +305,16 @@ impl LaneProgram {
                 let mut waiting: Vec<(u32, Number)> = Vec::new();
                 for run in own.chunks(self.inner().max(1)) {
                     for leaf in run.chunks(LEAF) {
-                        let mut lanes = [start; 8];
-                        for (i, bits) in leaf.iter().enumerate() {
-                            lanes[i % 8] = lanes[i % 8].join(lift(*bits), fold);
-                        }
+                        let lanes = match (fold, float, self.lanes) {
+                            (Fold::Sum, true, Lanes::W32) => narrow_sums(leaf).map(Number::Float),
+                            _ => {
+                                let mut lanes = [start; 8];
+                                for (i, bits) in leaf.iter().enumerate() {
+                                    lanes[i % 8] = lanes[i % 8].join(lift(*bits), fold);
+                                }
+                                lanes
+                            }
+                        };
                         let pairs = [0, 2, 4, 6].map(|i| lanes[i].join(lanes[i + 1], fold));
                         let low = pairs[0].join(pairs[1], fold);
                         let mut sum = low.join(pairs[2].join(pairs[3], fold), fold);
@@ -333,6 +339,15 @@ impl LaneProgram {
     }
 }
 
+/// Sums of a leaf of f32, which are added as such in 16 lanes, and then the upper lanes to the lower in f64.
+fn narrow_sums(leaf: &[u64]) -> [f64; 8] {
+    let mut lanes = [0_f32; 16];
+    for (i, bits) in leaf.iter().enumerate() {
+        lanes[i % 16] += f32::from_bits(*bits as u32);
+    }
+    std::array::from_fn(|k| f64::from(lanes[k]) + f64::from(lanes[k + 8]))
+}
+
 /// What an input of a region is at one place.
 pub(crate) enum LaneRead {
     /// An element of the array, by its number.
@@ -350,11 +365,11 @@ enum Number {
 impl Number {
     fn start(fold: Fold, float: bool) -> Number {
         match (fold, float) {
-            (Fold::Sum, true) => Number::Float(0.0),
+            (Fold::Sum | Fold::WideSum, true) => Number::Float(0.0),
             (Fold::Prod, true) => Number::Float(1.0),
             (Fold::Max, true) => Number::Float(f64::NEG_INFINITY),
             (Fold::Min, true) => Number::Float(f64::INFINITY),
-            (Fold::Sum, false) => Number::Int(0),
+            (Fold::Sum | Fold::WideSum, false) => Number::Int(0),
             (Fold::Prod, false) => Number::Int(1),
             (Fold::Max, false) => Number::Int(i64::MIN),
             (Fold::Min, false) => Number::Int(i64::MAX),
@@ -364,13 +379,13 @@ impl Number {
     fn join(self, other: Number, fold: Fold) -> Number {
         match (self, other) {
             (Number::Float(x), Number::Float(y)) => Number::Float(match fold {
-                Fold::Sum => x + y,
+                Fold::Sum | Fold::WideSum => x + y,
                 Fold::Prod => x * y,
                 Fold::Max => math::max(x, y),
                 Fold::Min => math::min(x, y),
             }),
             (Number::Int(x), Number::Int(y)) => Number::Int(match fold {
-                Fold::Sum => x.wrapping_add(y),
+                Fold::Sum | Fold::WideSum => x.wrapping_add(y),
                 Fold::Prod => x.wrapping_mul(y),
                 Fold::Max => x.max(y),
                 Fold::Min => x.min(y),

@@ -178,7 +178,7 @@ fn reduction(step: &Step) -> Option<(Fold, usize)> {
         return None;
     };
     let (fold, axes) = match op {
-        ArrayOp::Sum(op) => (Fold::Sum, &op.axes),
+        ArrayOp::Sum(op) => (Fold::WideSum, &op.axes),
         ArrayOp::Prod(op) => (Fold::Prod, &op.axes),
         ArrayOp::Max(op) => (Fold::Max, &op.axes),
         ArrayOp::Min(op) => (Fold::Min, &op.axes),
@@ -187,7 +187,7 @@ fn reduction(step: &Step) -> Option<(Fold, usize)> {
     let run = inner_axes(&x.ty, axes)?;
     // The kernel adds a few elements behind the last whole leaf one by one, regions side by side.
     let rest = run % LEAF;
-    if matches!(fold, Fold::Sum | Fold::Prod) && (1..SIDE_BY_SIDE).contains(&rest) {
+    if matches!(fold, Fold::WideSum | Fold::Prod) && (1..SIDE_BY_SIDE).contains(&rest) {
         return None;
     }
     let array = x.ty.dtype.is_float() && run > 1 && !matches!(x.place, Place::Splat(_));

@@ -20,7 +20,8 @@ macro_rules! reductions {
 }
 
 reductions! {
-    /// The sum over axes; integers wrap.
+    /// The sum over axes; integers wrap. f32 are added in f64, but where they are computed on the way: then
+    /// sixteen at most as f32.
     sum Sum;
     /// The product over axes; its derivative is right with zeros among the factors, too.
     prod Prod;

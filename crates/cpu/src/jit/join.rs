@@ -1,9 +1,12 @@
 //! Reductions whose elements are joined in registers, leaf by leaf.
 //!
 //! Element i of a leaf goes into sum i mod 8 of 64 bits, in the order of the run, and at the end of the leaf the
-//! eight sums are joined pairwise, as code outside joins elements that it reads from memory (`lane/fold.rs`): what
+//! eight sums are joined pairwise, as code outside joins elements that it reads from memory (`lane/joins.rs`): what
 //! is written is one number for every leaf. One vector of 512 bits holds eight sums, or two of 256. Where one vector
-//! of four elements is done at a time, the two change places after it; which comes first is all the same at the end.
+//! of 256 bits is done at a time, the two change places after it; which comes first is all the same at the end.
+//!
+//! Floats of 32 bits are added up as such, element i in sum i mod 16, and those of a leaf, 16 elements at most, are
+//! then widened and the upper eight added to the lower.
 //!
 //! The largest and the smallest element are the same in any order, so they are looked for in the lanes of the
 //! elements, and in two registers where two vectors are done side by side.
@@ -83,7 +86,7 @@ impl Leaf {
     ) -> Leaf {
         debug_assert!(number < MOST, "more reductions than have registers");
         let nothing = match (join.float, join.fold) {
-            (false, _) | (_, Fold::Sum) => 0.0,
+            (false, _) | (_, Fold::Sum | Fold::WideSum) => 0.0,
             (_, Fold::Prod) => 1.0,
             (_, Fold::Max) => f64::NEG_INFINITY,
             (_, Fold::Min) => f64::INFINITY,
@@ -109,7 +112,11 @@ impl Leaf {
             lanes,
             low: first,
             high: first - u8::from(second),
-            start: put(if extreme { lanes } else { Lanes::W64 }),
+            start: put(if extreme || join.adds_in(lanes) {
+                lanes
+            } else {
+                Lanes::W64
+            }),
             nothing: put(lanes),
             width,
         }
@@ -140,6 +147,9 @@ impl Leaf {
     fn write_sum(&self, asm: &mut Asm) {
         let join = |asm: &mut Asm, three| two(asm, self.join, Lanes::W64, three, [0; 2]);
         let (low, high) = (self.low, self.high);
+        if self.join.adds_in(self.lanes) && self.lanes == Lanes::W32 {
+            self.widen_sums(asm);
+        }
         let mut parts = vec![low];
         if high != low {
             parts.push(high);
@@ -163,6 +173,29 @@ impl Leaf {
         }
         join(asm, [1, 1, 2]);
         join(asm, [0, 0, 1]);
+    }
+
+    /// Makes eight sums of 64 bits of sixteen of 32.
+    fn widen_sums(&self, asm: &mut Asm) {
+        let join = |asm: &mut Asm, three| two(asm, self.join, Lanes::W64, three, [0; 2]);
+        let (low, high) = (self.low, self.high);
+        match self.width {
+            Width::Wide => {
+                asm.vector_with(UPPER_WIDE, low, 0, Rm::Reg(0), 1);
+                asm.vector(WIDEN_FLOAT, 0, 0, Rm::Reg(0));
+                asm.vector(WIDEN_FLOAT, low, 0, Rm::Reg(low));
+                join(asm, [low, low, 0]);
+            }
+            Width::Narrow => {
+                for (to, from) in [(0, low), (1, high)] {
+                    asm.vector_with(UPPER, from, 0, Rm::Reg(to), 1);
+                    asm.vector(WIDEN_FLOAT, to, 0, Rm::Reg(to));
+                    asm.vector(WIDEN_FLOAT, from, 0, Rm::Reg(from));
+                }
+                join(asm, [low, low, high]);
+                join(asm, [high, 0, 1]);
+            }
+        }
     }
 
     /// Halves the lanes as long as there are several, and widens the last.
@@ -199,6 +232,11 @@ impl Leaf {
 }
 
 impl Join {
+    /// Whether elements are joined in lanes of their own width, as sums of floats are.
+    fn adds_in(self, lanes: Lanes) -> bool {
+        lanes == Lanes::W64 || (self.float && self.fold == Fold::Sum)
+    }
+
     /// Whether it looks for the largest or the smallest float.
     fn is_extreme(self) -> bool {
         self.float && matches!(self.fold, Fold::Max | Fold::Min)
@@ -238,9 +276,10 @@ impl Body<'_> {
         let masked = self.access_of(item.vector) == Access::Masked;
         let extreme = to.join.is_extreme();
         let wide = to.width == Width::Wide;
-        let turns = self.wide() && !wide && !extreme && self.vectors == 1;
+        let own = to.join.adds_in(self.code.lanes);
+        let turns = own && !wide && !extreme && self.vectors == 1;
         let d = take(self, asm, masked);
-        let e = take(self, asm, !extreme && (!self.wide() || turns));
+        let e = take(self, asm, !extreme && (!own || turns));
         let rest = [(); 2].map(|()| take(self, asm, extreme));
         if masked {
             // What is beyond the end counts as nothing.
@@ -255,14 +294,15 @@ impl Body<'_> {
             x = d;
         }
         let sums = if item.vector == 0 { to.low } else { to.high };
-        let join = |asm: &mut Asm, three| two(asm, to.join, Lanes::W64, three, [0; 2]);
+        let lanes = if own { self.code.lanes } else { Lanes::W64 };
+        let join = |asm: &mut Asm, three| two(asm, to.join, lanes, three, [0; 2]);
         if extreme {
             two(asm, to.join, self.code.lanes, [sums, sums, x], rest);
         } else if turns {
             join(asm, [e, sums, x]);
             asm.vector(LOAD, to.low, 0, Rm::Reg(to.high));
             asm.vector(LOAD, to.high, 0, Rm::Reg(e));
-        } else if self.wide() {
+        } else if own {
             join(asm, [sums, sums, x]);
         } else {
             let widen = match to.join.float {
@@ -354,17 +394,22 @@ impl Body<'_> {
     }
 }
 
-/// Joins two vectors, `a` and `b`, to `d`, which may be either; sums are of 64 bits. The registers `free` may change
+/// Joins two vectors, `a` and `b`, to `d`, which may be either; only sums of floats and extremes know lanes of 32
+/// bits. The registers `free` may change
 /// where an extreme is looked for, and are none of the others.
 fn two(asm: &mut Asm, join: Join, lanes: Lanes, [d, a, b]: [u8; 3], free: [u8; 2]) {
     let opcode = match (join.float, join.fold) {
         (false, _) => ADD_INT,
-        (true, Fold::Sum) => ADD,
+        (true, Fold::Sum | Fold::WideSum) => ADD,
         (true, Fold::Prod) => MULTIPLY,
         (true, Fold::Max) => return extreme(asm, lanes, (MAX, AND), [d, a, b], free),
         (true, Fold::Min) => return extreme(asm, lanes, (MIN, OR), [d, a, b], free),
     };
-    asm.vector(form(1, opcode).wide(true), d, a, Rm::Reg(b));
+    let form = match join.float {
+        true => float(lanes, opcode),
+        false => form(1, opcode).wide(true),
+    };
+    asm.vector(form, d, a, Rm::Reg(b));
 }
 
 /// The instruction of 256 bits gives its second operand where one is NaN or both are zeros. Asked both ways, the

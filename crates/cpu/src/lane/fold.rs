@@ -1,6 +1,6 @@
 //! Reductions of regions: elements of a run joined in leaves, leaves joined pairwise.
 //!
-//! The tree is that of the evaluator in the compiler: [`LEAF`] elements by 8 lanes side by side,
+//! The tree is that of the evaluator in the compiler: [`LEAF`] elements by 8 lanes side by side (16 for sums of f32),
 //! leaves pairwise in their order, runs of one result after one another.
 
 use std::ops::Range;
@@ -9,8 +9,8 @@ use cotangent_array::DType;
 use cotangent_compile::lane::{Chunks, Fold, LEAF};
 
 use super::joins::{
-    Bits, FloatProduct, FloatSum, IntSum, Join, Largest, Smallest, add, add_fast, add_widest, leaf,
-    leaf_fast, leaves,
+    Bits, FloatProduct, FloatSum, IntSum, Join, Largest, NarrowSum, Smallest, add, add_fast,
+    add_widest, leaf, leaf_fast, leaves,
 };
 use crate::jit::{Joins, LEAF_BYTES};
 use crate::memory::Slot;
@@ -142,6 +142,7 @@ impl Folding {
     ) -> Folding {
         let folding = match dtype {
             DType::F64 => Folding::float::<f64>(fold, slot, joined),
+            DType::F32 if fold == Fold::Sum => Folding::of::<f32, NarrowSum>(slot, joined),
             DType::F32 => Folding::float::<f32>(fold, slot, joined),
             DType::I32 => Folding::of::<i32, IntSum>(slot, joined),
             _ => Folding::of::<i64, IntSum>(slot, joined),
@@ -185,7 +186,7 @@ impl Folding {
 
     fn float<T: Float>(fold: Fold, slot: Slot, joined: usize) -> Folding {
         match fold {
-            Fold::Sum => Folding::of::<T, FloatSum>(slot, joined),
+            Fold::Sum | Fold::WideSum => Folding::of::<T, FloatSum>(slot, joined),
             Fold::Prod => Folding::of::<T, FloatProduct>(slot, joined),
             Fold::Max => Folding::of::<T, Largest>(slot, joined),
             Fold::Min => Folding::of::<T, Smallest>(slot, joined),

@@ -7,9 +7,37 @@ use crate::number::{Number, Ordered};
 pub(super) trait Join<S> {
     const START: S;
     fn join(x: S, y: S) -> S;
+
+    /// Eight numbers that stand for those of a leaf.
+    #[inline(always)]
+    fn lanes<T: Number<Sum = S>>(x: &[T]) -> [S; 8]
+    where
+        S: Copy,
+        Self: Sized,
+    {
+        lanes::<T, Self>(x)
+    }
+}
+
+/// Element i is joined with number i mod 8.
+#[inline(always)]
+fn lanes<T: Number, J: Join<T::Sum>>(x: &[T]) -> [T::Sum; 8] {
+    let mut lanes = [J::START; 8];
+    let mut chunks = x.chunks_exact(8);
+    for chunk in &mut chunks {
+        for (lane, x) in lanes.iter_mut().zip(chunk) {
+            *lane = J::join(*lane, x.widen());
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
+        *lane = J::join(*lane, x.widen());
+    }
+    lanes
 }
 
 pub(super) struct FloatSum;
+/// Sums of f32, of which sixteen and fewer are added as such.
+pub(super) struct NarrowSum;
 pub(super) struct FloatProduct;
 pub(super) struct Largest;
 pub(super) struct Smallest;
@@ -33,6 +61,31 @@ joins! {
     Largest f64 f64::NEG_INFINITY, |x, y| x.larger(y);
     Smallest f64 f64::INFINITY, |x, y| x.smaller(y);
     IntSum i64 0, |x, y| x.wrapping_add(y);
+}
+
+impl Join<f64> for NarrowSum {
+    const START: f64 = FloatSum::START;
+
+    #[inline(always)]
+    fn join(x: f64, y: f64) -> f64 {
+        FloatSum::join(x, y)
+    }
+
+    /// Elements are added in 16 lanes, which is what a vector of 512 bits holds, and then the upper lanes to the lower.
+    #[inline(always)]
+    fn lanes<T: Number<Sum = f64>>(x: &[T]) -> [f64; 8] {
+        let mut lanes = [T::NOTHING; 16];
+        let mut chunks = x.chunks_exact(16);
+        for chunk in &mut chunks {
+            for (lane, x) in lanes.iter_mut().zip(chunk) {
+                *lane = lane.plus(*x);
+            }
+        }
+        for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
+            *lane = lane.plus(*x);
+        }
+        std::array::from_fn(|k| Self::join(lanes[k].widen(), lanes[k + 8].widen()))
+    }
 }
 
 /// A number as 64 bits.
@@ -184,17 +237,7 @@ where
 {
     // SAFETY: the caller has written `n` elements there, which nothing changes meanwhile.
     let x: &[T] = unsafe { std::slice::from_raw_parts(at.cast(), n) };
-    let mut lanes = [J::START; 8];
-    let mut chunks = x.chunks_exact(8);
-    for chunk in &mut chunks {
-        for (lane, x) in lanes.iter_mut().zip(chunk) {
-            *lane = J::join(*lane, x.widen());
-        }
-    }
-    for (lane, x) in lanes.iter_mut().zip(chunks.remainder()) {
-        *lane = J::join(*lane, x.widen());
-    }
-    together::<_, J>(lanes).to_bits()
+    together::<_, J>(J::lanes(x)).to_bits()
 }
 
 #[inline(always)]

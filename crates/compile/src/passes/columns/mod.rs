@@ -221,7 +221,7 @@ fn joining(e: &Equation) -> Option<Binary> {
     use crate::lane::Fold;
     let (fold, ..) = crate::fuse::reduction(e)?;
     Some(match fold {
-        Fold::Sum => Binary::Add,
+        Fold::Sum | Fold::WideSum => Binary::Add,
         Fold::Prod => Binary::Mul,
         Fold::Max => Binary::Maximum,
         Fold::Min => Binary::Minimum,
