@@ -62,13 +62,13 @@ pub(super) fn work_of_vectors<T>([m, n, k]: [usize; 3], members: usize) -> u64 {
     bytes.saturating_mul(members as u64) / BYTES
 }
 
-/// The cut between members for products with vectors.
+/// The cut for products with vectors.
 pub(super) fn cut_vectors<T>(sizes: [usize; 3], members: usize, team: &Team) -> Cut {
     let parts = team.parts(work_of_vectors::<T>(sizes, members), members);
     let within = team.parts(work_of_vectors::<T>(sizes, 1), sizes[0].max(sizes[1]));
     match parts {
-        1 => Cut::Whole,
         _ if members < 2 * team.threads() && within > 1 => Cut::Within,
+        1 => Cut::Whole,
         parts => Cut::Members(parts),
     }
 }
