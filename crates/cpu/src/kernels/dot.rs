@@ -170,10 +170,8 @@ impl Product {
             first
         };
         let sizes = counted.iter().filter_map(|axis| x.get(*axis));
-        let batch = sizes
-            .zip(a.batch.iter().zip(&b.batch))
-            .map(|(n, (a, b))| (*n, *a, *b))
-            .collect();
+        let counts = sizes.zip(a.batch.iter().zip(&b.batch));
+        let batch = counted_as_one(counts.map(|(n, (a, b))| (*n, *a, *b)));
         let (mut m, mut n) = (length(x, free_x), length(y, &free_y));
         if front.is_some() {
             std::mem::swap(&mut m, &mut n);
@@ -378,6 +376,24 @@ impl Side {
     }
 }
 
+/// Axes that count products (their lengths and the steps in both operands), those as one that one step leads
+/// through: a kernel does the members of one axis in a call, and divides them among threads.
+fn counted_as_one(
+    counts: impl Iterator<Item = (usize, usize, usize)>,
+) -> SmallVec<[(usize, usize, usize); 2]> {
+    let mut joined: SmallVec<[(usize, usize, usize); 2]> = SmallVec::new();
+    for (n, a, b) in counts.filter(|(n, ..)| *n != 1) {
+        let steps = (n.checked_mul(a), n.checked_mul(b));
+        match joined.last_mut() {
+            Some((count, x, y)) if steps == (Some(*x), Some(*y)) => {
+                (*count, *x, *y) = (count.saturating_mul(n), a, b);
+            }
+            _ => joined.push((n, a, b)),
+        }
+    }
+    joined
+}
+
 /// Free axes of a first operand that count products, and those that are the rows of one: all of them where one
 /// step walks these, or where a product would have few rows. Products with a `vector` are cheap.
 fn peeled<'a>(x: &Shape, free: &'a [usize], vector: bool) -> (&'a [usize], &'a [usize]) {
@@ -457,6 +473,27 @@ mod tests {
         assert_eq!(product.a.room() + product.b.room(), 0);
         assert_eq!((product.m, product.n, product.k), (4, 1, 3));
         assert_eq!(product.batch[..], [(9, 12, 3), (5, 108, 0)]);
+    }
+
+    #[test]
+    fn axes_of_one_step_make_one_batch() {
+        let op = Dot {
+            contract: (vec![4], vec![3]),
+            batch: (vec![0, 1, 2], vec![0, 1, 2]),
+        };
+        let batch = |x: [usize; 5], y: [usize; 5]| {
+            Product::new(&op, None, &x.into(), &y.into()).batch.to_vec()
+        };
+        assert_eq!(batch([2, 3, 4, 5, 6], [2, 3, 4, 6, 7]), [(24, 30, 42)]);
+        assert_eq!(batch([2, 1, 4, 5, 6], [2, 1, 4, 6, 7]), [(8, 30, 42)]);
+        // Heads beside the elements of each place: no step leads from the last head to the next member.
+        let op = Dot {
+            contract: (vec![3], vec![3]),
+            batch: (vec![0, 2], vec![0, 2]),
+        };
+        let (x, y) = ([2, 9, 3, 4].into(), [2, 8, 3, 4].into());
+        let product = Product::new(&op, None, &x, &y);
+        assert_eq!(product.batch[..], [(2, 108, 96), (3, 4, 4)]);
     }
 
     #[test]
