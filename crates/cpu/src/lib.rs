@@ -38,4 +38,4 @@ mod system;
 pub use cache::{compile_shared, compile_shared_with};
 pub use error::RunError;
 pub use lane::Way;
-pub use program::{Program, compile, compile_with, target};
+pub use program::{Program, StepProfile, compile, compile_with, target};

@@ -233,23 +233,27 @@ impl Program {
         self.execute(inputs.iter().map(Borrow::borrow), outputs, &[], Core::run)
     }
 
-    /// As [`Program::run`], with the time that each step of the plan took. A step that calls another
-    /// plan counts with all that it calls.
+    /// As [`Program::run`], with what each step of the plan took. A step that calls another plan counts
+    /// with all that it calls.
     ///
     /// # Errors
     /// Those of [`Program::run`].
-    pub fn profile(&self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<Duration>), RunError> {
-        let mut times = Vec::with_capacity(self.core.steps.len());
+    pub fn profile(&self, inputs: &[Array]) -> Result<(Vec<Array>, Vec<StepProfile>), RunError> {
+        let mut profile = Vec::with_capacity(self.core.steps.len());
         let mut outputs = self.outputs(inputs)?;
         self.execute(inputs.iter(), &mut outputs, &[], |core, frame| {
             core.steps.iter().enumerate().try_for_each(|(i, step)| {
+                pool::parts_since();
                 let begin = Instant::now();
                 let done = step(frame).map_err(|source| core.failed(i, source));
-                times.push(begin.elapsed());
+                profile.push(StepProfile {
+                    time: begin.elapsed(),
+                    parts: pool::parts_since(),
+                });
                 done
             })
         })?;
-        Ok((outputs, times))
+        Ok((outputs, profile))
     }
 
     /// Memory for the results, where the inputs are as they should be.
@@ -344,6 +348,16 @@ impl Program {
         let directory = self.loop_directory.lock();
         directory.unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What one step of a run took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepProfile {
+    /// How long it took.
+    pub time: Duration,
+    /// The most parts in which a piece of its work was cut, for as many threads as take some; 1 where one
+    /// thread did all of it.
+    pub parts: usize,
 }
 
 /// The kernels of one plan; the plans that it calls have cores of their own.

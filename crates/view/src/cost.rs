@@ -30,7 +30,8 @@ pub fn cost(program: &Program, inputs: &[Array]) -> Result<Cost, ViewError> {
     let begin = Instant::now();
     let mut runs: Vec<Vec<Duration>> = Vec::new();
     while runs.len() < RUNS && (runs.is_empty() || begin.elapsed() < TIME) {
-        runs.push(program.profile(inputs)?.1);
+        let (_, steps) = program.profile(inputs)?;
+        runs.push(steps.iter().map(|step| step.time).collect());
     }
     let median = |mut times: Vec<f64>| {
         times.sort_unstable_by(f64::total_cmp);

@@ -162,10 +162,10 @@ impl Traced {
     pub fn profile(&self, inputs: &[Array], runs: usize) -> Result<Profile, Error> {
         self.expect_closed()?;
         let program = self.program.compiled(&self.graph)?;
-        let times: Result<Vec<_>, _> = (0..runs.max(1))
-            .map(|_| program.profile(inputs).map(|(_, times)| times))
+        let steps: Result<Vec<_>, _> = (0..runs.max(1))
+            .map(|_| program.profile(inputs).map(|(_, steps)| steps))
             .collect();
-        Ok(Profile::new(program.plan().to_string(), &times?))
+        Ok(Profile::new(program.plan().to_string(), &steps?))
     }
 
     /// The bytes that a run holds, and what a [memory budget](crate::Function::with_memory_budget) costs.

@@ -34,7 +34,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-pub(crate) use team::{Shared, Team, default_threads, share};
+pub(crate) use team::{Shared, Team, default_threads, parts_since, share};
 pub(crate) use work::{dividable, nanoseconds, nanoseconds_of_bytes};
 
 /// The most threads that work on one thing.

@@ -1,6 +1,7 @@
 //! The threads of one run, and how work is cut for them.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -127,6 +128,7 @@ impl Team {
         parts: usize,
         f: &(dyn Fn(usize, usize) -> Result<(), RunError> + Sync),
     ) -> Result<(), RunError> {
+        CUT.set(CUT.get().max(parts));
         let first: Mutex<Option<(usize, RunError)>> = Mutex::new(None);
         let part = |part: usize, thread: usize| {
             let result = catch_unwind(AssertUnwindSafe(|| f(part, thread)));
@@ -159,6 +161,17 @@ impl Team {
         let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
         first.map_or(Ok(()), |(_, error)| Err(error))
     }
+}
+
+thread_local! {
+    /// The most parts in which this thread cut a piece of work since that was last asked.
+    static CUT: Cell<usize> = const { Cell::new(1) };
+}
+
+/// The most parts in which the thread that calls cut a piece of work since it last asked; 1 if it cut none.
+/// They are counted where they are opened, whoever then comes to take them.
+pub(crate) fn parts_since() -> usize {
+    CUT.replace(1)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> RunError {
