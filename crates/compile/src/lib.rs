@@ -58,5 +58,5 @@ pub use reversal::{Loop, Reversal};
 pub use rows::{
     RowBlock, RowBuffer, RowLayout, RowMatrix, RowPlace, RowProduct, RowStage, RowWork,
 };
-pub use target::Target;
+pub use target::{Target, TriangleSizes};
 pub use triangles::{Band, Triangles};

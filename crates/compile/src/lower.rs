@@ -57,8 +57,8 @@ pub(crate) fn lower(
         filled: FastMap::default(),
         next: 0,
         triangles: match target.triangles {
-            true => triangles::find(graph),
-            false => FastMap::default(),
+            Some(least) => triangles::find(graph, least),
+            None => FastMap::default(),
         },
     };
     lower.choose_homes();

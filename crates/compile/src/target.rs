@@ -23,8 +23,25 @@ pub struct Target {
     pub row_cache: usize,
     /// Whether chains of dependent operations that do not wait for one another run side by side.
     pub abreast: bool,
-    /// Whether products leave out what is expected to be zero and what nobody reads.
-    pub triangles: bool,
+    /// Of which sizes products leave out what is expected to be zero and what nobody reads; `None` for none.
+    pub triangles: Option<TriangleSizes>,
+}
+
+/// Of which sizes products leave out triangles.
+#[derive(Clone, Copy, Debug)]
+pub struct TriangleSizes {
+    /// The fewest terms of a product in all.
+    pub terms: usize,
+    /// The fewest rows and columns of a triangle.
+    pub side: usize,
+}
+
+impl TriangleSizes {
+    /// Smaller products are done in full, which takes about as long as to look whether parts may be left out.
+    pub const WORTH_IT: TriangleSizes = TriangleSizes {
+        terms: 3 << 18,
+        side: 32,
+    };
 }
 
 impl Target {
@@ -37,7 +54,7 @@ impl Target {
             fma: true,
             row_cache: 1 << 17,
             abreast: true,
-            triangles: true,
+            triangles: Some(TriangleSizes::WORTH_IT),
         }
     }
 }

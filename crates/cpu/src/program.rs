@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use cotangent_array::{Array, ArrayError, Scalar};
-use cotangent_compile::{Flow, Operand, Options, Place, Plan, Step, StepOp, Target};
+use cotangent_compile::{Flow, Operand, Options, Place, Plan, Step, StepOp, Target, TriangleSizes};
 use cotangent_graph::{FastMap, Graph, TensorType};
 use smallvec::SmallVec;
 
@@ -41,7 +41,7 @@ pub fn target() -> Target {
         fma: has_avx2() && Way::chosen() != Way::Baseline,
         row_cache: ROW_CACHE,
         abreast: true,
-        triangles: true,
+        triangles: Some(TriangleSizes::WORTH_IT),
     }
 }
 

@@ -14,7 +14,7 @@ use cotangent_graph::{Op, parse};
 fn plan(text: &str, triangles: bool) -> Arc<Plan> {
     let module = parse(text).unwrap_or_else(|e| panic!("{}", e.render(text)));
     let target = Target {
-        triangles,
+        triangles: target().triangles.filter(|_| triangles),
         ..target()
     };
     let plan = compile(module.entry(), &target).unwrap();

@@ -469,7 +469,21 @@ impl Generator {
     /// Adds an operation, unless the operands do not fit or, in a smooth graph, a value leaves the
     /// ordinary range.
     pub fn push(&mut self, op: impl Into<Op>, args: &[Var]) -> Option<Var> {
-        let op = op.into();
+        let (v, known) = self.emit(op.into(), args, false)?;
+        if !known {
+            self.pool.push(v);
+        }
+        Some(v)
+    }
+
+    /// As [`Generator::push`], for a step on the way to finite values: it may hold infinities in any graph, and
+    /// no other operation is drawn with it.
+    pub fn push_infinite(&mut self, op: impl Into<Op>, args: &[Var]) -> Option<Var> {
+        self.emit(op.into(), args, true).map(|(v, _)| v)
+    }
+
+    /// The variable of an operation, and whether it was there.
+    fn emit(&mut self, op: Op, args: &[Var], infinite: bool) -> Option<(Var, bool)> {
         let types: Vec<_> = args.iter().map(|a| self.b.ty(*a).clone()).collect();
         let ty = op
             .infer(&types.iter().collect::<Vec<_>>())
@@ -478,14 +492,12 @@ impl Generator {
             .clone();
         let operands: Vec<&Array> = args.iter().map(|a| &self.values[a]).collect();
         let value = eval_op(&op, &operands, &ty).ok()?;
-        if !self.takes(&value) {
+        if !infinite && !self.takes(&value) {
             return None;
         }
         let v = self.b.push(op, args);
-        if self.values.insert(v, value).is_none() {
-            self.pool.push(v);
-        }
-        Some(v)
+        let known = self.values.insert(v, value).is_some();
+        Some((v, known))
     }
 
     fn takes(&self, value: &Array) -> bool {

@@ -6,6 +6,7 @@
 mod array_ops;
 mod linalg;
 mod regions;
+mod triangles;
 
 use cotangent_array::{DType, Shape};
 use cotangent_graph::Op;
@@ -42,7 +43,7 @@ pub enum Kind {
     Convert,
     /// A call, with `get` where the callee has not just one output.
     Call,
-    /// An operation that is not pointwise, a branch or a loop, with its sampler.
+    /// An operation that is not pointwise, a branch, a loop or several operations together, with their sampler.
     Array(Sampler),
 }
 
@@ -69,7 +70,9 @@ pub fn draw(rng: &mut Rng) -> Kind {
     let linalg = linalg::SAMPLERS.len();
     // So do the operations with rules of their own.
     let arrays = 2 * array_ops::SAMPLERS.len();
-    let mut at = rng.below(rows + conversions + calls + regions + linalg + arrays);
+    // And what stands for a family of graphs.
+    let triangles = 2 * triangles::SAMPLERS.len();
+    let mut at = rng.below(rows + conversions + calls + regions + linalg + triangles + arrays);
     let mut within = |count: usize| {
         if at < count {
             return Some(at);
@@ -112,6 +115,9 @@ pub fn draw(rng: &mut Rng) -> Kind {
     }
     if let Some(i) = within(linalg) {
         return Kind::Array(linalg::SAMPLERS[i].1);
+    }
+    if let Some(i) = within(triangles) {
+        return Kind::Array(triangles::SAMPLERS[i / 2]);
     }
     match within(arrays) {
         Some(i) => Kind::Array(array_ops::SAMPLERS[i / 2].1),

@@ -19,6 +19,7 @@ pub(crate) use self::band::Axes;
 pub use self::band::Band;
 use self::needed::Needed;
 use self::zeros::Zeros;
+use crate::target::TriangleSizes;
 
 /// What need not be multiplied in a product of matrices: that has one contracted axis.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,13 +38,8 @@ struct Sides {
     contract: usize,
 }
 
-/// Products of fewer terms in all are done in full, which takes about as long as to look whether parts may be left
-/// out; and so are those with triangles of fewer rows or columns.
-const FEWEST: usize = 3 << 18;
-const SMALLEST: usize = 32;
-
 /// The products of a graph that leave something out.
-pub(crate) fn find(graph: &Graph) -> FastMap<Var, Triangles> {
+pub(crate) fn find(graph: &Graph, least: TriangleSizes) -> FastMap<Var, Triangles> {
     let mut found = FastMap::default();
     let large = |e: &cotangent_graph::Equation| match (&e.op, &e.args[..]) {
         (Op::Array(ArrayOp::Dot(dot)), [x, y]) => {
@@ -51,7 +47,7 @@ pub(crate) fn find(graph: &Graph) -> FastMap<Var, Triangles> {
             let [Some(x), Some(y)] = types else {
                 return false;
             };
-            is_large(dot, x, y)
+            is_large(dot, x, y, least)
         }
         _ => false,
     };
@@ -92,11 +88,14 @@ pub(crate) fn find(graph: &Graph) -> FastMap<Var, Triangles> {
             second: zero(*y, Some(second.contract), second.free),
             result: of_result(),
         };
-        let triangles = triangles.worth([
-            first.free.map_or(1, |a| of_x.dim(a)),
-            second.free.map_or(1, |a| of_y.dim(a)),
-            of_x.dim(first.contract),
-        ]);
+        let triangles = triangles.worth(
+            [
+                first.free.map_or(1, |a| of_x.dim(a)),
+                second.free.map_or(1, |a| of_y.dim(a)),
+                of_x.dim(first.contract),
+            ],
+            least.side,
+        );
         if triangles != Triangles::default() {
             found.insert(v, triangles);
         }
@@ -105,7 +104,7 @@ pub(crate) fn find(graph: &Graph) -> FastMap<Var, Triangles> {
 }
 
 /// Whether a product may be one whose triangles are worth looking for.
-fn is_large(dot: &Dot, x: &TensorType, y: &TensorType) -> bool {
+fn is_large(dot: &Dot, x: &TensorType, y: &TensorType, least: TriangleSizes) -> bool {
     let length = |t: &TensorType, a: Option<usize>| a.map_or(1, |a| t.dim(a));
     matches!(x.dtype, DType::F32 | DType::F64)
         && sides(dot, x, y).is_some_and(|[first, second]| {
@@ -115,7 +114,7 @@ fn is_large(dot: &Dot, x: &TensorType, y: &TensorType) -> bool {
                 x.dim(first.contract),
             ];
             let terms = sizes.iter().fold(1_usize, |all, n| all.saturating_mul(*n));
-            terms >= FEWEST && sizes.iter().filter(|n| **n >= SMALLEST).count() >= 2
+            terms >= least.terms && sizes.iter().filter(|n| **n >= least.side).count() >= 2
         })
 }
 
@@ -144,12 +143,13 @@ fn sides(dot: &Dot, x: &TensorType, y: &TensorType) -> Option<[Sides; 2]> {
 }
 
 impl Triangles {
-    /// Those that leave out enough of a product with so many rows, columns and terms.
-    fn worth(self, [m, n, k]: [usize; 3]) -> Triangles {
+    /// Those that leave out enough of a product with so many rows, columns and terms, and have so many rows and
+    /// columns.
+    fn worth(self, [m, n, k]: [usize; 3], side: usize) -> Triangles {
         let enough = |band: Option<Band>, rows: usize, columns: usize| {
             band.filter(|band| {
                 let all = rows.saturating_mul(columns);
-                rows >= SMALLEST && columns >= SMALLEST && band.count(rows, columns) / 7 < all / 8
+                rows >= side && columns >= side && band.count(rows, columns) / 7 < all / 8
             })
         };
         Triangles {
