@@ -58,34 +58,42 @@ fn a_chain_of_a_million_operations() {
 
 #[test]
 fn every_step_is_linear() {
-    on_a_small_stack(|| {
-        // Ten graphs hold as much memory as one of ten times their size, and take as long, so neither
-        // the caches nor the ticks of the clock come between the two. A step that is quadratic takes
-        // 10 times as long for the one. What looks slow is measured again, and the best times count.
-        let (mut ten, mut one, mut last) = (Vec::new(), Vec::new(), String::new());
-        for _ in 0..6 {
-            shorten(&mut ten, times(&[10_000; 10]));
-            shorten(&mut one, times(&[100_000]));
-            let mut report = String::from("\nten graphs of 10,000 nodes, one of 100,000:");
-            let mut slow = Vec::new();
-            for ((name, ten), (_, one)) in ten.iter().zip(&one) {
-                report += &format!(" {name} {ten:.1?} {one:.1?}");
-                // Shorter steps measure the clock, which may tick every 4 ms.
-                let ratio = one.as_secs_f64() / ten.as_secs_f64().max(2e-2);
-                if ratio >= 2.0 {
-                    slow.push(format!(
-                        "{name} takes {ratio:.1} times as long for one graph"
-                    ));
-                }
-            }
-            let _ = writeln!(std::io::stderr(), "{report}");
-            match slow.is_empty() {
-                true => return,
-                false => last = slow.join(", "),
+    on_a_small_stack(|| expect_linear("nodes", 10_000, times));
+}
+
+#[test]
+fn many_parameters_are_linear() {
+    on_a_small_stack(|| expect_linear("updates", 2_000, times_of_updates));
+}
+
+/// Steps take no longer for one graph than for ten of a tenth of its size.
+fn expect_linear(what: &str, size: usize, times: fn(&[usize]) -> Times) {
+    // Ten graphs hold as much memory as one of ten times their size, and take as long, so neither
+    // the caches nor the ticks of the clock come between the two. A step that is quadratic takes
+    // 10 times as long for the one. What looks slow is measured again, and the best times count.
+    let (mut ten, mut one, mut last) = (Vec::new(), Vec::new(), String::new());
+    for _ in 0..6 {
+        shorten(&mut ten, times(&[size; 10]));
+        shorten(&mut one, times(&[10 * size]));
+        let mut report = format!("\nten graphs of {size} {what}, one of {}:", 10 * size);
+        let mut slow = Vec::new();
+        for ((name, ten), (_, one)) in ten.iter().zip(&one) {
+            report += &format!(" {name} {ten:.1?} {one:.1?}");
+            // Shorter steps measure the clock, which may tick every 4 ms.
+            let ratio = one.as_secs_f64() / ten.as_secs_f64().max(2e-2);
+            if ratio >= 2.0 {
+                slow.push(format!(
+                    "{name} takes {ratio:.1} times as long for one graph"
+                ));
             }
         }
-        panic!("{last}");
-    });
+        let _ = writeln!(std::io::stderr(), "{report}");
+        match slow.is_empty() {
+            true => return,
+            false => last = slow.join(", "),
+        }
+    }
+    panic!("{last}");
 }
 
 type Times = Vec<(&'static str, Duration)>;
@@ -133,6 +141,23 @@ fn times(sizes: &[usize]) -> Times {
     found
 }
 
+/// The time of every step of training functions of so many parameters.
+fn times_of_updates(sizes: &[usize]) -> Times {
+    let mut found = Vec::new();
+    let mut step = Stopwatch { times: &mut found };
+    let graphs = step.each("build", sizes, |parameters| updates(*parameters));
+    let plans = step.each("compile", &graphs, |graph| {
+        compile(graph, &cotangent_cpu::target()).unwrap()
+    });
+    let taken = step.each("taken over", &plans, |plan| plan.taken_over());
+    for (graph, taken) in graphs.iter().zip(&taken) {
+        // Parameters stand before their gradients.
+        let own = |(k, input): (usize, &Option<usize>)| *input == Some(2 * k);
+        assert!(taken.len() == graph.outputs().len() && taken.iter().enumerate().all(own));
+    }
+    found
+}
+
 struct Stopwatch<'a> {
     times: &'a mut Times,
 }
@@ -159,6 +184,23 @@ fn chain(operations: usize) -> Graph {
         x = b.add(s, l);
     }
     b.finish(&[x]).unwrap()
+}
+
+/// p - 0.1 g for so many parameters.
+fn updates(parameters: usize) -> Graph {
+    let mut b = Builder::new("updates");
+    let ty = TensorType::new(DType::F64, [100]);
+    let mut outputs = Vec::new();
+    for k in 0..parameters {
+        let (p, g) = (
+            b.input(&format!("p{k}"), ty.clone()),
+            b.input(&format!("g{k}"), ty.clone()),
+        );
+        let rate = b.full(0.1.into(), [100]);
+        let change = b.mul(g, rate);
+        outputs.push(b.sub(p, change));
+    }
+    b.finish(&outputs).unwrap()
 }
 
 /// Operations on variables from anywhere before them, so that many live for long.

@@ -7,9 +7,6 @@ use crate::{arena, budget};
 /// reader of these, so that more inputs that are given away are written over. Neither the bytes of the arena nor
 /// any bit of a result may change for that: where what they read would wait at the wrong time, they stay.
 pub(crate) fn wait(plan: &mut Plan, alignment: usize) {
-    if plan.inputs.len().saturating_mul(plan.outputs.len()) > MOST_PAIRS {
-        return;
-    }
     let moves = Moves::of(plan);
     if moves.0.is_empty() {
         return;
@@ -29,10 +26,6 @@ pub(crate) fn wait(plan: &mut Plan, alignment: usize) {
         *plan = other;
     }
 }
-
-/// To look for an input for each output takes as long as there are pairs of them: more would show in the time that
-/// compiling takes.
-const MOST_PAIRS: usize = 1 << 16;
 
 /// The bytes of outputs that stand where inputs stood that are given away.
 fn taken_over(plan: &Plan) -> usize {
