@@ -1,3 +1,11 @@
+use cotangent_array::{Complex32, Complex64};
+
+#[cfg(target_arch = "x86_64")]
+use super::kernels::fast;
+use super::loops::drive;
+#[cfg(target_arch = "x86_64")]
+use super::vector::avx2;
+use super::vector::{Portable, Vector};
 use super::*;
 
 /// Whole numbers, so that every order of summing gives the same.
