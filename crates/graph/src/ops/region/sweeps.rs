@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{Region, RegionValue, RunBody, While, expect_inputs, expect_test, holds, list, tuple};
+use super::eval::holds;
+use super::infer::{expect_inputs, expect_test, list};
+use super::{Region, RegionValue, RunBody, While, tuple};
 use crate::{Callee, EvalError, TensorType, Type, TypeError, type_error};
 
 /// A loop whose steps are walked several times, forward and backward in turn: what reverse mode
