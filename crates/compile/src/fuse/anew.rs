@@ -85,14 +85,14 @@ fn source(graph: &Graph, found: &[Option<Had>], e: &Equation) -> Option<Had> {
     })
 }
 
-fn is_array(ty: &TensorType) -> bool {
+pub(super) fn is_array(ty: &TensorType) -> bool {
     ty.dtype.is_float() && ty.shape.elements() > 1
 }
 
 /// For each variable whether something reads it that is no operation on lanes of the same places, or not
 /// within the same checkpoints, or that would round a product with its sum in a region where nothing else
 /// reads that. Outputs are read by the caller.
-fn read_apart(graph: &Graph, contracted: Option<&[bool]>) -> Vec<bool> {
+pub(super) fn read_apart(graph: &Graph, contracted: Option<&[bool]>) -> Vec<bool> {
     let mut apart = vec![false; graph.equations().len()];
     for v in graph.outputs() {
         apart[v.index()] = true;

@@ -11,6 +11,7 @@
 
 mod anew;
 mod group;
+mod growing;
 mod pattern;
 mod riders;
 mod schedule;
@@ -56,8 +57,9 @@ pub(crate) enum Unit {
 pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let n = graph.equations().len();
     let roots = roots(graph);
+    let patterns = Patterns::of(graph);
     let Riders { rides, anew } = match on {
-        true => riders::riders(graph, &roots, fma),
+        true => riders::riders(graph, &roots, &patterns, fma),
         false => Riders {
             rides: vec![false; n],
             anew: vec![false; n],
@@ -66,7 +68,7 @@ pub(crate) fn fuse(graph: &Graph, on: bool, fma: bool) -> Fusion {
     let cut = riders::cut_out(graph, &roots);
     let mut fuser = Fuser {
         graph,
-        patterns: Patterns::of(graph),
+        patterns,
         roots,
         ranks: vec![0; n],
         group: vec![NONE; n],

@@ -5,8 +5,8 @@ use cotangent_graph::ops::{ArrayOp, Binary, Ternary, Unary};
 use cotangent_graph::{Equation, Graph, Op, TensorType, Var};
 use smallvec::SmallVec;
 
-use super::anew;
-use super::pattern::is_view;
+use super::pattern::{Patterns, is_view};
+use super::{anew, growing};
 
 /// Which operations run with those that read them.
 pub(super) struct Riders {
@@ -16,19 +16,30 @@ pub(super) struct Riders {
     pub(super) anew: Vec<bool>,
 }
 
-pub(super) fn riders(graph: &Graph, roots: &[Var], fma: bool) -> Riders {
+pub(super) fn riders(graph: &Graph, roots: &[Var], patterns: &Patterns, fma: bool) -> Riders {
     let reads = Reads::of(graph, roots);
-    let mut rides = if fma {
+    let rides = if fma {
         contracted(graph, roots, &reads)
     } else {
         vec![false; roots.len()]
     };
-    let anew = anew::of(graph, &reads.count, fma.then_some(&rides));
-    late(graph, roots, &reads, &anew, &mut rides);
-    for (rides, anew) in rides.iter_mut().zip(&anew) {
+    let contracted = fma.then(|| rides.clone());
+    let contracted = contracted.as_deref();
+    let anew = anew::of(graph, &reads.count, contracted);
+    let mut riders = Riders { rides, anew };
+    growing::grow(
+        graph,
+        roots,
+        patterns,
+        &reads.count,
+        contracted,
+        &mut riders,
+    );
+    late(graph, roots, &reads, &riders.anew, &mut riders.rides);
+    for (rides, anew) in riders.rides.iter_mut().zip(&riders.anew) {
         *rides |= anew;
     }
-    Riders { rides, anew }
+    riders
 }
 
 /// Who reads the memory of each variable, views aside.
