@@ -151,9 +151,9 @@ mod tests {
             "fn f(c: f64[1000], x: f64[1000]) -> f64[1000] {
                 let a = c * 0.25;
                 let b = a * 2.0;
-                let s = a * x;
+                let s = sin(a * x);
                 let t = b + pad(s[1:1000], 0.0, low=[0], high=[1]) * 0.5;
-                let u = b * t;
+                let u = sin(b * t);
                 a - pad(u[1:1000], 0.0, low=[0], high=[1]) * x
             }",
         );
@@ -166,7 +166,7 @@ mod tests {
             let plan = plan(&format!(
                 "fn f(c: f64[1000], x: f64[1000]) -> f64[1000] {{
                     let a = c * 0.25;
-                    let s = a * x;
+                    let s = sin(a * x);
                     let other = {reader};
                     a * pad(s[1:1000], 0.0, low=[0], high=[1]) + other
                 }}"
@@ -188,7 +188,7 @@ mod tests {
         // In a region of its own the sum would round the product with itself.
         let text = "fn f(c: f64[1000], x: f64[1000]) -> f64[1000] {
             let a = c * 0.3;
-            let s = a * x;
+            let s = sin(a * x);
             pad(s[1:1000], 0.0, low=[0], high=[1]) + a
         }";
         let plan = compile(parse(text).unwrap().entry(), &target).unwrap();

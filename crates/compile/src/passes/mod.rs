@@ -13,6 +13,7 @@ mod picks;
 mod products;
 mod rewrite;
 mod rules;
+mod shifts;
 pub mod simplify;
 
 use std::borrow::Cow;
@@ -96,6 +97,12 @@ pub const PASSES: &[Pass] = &[
         name: "columns",
         doc: "Takes arrays of a long first axis and short other ones apart, where operations mix along the short ones.",
         run: |graph| changed(graph, columns::run),
+        within: None,
+    },
+    Pass {
+        name: "shifts",
+        doc: "Computes what is read across one shift alone where it is read, from what is in memory anyway.",
+        run: |graph| changed(graph, shifts::run),
         within: None,
     },
     Pass {
