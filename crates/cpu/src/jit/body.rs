@@ -10,7 +10,7 @@ use cotangent_compile::lane::{Elem, LaneCode, Lanes, Prim};
 use super::asm::{Asm, RAX, RDX, RSP, Rm, Width};
 use super::cold::Site;
 use super::forms::{LOAD, STORE_ALIGNED, single, spread};
-use super::join::Joining;
+use super::join::Reducing;
 
 /// No value, or no further reading.
 pub(super) const NONE: u32 = u32::MAX;
@@ -76,7 +76,7 @@ pub(super) struct Body<'a> {
     /// How many vectors are worked on side by side.
     pub(super) vectors: usize,
     /// Of each stored value the reduction that it goes into, where code does that.
-    joins: &'a [Option<Joining>],
+    reductions: &'a [Option<Reducing>],
     items: Vec<Item>,
     pub(super) homes: Vec<Home>,
     pub(super) register: Vec<u8>,
@@ -158,7 +158,7 @@ impl<'a> Body<'a> {
             width,
             access,
             vectors,
-            joins: &[],
+            reductions: &[],
             items,
             homes: all,
             register: vec![u8::MAX; n * vectors],
@@ -179,10 +179,10 @@ impl<'a> Body<'a> {
     }
 
     /// Joins what is stored, also in registers, which the body then leaves alone otherwise.
-    pub(super) fn joins(&mut self, joins: &'a [Option<Joining>]) {
-        self.joins = joins;
-        for join in joins.iter().flatten().filter_map(Joining::leaf) {
-            self.usable = self.usable.min(join.lowest());
+    pub(super) fn reduce(&mut self, reductions: &'a [Option<Reducing>]) {
+        self.reductions = reductions;
+        for leaf in reductions.iter().flatten().filter_map(Reducing::leaf) {
+            self.usable = self.usable.min(leaf.lowest());
         }
     }
 
@@ -211,10 +211,10 @@ impl<'a> Body<'a> {
                 }
                 Prim::Store(k) => {
                     let stream = self.code.inputs.len() + k as usize;
-                    let joining = self.joins.get(k as usize).copied().flatten();
-                    if let Some(Joining::Leaves(to)) = joining {
+                    let to = self.reductions.get(k as usize).copied().flatten();
+                    if let Some(Reducing::Leaves(to)) = to {
                         self.join(asm, &item, to);
-                    } else if let Some(Joining::Open(floats)) = joining {
+                    } else if let Some(Reducing::Open(floats)) = to {
                         self.add(asm, &item, stream, floats);
                     } else {
                         let mut pinned = 0;

@@ -6,7 +6,7 @@ use super::asm::{Asm, RAX, RDX, RSP, Rm, Style, Width};
 use super::body::{Access, Body, Home, MASK};
 use super::cold;
 use super::forms::{LOAD, STORE_ALIGNED, spread};
-use super::join::{Joining, Joins, LEAF_BYTES, Leaf};
+use super::join::{LEAF_BYTES, Leaf, Reducing, Reduction};
 use super::moves;
 
 /// Machine code and the numbers that it reads.
@@ -37,25 +37,29 @@ pub(super) const ADDRESSES: [u8; 9] = [8, 9, 10, 11, 3, 12, 13, 14, 15];
 /// Machine code for a region: a function of a table of addresses (rdi), the number of elements (rsi)
 /// and the pool (rdx). `None` for very long regions.
 ///
-/// Of each stored value `joins` says whether it goes into a reduction: its elements are added to open sums, or
+/// Of each stored value `reductions` says whether it goes into a reduction: its elements are added to open sums, or
 /// one number is written for every leaf ([`LEAF`]), one after the other.
-pub(super) fn emit(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Emitted> {
+pub(super) fn emit(
+    code: &LaneCode,
+    reductions: &[Option<Reduction>],
+    style: Style,
+) -> Option<Emitted> {
     if code.insts.len() > MAX_INSTS {
         return None;
     }
     let (most_spills, most_insts) = most_paired(style.width);
     if code.insts.len() <= most_insts {
-        let (emitted, spills) = emit_by(code, joins, style, 2);
+        let (emitted, spills) = emit_by(code, reductions, style, 2);
         if spills <= most_spills {
             return Some(emitted);
         }
     }
-    Some(emit_by(code, joins, style, 1).0)
+    Some(emit_by(code, reductions, style, 1).0)
 }
 
 fn emit_by(
     code: &LaneCode,
-    joins: &[Option<Joins>],
+    reductions: &[Option<Reduction>],
     style: Style,
     vectors: usize,
 ) -> (Emitted, usize) {
@@ -68,13 +72,13 @@ fn emit_by(
             start.spread(code, i, k as usize);
         }
     }
-    start.streams(code, joins);
+    start.streams(code, reductions);
     let frame = start.calls(code);
-    let joins = start.joins(code, joins);
+    let reductions = start.reducing(code, reductions);
     let leaves = || {
-        joins
+        reductions
             .iter()
-            .map(|join| join.as_ref().and_then(Joining::leaf))
+            .map(|join| join.as_ref().and_then(Reducing::leaf))
     };
     let joined = leaves().any(|leaf| leaf.is_some());
     let count = joined.then(|| start.slot());
@@ -115,7 +119,7 @@ fn emit_by(
             access,
             &[],
         );
-        body.joins(&joins);
+        body.reduce(&reductions);
         body.rest = rest.unwrap_or(0);
         body
     };
@@ -278,17 +282,21 @@ impl Start {
     }
 
     /// Gives reductions their registers.
-    fn joins(&mut self, code: &LaneCode, joins: &[Option<Joins>]) -> Vec<Option<Joining>> {
+    fn reducing(
+        &mut self,
+        code: &LaneCode,
+        reductions: &[Option<Reduction>],
+    ) -> Vec<Option<Reducing>> {
         let mut number = 0;
-        let mut all = Vec::with_capacity(joins.len());
-        for join in joins {
+        let mut all = Vec::with_capacity(reductions.len());
+        for join in reductions {
             all.push(join.map(|join| match join {
-                Joins::Open(floats) => Joining::Open(floats),
-                Joins::Leaves(join) => {
+                Reduction::Open(floats) => Reducing::Open(floats),
+                Reduction::Leaves(join) => {
                     let kind = (code.lanes, self.asm.width);
                     let leaf = Leaf::new(join, number, kind, &mut self.pool);
                     number += 1;
-                    Joining::Leaves(leaf)
+                    Reducing::Leaves(leaf)
                 }
             }));
         }
@@ -296,12 +304,14 @@ impl Start {
     }
 
     /// Keeps the addresses of the first streams in registers, but for those that take one number a leaf.
-    pub(super) fn streams(&mut self, code: &LaneCode, joins: &[Option<Joins>]) {
+    pub(super) fn streams(&mut self, code: &LaneCode, reductions: &[Option<Reduction>]) {
         let mut free = ADDRESSES.iter();
         for inst in &code.insts {
             let stream = match inst.prim {
                 Prim::Load(k) | Prim::At(k, _) => k as usize,
-                Prim::Store(k) if matches!(joins.get(k as usize), Some(Some(Joins::Leaves(_)))) => {
+                Prim::Store(k)
+                    if matches!(reductions.get(k as usize), Some(Some(Reduction::Leaves(_)))) =>
+                {
                     continue;
                 }
                 Prim::Store(k) | Prim::Put(k, _) => code.inputs.len() + k as usize,

@@ -32,25 +32,25 @@ pub(crate) struct Join {
 
 /// The reduction that a stored value goes into.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Joins {
+pub(crate) enum Reduction {
     /// One number of 64 bits for each leaf takes the place of its elements.
     Leaves(Join),
     /// Elements are added to open sums of 64 bits, which stand where elements would; whether they are floats.
     Open(bool),
 }
 
-/// [`Joins`], with the registers of a leaf.
+/// [`Reduction`], with the registers of a leaf.
 #[derive(Clone, Copy)]
-pub(super) enum Joining {
+pub(super) enum Reducing {
     Leaves(Leaf),
     Open(bool),
 }
 
-impl Joining {
+impl Reducing {
     pub(super) fn leaf(&self) -> Option<&Leaf> {
         match self {
-            Joining::Leaves(leaf) => Some(leaf),
-            Joining::Open(_) => None,
+            Reducing::Leaves(leaf) => Some(leaf),
+            Reducing::Open(_) => None,
         }
     }
 }

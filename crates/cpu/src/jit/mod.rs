@@ -30,7 +30,7 @@ use cotangent_graph::FastMap;
 
 pub(crate) use self::asm::{Style, Width};
 use self::emit::Emitted;
-pub(crate) use self::join::{Join, Joins, LEAF_BYTES, MOST as MOST_JOINS};
+pub(crate) use self::join::{Join, LEAF_BYTES, MOST as MOST_REDUCTIONS, Reduction};
 use self::pages::Placed;
 pub(crate) use self::scan::Steps;
 
@@ -45,7 +45,7 @@ type Content = (LaneCode, Around, Style);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Around {
     /// A loop over elements, with the reductions that stored values go into.
-    Elements(Vec<Option<Joins>>),
+    Elements(Vec<Option<Reduction>>),
     /// The steps of a loop.
     Steps(Steps),
     /// Nothing.
@@ -59,11 +59,15 @@ static KNOWN: OnceLock<Mutex<FastMap<Content, Weak<Placed>>>> = OnceLock::new();
 const MANY: usize = 1024;
 
 /// The kernel of a region, made or found; `None` where the machine, the system or the region has
-/// none. Of each stored value `joins` says which reduction it goes into, [`MOST_JOINS`] of them with registers: the
+/// none. Of each stored value `reductions` says which reduction it goes into, [`MOST_REDUCTIONS`] of them with registers: the
 /// kernel then writes a number for each leaf in place of the elements.
-pub(crate) fn kernel(code: &LaneCode, joins: &[Option<Joins>], style: Style) -> Option<Kernel> {
-    let content = (code.clone(), Around::Elements(joins.to_vec()), style);
-    known(content, |code| emit::emit(code, joins, style))
+pub(crate) fn kernel(
+    code: &LaneCode,
+    reductions: &[Option<Reduction>],
+    style: Style,
+) -> Option<Kernel> {
+    let content = (code.clone(), Around::Elements(reductions.to_vec()), style);
+    known(content, |code| emit::emit(code, reductions, style))
 }
 
 /// The code of a tape, made or found; `None` as for [`kernel`].

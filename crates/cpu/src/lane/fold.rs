@@ -12,7 +12,7 @@ use super::joins::{
     Bits, FloatProduct, FloatSum, IntSum, Join, Largest, NarrowSum, Smallest, add, add_fast,
     add_widest, leaf, leaf_fast, leaves,
 };
-use crate::jit::{Joins, LEAF_BYTES};
+use crate::jit::{LEAF_BYTES, Reduction};
 use crate::memory::Slot;
 use crate::number::{Float, Number};
 
@@ -28,7 +28,7 @@ pub(super) struct Folding {
     /// Joins so many leaves that stand at an address, and writes the result at a place.
     leaves: unsafe fn(*const u8, usize, *mut u8, usize),
     /// What a kernel has done with the elements before.
-    pub(super) before: Option<Joins>,
+    pub(super) before: Option<Reduction>,
     join: fn(u64, u64) -> u64,
     write: fn(u64, *mut u8, usize),
     /// Sums over the outer loops.
@@ -157,7 +157,7 @@ impl Folding {
 
     /// Whether elements come as one number for each leaf.
     pub(super) fn by_leaves(&self) -> bool {
-        matches!(self.before, Some(Joins::Leaves(_)))
+        matches!(self.before, Some(Reduction::Leaves(_)))
     }
 
     /// The open sums to which a kernel adds the elements that come next.

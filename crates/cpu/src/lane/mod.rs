@@ -162,27 +162,27 @@ pub(crate) fn choose(
 
 fn inner(program: &LaneProgram, mode: Mode, layout: &LaneLayout) -> Inner {
     if let Some(style) = mode.style() {
-        let joins = joins(program);
-        if let Some(kernel) = jit::kernel(&program.code, &joins, style) {
-            return Inner::Code(kernel, joins);
+        let reductions = reductions(program);
+        if let Some(kernel) = jit::kernel(&program.code, &reductions, style) {
+            return Inner::Code(kernel, reductions);
         }
     }
     Inner::Tile(TileCode::new(&program.code, layout.tile, mode.fast()))
 }
 
 /// For each stored value the reduction that it goes into, where a kernel can join its elements.
-fn joins(program: &LaneProgram) -> Vec<Option<jit::Joins>> {
-    let mut left = jit::MOST_JOINS;
+fn reductions(program: &LaneProgram) -> Vec<Option<jit::Reduction>> {
+    let mut left = jit::MOST_REDUCTIONS;
     let stored = program.stores().into_iter().map(|(k, _)| {
         let output = program.outputs.get(k)?;
         let (fold, _) = output.fold?;
         let float = output.dtype.is_float();
         if output.leading {
             let rows = program.output_elements(k).is_multiple_of(program.inner());
-            return rows.then_some(jit::Joins::Open(float));
+            return rows.then_some(jit::Reduction::Open(float));
         }
         left = left.checked_sub(1)?;
-        Some(jit::Joins::Leaves(jit::Join { fold, float }))
+        Some(jit::Reduction::Leaves(jit::Join { fold, float }))
     });
     stored.collect()
 }
@@ -190,7 +190,7 @@ fn joins(program: &LaneProgram) -> Vec<Option<jit::Joins>> {
 /// What executes the inner run.
 enum Inner {
     /// With the reductions whose elements it joins, by stored values.
-    Code(jit::Kernel, Vec<Option<jit::Joins>>),
+    Code(jit::Kernel, Vec<Option<jit::Reduction>>),
     Tile(TileCode),
 }
 
@@ -298,7 +298,7 @@ impl Region {
                 let joined = if output.leading { usize::MAX } else { joined };
                 let mut folding = Folding::new(fold, output.dtype, *slot, joined, leading);
                 folding.before = match &inner {
-                    Inner::Code(_, joins) => joins.get(stored).copied().flatten(),
+                    Inner::Code(_, reductions) => reductions.get(stored).copied().flatten(),
                     Inner::Tile(_) => None,
                 };
                 folds.push(folding);
