@@ -25,6 +25,12 @@ pub(super) trait Fold: Send + Sync + 'static {
     fn lift(x: Self::In) -> Self::Acc;
     fn join(x: Self::Acc, y: Self::Acc) -> Self::Acc;
     fn finish(x: Self::Acc) -> Self::Out;
+
+    /// Whether elements are joined one by one in row-major order, because another order shows.
+    #[inline(always)]
+    fn in_order() -> bool {
+        false
+    }
 }
 
 macro_rules! folds {
@@ -32,6 +38,7 @@ macro_rules! folds {
         $(#[doc = $doc:literal])?
         $F:ident<$T:ident: $bound:ident> $In:ty => $Acc:ty => $Out:ty {
             $start:expr, |$x:ident| $lift:expr, |$a:ident, $b:ident| $join:expr, |$r:ident| $finish:expr
+            $(, in order if $order:expr)?
         }
     )+) => {$(
         $(#[doc = $doc])?
@@ -53,13 +60,22 @@ macro_rules! folds {
             fn finish($r: $Acc) -> $Out {
                 $finish
             }
+            $(
+                #[inline(always)]
+                fn in_order() -> bool {
+                    $order
+                }
+            )?
         }
     )+};
 }
 
 folds! {
     Sum<T: Number> T => T::Sum => T { T::ZERO, |x| x.widen(), |a, b| T::add(a, b), |r| T::narrow(r) }
-    Product<T: Number> T => T::Sum => T { T::ONE, |x| x.widen(), |a, b| T::factor(a, b), |r| T::narrow(r) }
+    /// Products of complex numbers that are not finite are others in another order.
+    Product<T: Number> T => T::Sum => T {
+        T::ONE, |x| x.widen(), |a, b| T::factor(a, b), |r| T::narrow(r), in order if T::DTYPE.is_complex()
+    }
     Largest<T: Ordered> T => T => T { T::LOWEST, |x| x, |a, b| a.larger(b), |r| r }
     Smallest<T: Ordered> T => T => T { T::HIGHEST, |x| x, |a, b| a.smaller(b), |r| r }
     /// The root of the sum of squares, without scaling.
@@ -265,7 +281,7 @@ impl Reduction {
         }
         if !self.inner_stays && self.gone.is_empty() {
             for (out, x) in out.iter_mut().zip(x.chunks_exact(self.inner)) {
-                *out = F::finish(F::join(F::START, row::<F>(x)));
+                *out = F::finish(and_row::<F>(F::START, x));
             }
             return;
         }
@@ -274,7 +290,7 @@ impl Reduction {
             return each(&self.kept, |base| {
                 let mut sum = F::START;
                 each(&self.gone, |at| {
-                    sum = F::join(sum, row::<F>(&x[base + at..][..self.inner]))
+                    sum = and_row::<F>(sum, &x[base + at..][..self.inner])
                 });
                 if let Some(out) = out.next() {
                     *out = F::finish(sum);
@@ -322,7 +338,7 @@ impl Reduction {
             } else {
                 let mut sum = F::START;
                 each(&self.gone, |at| {
-                    sum = F::join(sum, row::<F>(&x[base + at..][..self.inner]))
+                    sum = and_row::<F>(sum, &x[base + at..][..self.inner])
                 });
                 part.iter_mut().for_each(|out| *out = F::finish(sum));
             }
@@ -341,7 +357,7 @@ impl Reduction {
                 *sum = F::join(*sum, F::lift(*x));
             }
             rows += 1;
-            if rows == ROWS {
+            if rows == ROWS && !F::in_order() {
                 for (total, sum) in total[..width].iter_mut().zip(&mut block[..width]) {
                     *total = F::join(*total, *sum);
                     *sum = F::START;
@@ -394,9 +410,10 @@ fn pieces<F: Fold, const N: usize>(rows: Dim, x: &[F::In], out: &mut [F::Out]) {
     let second = out.len() - N;
     let mut total = [[F::START; N]; 2];
     let mut left = 0..rows.n;
+    let block_rows = if F::in_order() { rows.n } else { ROWS };
     while !left.is_empty() {
         let mut block = [[F::START; N]; 2];
-        for row in left.by_ref().take(ROWS) {
+        for row in left.by_ref().take(block_rows) {
             let x = &x[row * rows.step..][..second + N];
             let (first, last) = (&x[..N], &x[second..]);
             for k in 0..N {
@@ -455,6 +472,15 @@ fn each(dims: &[Dim], mut f: impl FnMut(usize)) {
                 }
             }
         }
+    }
+}
+
+/// What is joined so far with all elements of a contiguous run.
+#[inline(always)]
+fn and_row<F: Fold>(sum: F::Acc, x: &[F::In]) -> F::Acc {
+    match F::in_order() {
+        true => x.iter().fold(sum, |sum, x| F::join(sum, F::lift(*x))),
+        false => F::join(sum, row::<F>(x)),
     }
 }
 

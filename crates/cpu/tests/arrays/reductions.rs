@@ -224,3 +224,12 @@ pub(super) fn cum_argmin() {
         }
     }
 }
+
+/// With infinities, which make another number of the same factors in another order.
+#[test]
+fn products_of_complex_numbers_are_in_row_major_order() {
+    for (shape, axes) in REDUCED {
+        let axes = axes.to_vec();
+        exact(Prod { axes }, &[DType::C64, DType::C128], &[shape]);
+    }
+}
