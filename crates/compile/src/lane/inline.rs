@@ -2,7 +2,6 @@
 
 use cotangent_graph::Op;
 use cotangent_graph::ops::Binary;
-use smallvec::SmallVec;
 
 use super::expand::{cost, delayed};
 use super::{LaneInput, LaneOp, LaneOutput, LaneProgram};
@@ -113,45 +112,22 @@ impl LaneProgram {
         };
         let mut ops: Vec<LaneOp> = Vec::with_capacity(recipe.ops.len() + self.ops.len());
         for k in &recipe.ops {
-            let op = other.ops.get(*k)?;
-            let args: Option<_> = op.args.iter().map(|a| copied(*a)).collect();
-            ops.push(LaneOp {
-                args: args?,
-                ..op.clone()
-            });
+            ops.push(other.ops.get(*k)?.renumbered(copied)?);
         }
-        ops.extend(self.ops.iter().map(|op| LaneOp {
-            args: op.args.iter().map(|a| own(*a)).collect(),
-            ..op.clone()
-        }));
-        let outputs: Vec<LaneOutput> = (self.outputs.iter())
-            .map(|o| LaneOutput {
-                value: own(o.value),
-                beside: o.beside.iter().map(|v| own(*v)).collect(),
-                ..o.clone()
-            })
-            .collect();
-        let mut inputs: Vec<LaneInput> = Vec::with_capacity(sources.len());
-        for source in &sources {
-            let mut input = match source {
-                Source::Own(i) => self.inputs[*i].clone(),
-                Source::Other(j) => other.inputs[*j].clone(),
-            };
-            if let Some(index) = &mut input.index {
-                index.input = own(index.input);
-            }
-            inputs.push(input);
+        for op in &self.ops {
+            ops.push(op.renumbered(|v| Some(own(v)))?);
         }
-        let now = delayed(self.fma, inputs.len(), &ops, &outputs);
-        let theirs = delayed(other.fma, other.inputs.len(), &other.ops, &other.outputs);
-        let before = delayed(self.fma, self.inputs.len(), &self.ops, &self.outputs);
-        let before = (recipe.ops.iter().map(|k| theirs[*k])).chain(before);
-        if !now.into_iter().eq(before) {
-            return None;
-        }
-        let dims = self.dims.clone();
-        let program = LaneProgram::new(self.lanes, self.fma, dims, inputs, ops, outputs);
-        Some((program.ok()?, sources))
+        let outputs = self.outputs.iter().map(|o| o.renumbered(own)).collect();
+        let inputs = sources.iter().map(|source| match source {
+            Source::Own(i) => self.inputs[*i].renumbered(own),
+            // A recipe reads nothing at indices.
+            Source::Other(j) => other.inputs[*j].clone(),
+        });
+        let theirs = other.delayed();
+        let before = recipe.ops.iter().map(|k| theirs[*k]);
+        let before = before.chain(self.delayed()).collect();
+        let region = self.with(inputs.collect(), ops, outputs, before)?;
+        Some((region, sources))
     }
 
     /// The region without some results and what only these need, and the inputs that are left.
@@ -189,42 +165,66 @@ impl LaneProgram {
             .collect();
         let new = |v: u32| numbers[v as usize];
         let left: Vec<usize> = (0..count).filter(|i| needed[*i]).collect();
-        let inputs: Vec<LaneInput> = (left.iter())
-            .map(|i| {
-                let mut input = self.inputs[*i].clone();
-                if let Some(index) = &mut input.index {
-                    index.input = new(index.input);
-                }
-                input
-            })
+        let inputs = left.iter().map(|i| self.inputs[*i].renumbered(new));
+        let kept = |k: &usize| needed[count + k];
+        let ops = (0..self.ops.len()).filter(kept);
+        let ops: Option<_> = ops
+            .map(|k| self.ops[k].renumbered(|v| Some(new(v))))
             .collect();
-        let ops: Vec<LaneOp> = (self.ops.iter().enumerate())
-            .filter(|(k, _)| needed[count + k])
-            .map(|(_, op)| LaneOp {
-                args: op.args.iter().map(|a| new(*a)).collect::<SmallVec<_>>(),
-                ..op.clone()
-            })
-            .collect();
-        let outputs: Vec<LaneOutput> = (outputs.into_iter())
-            .map(|o| LaneOutput {
-                value: new(o.value),
-                beside: o.beside.iter().map(|v| new(*v)).collect(),
-                ..o.clone()
-            })
-            .collect();
-        let before = delayed(self.fma, count, &self.ops, &self.outputs);
-        let before = (before.iter().enumerate())
-            .filter(|(k, _)| needed[count + k])
-            .map(|(_, d)| *d);
-        if !delayed(self.fma, inputs.len(), &ops, &outputs)
-            .into_iter()
-            .eq(before)
-        {
+        let outputs = outputs.iter().map(|o| o.renumbered(new)).collect();
+        let before = self.delayed().into_iter().enumerate();
+        let before = before.filter(|(k, _)| kept(k)).map(|(_, d)| d).collect();
+        let region = self.with(inputs.collect(), ops?, outputs, before)?;
+        Some((region, left))
+    }
+
+    fn delayed(&self) -> Vec<bool> {
+        delayed(self.fma, self.inputs.len(), &self.ops, &self.outputs)
+    }
+
+    /// A region on the same places. `None` where other products than those of `before` are rounded with a sum.
+    fn with(
+        &self,
+        inputs: Vec<LaneInput>,
+        ops: Vec<LaneOp>,
+        outputs: Vec<LaneOutput>,
+        before: Vec<bool>,
+    ) -> Option<LaneProgram> {
+        if delayed(self.fma, inputs.len(), &ops, &outputs) != before {
             return None;
         }
         let dims = self.dims.clone();
-        let program = LaneProgram::new(self.lanes, self.fma, dims, inputs, ops, outputs);
-        Some((program.ok()?, left))
+        LaneProgram::new(self.lanes, self.fma, dims, inputs, ops, outputs).ok()
+    }
+}
+
+impl LaneInput {
+    fn renumbered(&self, new: impl Fn(u32) -> u32) -> LaneInput {
+        let mut input = self.clone();
+        if let Some(index) = &mut input.index {
+            index.input = new(index.input);
+        }
+        input
+    }
+}
+
+impl LaneOp {
+    fn renumbered(&self, new: impl Fn(u32) -> Option<u32>) -> Option<LaneOp> {
+        let args: Option<_> = self.args.iter().map(|a| new(*a)).collect();
+        Some(LaneOp {
+            args: args?,
+            ..self.clone()
+        })
+    }
+}
+
+impl LaneOutput {
+    fn renumbered(&self, new: impl Fn(u32) -> u32) -> LaneOutput {
+        LaneOutput {
+            value: new(self.value),
+            beside: self.beside.iter().map(|v| new(*v)).collect(),
+            ..self.clone()
+        }
     }
 }
 
