@@ -5,6 +5,8 @@
 //! Numbers, single elements and spilled values are read from memory by the instruction itself where
 //! that is possible.
 
+use std::cmp::Reverse;
+
 use cotangent_compile::lane::{Elem, LaneCode, Lanes, Prim};
 
 use super::asm::{Asm, RAX, RDX, RSP, Rm, Width};
@@ -85,6 +87,8 @@ pub(super) struct Body<'a> {
     /// The value that each register holds.
     holds: [u32; 32],
     usable: u8,
+    /// The registers that were given to values so far are below this one.
+    given: u8,
     free_slots: Vec<i32>,
     /// Slots whose value was read for the last time by the instruction at hand.
     leaving: Vec<i32>,
@@ -168,6 +172,7 @@ impl<'a> Body<'a> {
                 (Width::Narrow, Access::Masked) => MASK,
                 _ => width.registers(),
             },
+            given: 0,
             free_slots: Vec::new(),
             leaving: Vec::new(),
             slots,
@@ -183,6 +188,31 @@ impl<'a> Body<'a> {
         self.reductions = reductions;
         for leaf in reductions.iter().flatten().filter_map(Reducing::leaf) {
             self.usable = self.usable.min(leaf.lowest());
+        }
+    }
+
+    /// The values in memory that this body reads most often, as many as it has left registers for when it has run,
+    /// and these registers.
+    pub(super) fn residents(&self) -> Vec<(u32, u8)> {
+        let mut reads = vec![0_u32; self.code.insts.len()];
+        for v in self.items.iter().flat_map(|item| item.args) {
+            if let Some(Home::Pool(_) | Home::Frame(_)) = self.homes.get(v as usize) {
+                reads[v as usize] += 1;
+            }
+        }
+        let mut values: Vec<u32> = (0..).take(reads.len()).collect();
+        values.retain(|v| reads[*v as usize] > 0);
+        values.sort_by_key(|v| Reverse(reads[*v as usize]));
+        let left = (self.given..self.usable).rev();
+        values.into_iter().zip(left).collect()
+    }
+
+    /// Loads values into registers that nothing else has from now on; the body was told that they are kept.
+    pub(super) fn reside(&mut self, asm: &mut Asm, residents: &[(u32, u8)]) {
+        for (v, r) in residents {
+            asm.vector(LOAD, *r, 0, self.home(*v));
+            self.hold(*v, *r);
+            self.usable = self.usable.min(*r);
         }
     }
 
@@ -362,6 +392,7 @@ impl<'a> Body<'a> {
         for r in (0..self.usable).filter(|r| pinned >> r & 1 == 0) {
             let v = self.holds[r as usize];
             if v == NONE {
+                self.given = self.given.max(r + 1);
                 return r;
             }
             // Among equals one that needs no store.

@@ -108,8 +108,7 @@ fn emit_by(
     let scale = size.trailing_zeros() as u8;
 
     let out = asm.jump_unless_left(lanes * vectors);
-    let top = asm.bytes.len();
-    let body = |vectors, access| {
+    let body = |vectors, access, kept: &[u32]| {
         let mut body = Body::new(
             code,
             &homes,
@@ -117,14 +116,26 @@ fn emit_by(
             slots,
             (width, vectors),
             access,
-            &[],
+            kept,
         );
         body.reduce(&reductions);
         body.rest = rest.unwrap_or(0);
         body
     };
-    let mut whole = body(vectors, Access::Whole);
+    // The body is written twice: which registers it leaves to what it reads from memory again and again, it knows
+    // when it has run.
+    let mut top = asm.bytes.len();
+    let mut whole = body(vectors, Access::Whole, &[]);
     whole.run(&mut asm);
+    let residents = whole.residents();
+    if !residents.is_empty() {
+        asm.bytes.truncate(top);
+        let kept: Vec<u32> = residents.iter().map(|(v, _)| *v).collect();
+        whole = body(vectors, Access::Whole, &kept);
+        whole.reside(&mut asm, &residents);
+        top = asm.bytes.len();
+        whole.run(&mut asm);
+    }
     let (mut room, spills, mut sites) = (whole.slots, whole.spilled, whole.sites);
     asm.add_index(lanes * vectors);
     asm.jump_back_while_left(lanes * vectors, top);
@@ -149,7 +160,7 @@ fn emit_by(
             }
             Width::Wide => asm.tail_mask(),
         }
-        let mut last = body(some, Access::Masked);
+        let mut last = body(some, Access::Masked, &[]);
         last.run(&mut asm);
         room = room.max(last.slots);
         sites.extend(last.sites);
