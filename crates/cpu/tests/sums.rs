@@ -80,26 +80,59 @@ const BOUND: f64 = 16.0 / (1 << 24) as f64;
 #[test]
 fn sums_of_f32_are_near_the_exact_ones() {
     for n in [1, 15, 16, 17, 31, 255, 256, 257, 1000, 4096, 100_003] {
-        let plan = plan_of(&format!(
-            "fn f(x: f32[2, {n}]) -> f32[2] {{ sum(-x, axes=[1]) }}"
-        ));
-        let mut numbers = Numbers::new(n as u64);
-        let x: Vec<f32> = (0..2 * n)
-            .map(|k| (numbers.within(-1.0, 2.0) * 10_f64.powi(k as i32 % 5)) as f32)
-            .collect();
-        let found = |way| {
-            let program = Program::with_way(plan.clone(), way).unwrap();
-            let x = Array::new([2, n], x.clone()).unwrap();
-            program.run(&[x]).unwrap()[0].to_f64s()
+        let rows = |k: usize, n: usize| move |(i, x): (usize, f32)| (i / n == k).then_some(x);
+        check([2, n], 1, |k| Box::new(rows(k, n)));
+    }
+}
+
+#[test]
+fn sums_of_f32_over_rows_are_near_the_exact_ones() {
+    for n in [2, 15, 16, 17, 31, 33, 64, 257, 1000, 4099] {
+        let columns = |k: usize| move |(i, x): (usize, f32)| (i % 70 == k).then_some(x);
+        check([n, 70], 0, |k| Box::new(columns(k)));
+    }
+}
+
+type Pick = Box<dyn Fn((usize, f32)) -> Option<f32>>;
+
+/// Compares the sums over an axis with those of f64; `of` says which elements belong to each.
+fn check([rows, columns]: [usize; 2], axis: usize, of: impl Fn(usize) -> Pick) {
+    let results = if axis == 0 { columns } else { rows };
+    let plan = plan_of(&format!(
+        "fn f(x: f32[{rows}, {columns}]) -> f32[{results}] {{ sum(abs(x), axes=[{axis}]) }}"
+    ));
+    let fold = if axis == 0 {
+        "(sum(%1, outer=1"
+    } else {
+        "(sum(%1)"
+    };
+    let alone = rows == 1 || columns == 1;
+    assert!(alone || plan.to_string().contains(fold), "{plan}");
+    let mut numbers = Numbers::new((rows * columns) as u64);
+    let x: Vec<f32> = (0..rows * columns)
+        .map(|k| (numbers.within(-1.0, 2.0) * 10_f64.powi(k as i32 % 5)) as f32)
+        .collect();
+    let found = |way| {
+        let program = Program::with_way(plan.clone(), way).unwrap();
+        let x = Array::new([rows, columns], x.clone()).unwrap();
+        program.run(&[x]).unwrap()[0].to_f64s()
+    };
+    let [code, narrow, tile, baseline] =
+        [Way::Code, Way::Narrow, Way::Tile, Way::Baseline].map(found);
+    assert_eq!(code, narrow, "{rows} by {columns}");
+    assert_eq!(code, tile, "{rows} by {columns}");
+    assert_eq!(code, baseline, "{rows} by {columns}");
+    for (k, found) in code.iter().enumerate() {
+        let own = || {
+            x.iter()
+                .copied()
+                .enumerate()
+                .filter_map(of(k))
+                .map(f64::from)
         };
-        let [code, tile] = [Way::Code, Way::Baseline].map(found);
-        assert_eq!(code, tile, "{n}");
-        for (found, row) in code.iter().zip(x.chunks(n)) {
-            let exact: f64 = row.iter().map(|x| -f64::from(*x)).sum();
-            let all: f64 = row.iter().map(|x| f64::from(x.abs())).sum();
-            let error = (found - exact).abs() / all;
-            // Errors of random numbers cancel for the most part.
-            assert!(error <= BOUND / 4.0, "{n}: {error}");
-        }
+        let exact: f64 = own().map(f64::abs).sum();
+        let error = (found - exact).abs() / exact;
+        // Errors of random numbers cancel for the most part.
+        assert!(error <= BOUND / 4.0, "{rows} by {columns}: {error}");
     }
 }

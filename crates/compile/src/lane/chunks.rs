@@ -5,6 +5,8 @@ const FEWEST: usize = 1 << 16;
 /// The most chunks, and the fewest turns of one: the sums of each are added to those of the others in the end.
 const MOST: usize = 16;
 const SHORTEST: usize = 32;
+/// So many turns of f32, at most, are added as such before their sum is added to the others in f64.
+pub const TURNS_TOGETHER: usize = 16;
 /// The turns of a chunk are a multiple of this, so that chunks mostly end where rows do that are several turns.
 const EVEN: usize = 8;
 /// Sums of 8 bytes in a line of the cache and in a page. Loads and stores at equal addresses modulo a page wait for

@@ -1,7 +1,7 @@
 //! The scalar evaluator: one place after another, one instruction after another.
 
 use super::code::{Elem, Lanes, Predicate, Prim, Rounding};
-use super::{Fold, LEAF, LaneInput, LaneProgram};
+use super::{Fold, LEAF, LaneInput, LaneProgram, TURNS_TOGETHER};
 use cotangent_array::DType;
 use cotangent_graph::math;
 use cotangent_graph::ops::Unary;
@@ -245,7 +245,7 @@ impl LaneProgram {
     }
 
     /// Joins elements of the outer loops, one turn of a chunk after another and then chunks, for each place of
-    /// the others.
+    /// the others. Of f32 some turns are added as such.
     fn fold_leading(
         &self,
         fold: Fold,
@@ -257,9 +257,23 @@ impl LaneProgram {
         let (rows, mut all) = (results.max(1), Vec::new());
         for chunk in elements.chunks(rows.saturating_mul(turns)) {
             let mut sums = vec![Number::start(fold, float); results];
-            for row in chunk.chunks(rows) {
-                for (sum, bits) in sums.iter_mut().zip(row) {
-                    *sum = sum.join(self.lift(*bits, float), fold);
+            if let (Fold::Sum, true, Lanes::W32) = (fold, float, self.lanes) {
+                for turns in chunk.chunks(rows.saturating_mul(TURNS_TOGETHER)) {
+                    let mut some = vec![0.0_f32; results];
+                    for row in turns.chunks(rows) {
+                        for (sum, bits) in some.iter_mut().zip(row) {
+                            *sum += f32::from_bits(*bits as u32);
+                        }
+                    }
+                    for (sum, some) in sums.iter_mut().zip(some) {
+                        *sum = sum.join(Number::Float(f64::from(some)), fold);
+                    }
+                }
+            } else {
+                for row in chunk.chunks(rows) {
+                    for (sum, bits) in sums.iter_mut().zip(row) {
+                        *sum = sum.join(self.lift(*bits, float), fold);
+                    }
                 }
             }
             if all.is_empty() {

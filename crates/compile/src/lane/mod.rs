@@ -24,7 +24,7 @@ use cotangent_array::{DType, Scalar, Shape};
 use cotangent_graph::Op;
 use smallvec::SmallVec;
 
-pub use chunks::Chunks;
+pub use chunks::{Chunks, TURNS_TOGETHER};
 pub(crate) use code::Writer;
 pub use code::{Elem, Inst, LaneCode, Lanes, Predicate, Prim, Rounding};
 pub(crate) use eval::LaneRead;
@@ -58,8 +58,7 @@ pub struct LaneLayout {
     pub pack: usize,
     /// Where the first of these buffers stands; inputs come first.
     pub packs_at: usize,
-    /// Where the sums over outer loops begin that are not finished: 8 bytes for each result in each chunk, and
-    /// what is between chunks ([`Chunks::apart`]).
+    /// Where the sums over outer loops begin that are not finished ([`LaneProgram::sums_room`]).
     pub sums_at: usize,
     /// Where three tables of addresses stand, each with one for every input and stored value.
     pub table_at: usize,
@@ -284,6 +283,23 @@ impl LaneProgram {
         Chunks::of(self.elements(), self.output_elements(output))
     }
 
+    /// Whether such a result adds [`TURNS_TOGETHER`] turns in lanes of the elements.
+    pub fn adds_narrow(&self, output: usize) -> bool {
+        let narrow = |o: &LaneOutput| {
+            let sum = matches!(o.fold, Some((Fold::Sum, _)));
+            o.leading && sum && o.dtype == DType::F32
+        };
+        self.outputs.get(output).is_some_and(narrow)
+    }
+
+    /// Bytes of working memory of such a result: 8 for each sum in each chunk, and what is between chunks
+    /// ([`Chunks::apart`]). Where f32 are added as such, there are as many sums of 4 bytes behind them.
+    pub fn sums_room(&self, output: usize) -> usize {
+        let room = self.chunks(output).room(self.output_elements(output));
+        let bytes = if self.adds_narrow(output) { 12 } else { 8 };
+        room.saturating_mul(bytes).next_multiple_of(8)
+    }
+
     /// The number of elements that an input must have at least.
     pub fn input_elements(&self, input: usize) -> usize {
         if self.elements() == 0 {
@@ -369,12 +385,8 @@ impl LaneProgram {
         let packs_at = folds_at + folds * fold;
         let sums_at = packs_at + packs * pack;
         let leading = (0..self.outputs.len()).filter(|k| self.outputs[*k].leading);
-        let sums = leading.fold(0_usize, |n, k| {
-            n.saturating_add(self.chunks(k).room(self.output_elements(k)))
-        });
-        let table_at = sums_at
-            .saturating_add(sums.saturating_mul(8))
-            .next_multiple_of(64);
+        let sums = leading.fold(0_usize, |n, k| n.saturating_add(self.sums_room(k)));
+        let table_at = sums_at.saturating_add(sums).next_multiple_of(64);
         LaneLayout {
             tile,
             fold,

@@ -244,8 +244,8 @@ impl<'a> Body<'a> {
                     let to = self.reductions.get(k as usize).copied().flatten();
                     if let Some(Reducing::Leaves(to)) = to {
                         self.join(asm, &item, to);
-                    } else if let Some(Reducing::Open(floats)) = to {
-                        self.add(asm, &item, stream, floats);
+                    } else if let Some(Reducing::Open(sums)) = to {
+                        self.add(asm, &item, stream, sums);
                     } else {
                         let mut pinned = 0;
                         let x = self.need(asm, item.args[0], &mut pinned);

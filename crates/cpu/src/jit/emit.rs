@@ -302,7 +302,7 @@ impl Start {
         let mut all = Vec::with_capacity(reductions.len());
         for join in reductions {
             all.push(join.map(|join| match join {
-                Reduction::Open(floats) => Reducing::Open(floats),
+                Reduction::Open(sums) => Reducing::Open(sums),
                 Reduction::Leaves(join) => {
                     let kind = (code.lanes, self.asm.width);
                     let leaf = Leaf::new(join, number, kind, &mut self.pool);

@@ -12,7 +12,7 @@
 //! elements, and in two registers where two vectors are done side by side.
 //!
 //! Sums over outer loops are open while the region runs, one for every place of the run: elements are added to them
-//! in memory.
+//! in memory, widened or, for some turns, as they are.
 
 use cotangent_compile::lane::{Fold, Lanes};
 
@@ -35,15 +35,25 @@ pub(crate) struct Join {
 pub(crate) enum Reduction {
     /// One number of 64 bits for each leaf takes the place of its elements.
     Leaves(Join),
-    /// Elements are added to open sums of 64 bits, which stand where elements would; whether they are floats.
-    Open(bool),
+    /// Elements are added to open sums, which stand where elements would.
+    Open(Sums),
+}
+
+/// What open sums are.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Sums {
+    /// Of 64 bits.
+    Ints,
+    Floats,
+    /// Floats as wide as the elements.
+    Narrow,
 }
 
 /// [`Reduction`], with the registers of a leaf.
 #[derive(Clone, Copy)]
 pub(super) enum Reducing {
     Leaves(Leaf),
-    Open(bool),
+    Open(Sums),
 }
 
 impl Reducing {
@@ -322,7 +332,7 @@ impl Body<'_> {
 
 impl Body<'_> {
     /// Adds the vector that an instruction stores to open sums.
-    pub(super) fn add(&mut self, asm: &mut Asm, item: &Item, stream: usize, of_floats: bool) {
+    pub(super) fn add(&mut self, asm: &mut Asm, item: &Item, stream: usize, sums: Sums) {
         let mut pinned = 0;
         let x = self.need(asm, item.args[0], &mut pinned);
         let mut take = |body: &mut Self, asm: &mut Asm| {
@@ -332,47 +342,55 @@ impl Body<'_> {
         };
         let masked = self.access_of(item.vector) == Access::Masked;
         let d = take(self, asm);
-        // Half a vector of 32 bits is a vector of sums.
-        let halves = if self.wide() { 1 } else { 2 };
+        let lanes = match sums {
+            Sums::Narrow => self.code.lanes,
+            Sums::Ints | Sums::Floats => Lanes::W64,
+        };
+        // Half a vector of 32 bits is a vector of wide sums.
+        let halves = if lanes == self.code.lanes { 1 } else { 2 };
         let e = if halves == 2 { take(self, asm) } else { x };
         let mask = match (masked && halves == 2, self.width) {
             (true, Width::Narrow) => take(self, asm),
             _ => MASK,
         };
-        let (opcode, widen) = match of_floats {
-            true => (ADD, WIDEN_FLOAT),
-            false => (ADD_INT, WIDEN_INT),
+        let widen = match sums {
+            Sums::Ints => WIDEN_INT,
+            Sums::Floats | Sums::Narrow => WIDEN_FLOAT,
+        };
+        let add = match sums {
+            Sums::Ints => form(1, ADD_INT).wide(true),
+            Sums::Floats | Sums::Narrow => float(lanes, ADD),
         };
         let base = self.address(asm, stream);
+        let scale = lanes.bytes().trailing_zeros() as u8;
         let bytes = self.width.bytes() as i32;
         for half in 0..halves {
             let at = bytes * (item.vector as i32 * halves + half);
-            let place = Rm::Indexed(base, 3, at);
+            let place = Rm::Indexed(base, scale, at);
             if halves == 2 {
                 self.half(asm, [e, x], half, widen);
             }
             match (masked, self.width) {
                 (false, _) => {
-                    asm.vector(LOAD, d, 0, place);
-                    asm.vector(form(1, opcode).wide(true), d, d, Rm::Reg(e));
+                    asm.vector(add, d, e, place);
                     asm.vector(STORE, d, 0, place);
                 }
                 (true, Width::Narrow) => {
                     if halves == 2 {
                         self.half(asm, [mask, MASK], half, WIDEN_INT);
                     }
-                    asm.vector(mask_form(Lanes::W64, 0x2C), d, mask, place);
-                    asm.vector(form(1, opcode).wide(true), d, d, Rm::Reg(e));
-                    asm.vector(mask_form(Lanes::W64, 0x2E), d, mask, place);
+                    asm.vector(mask_form(lanes, 0x2C), d, mask, place);
+                    asm.vector(add, d, d, Rm::Reg(e));
+                    asm.vector(mask_form(lanes, 0x2E), d, mask, place);
                 }
                 (true, Width::Wide) => {
                     let k = if half == 1 { K1 } else { TAIL };
                     if half == 1 {
                         asm.upper_mask(K1, TAIL);
                     }
-                    let moved = |opcode| float(Lanes::W64, opcode);
+                    let moved = |opcode| float(lanes, opcode);
                     asm.evex(moved(0x10), d, 0, place, Lanewise::Clear(k));
-                    asm.vector(form(1, opcode).wide(true), d, d, Rm::Reg(e));
+                    asm.vector(add, d, d, Rm::Reg(e));
                     asm.evex(moved(0x11), d, 0, place, Lanewise::Keep(k));
                 }
             }

@@ -30,7 +30,7 @@ use cotangent_graph::FastMap;
 
 pub(crate) use self::asm::{Style, Width};
 use self::emit::Emitted;
-pub(crate) use self::join::{Join, LEAF_BYTES, MOST as MOST_REDUCTIONS, Reduction};
+pub(crate) use self::join::{Join, LEAF_BYTES, MOST as MOST_REDUCTIONS, Reduction, Sums};
 use self::pages::Placed;
 pub(crate) use self::scan::Steps;
 

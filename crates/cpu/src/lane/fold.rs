@@ -3,15 +3,14 @@
 //! The tree is that of the evaluator in the compiler: [`LEAF`] elements by 8 lanes side by side (16 for sums of f32),
 //! leaves pairwise in their order, runs of one result after one another.
 
-use std::ops::Range;
-
 use cotangent_array::DType;
-use cotangent_compile::lane::{Chunks, Fold, LEAF};
+use cotangent_compile::lane::{Fold, LEAF};
 
 use super::joins::{
     Bits, FloatProduct, FloatSum, IntSum, Join, Largest, NarrowSum, Smallest, add, add_fast,
-    add_widest, leaf, leaf_fast, leaves,
+    add_narrow, add_widest, leaf, leaf_fast, leaves,
 };
+use super::open::{Columns, Leading};
 use crate::jit::{LEAF_BYTES, Reduction};
 use crate::memory::Slot;
 use crate::number::{Float, Number};
@@ -34,61 +33,9 @@ pub(super) struct Folding {
     /// Sums over the outer loops.
     leading: Option<Leading>,
     add: fn(*const u8, *mut u64, usize),
+    add_narrow: fn(*const u8, *mut u8, usize),
     /// Adds sums to others.
     merge: fn(*const u8, *mut u64, usize),
-}
-
-/// Sums over the outer loops, one for each place of the others.
-#[derive(Clone, Copy)]
-pub(super) struct Leading {
-    /// Where the open sums stand in the working memory: those of a chunk, then those of the next.
-    pub(super) offset: usize,
-    /// How many there are of each chunk.
-    pub(super) count: usize,
-    pub(super) chunks: Chunks,
-}
-
-impl Leading {
-    /// Where the open sums of a chunk stand behind those of the first.
-    fn chunk(&self, chunk: usize) -> usize {
-        chunk * self.chunks.apart(self.count)
-    }
-
-    /// The number of the open sum for a place of the region.
-    fn sum(&self, place: usize) -> usize {
-        self.turn(place) + place % self.count.max(1)
-    }
-
-    /// The number of the first open sum for the turn of a place.
-    fn turn(&self, place: usize) -> usize {
-        match self.chunks.count {
-            1 => 0,
-            _ => self.chunk(place / (self.count * self.chunks.turns).max(1)),
-        }
-    }
-}
-
-/// Places of the inner run of which sums over outer loops are meant, in every row that has such sums.
-#[derive(Clone, Copy)]
-pub(super) struct Columns {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    /// The length of the run.
-    pub(super) run: usize,
-}
-
-impl Columns {
-    /// All places of a run.
-    pub(super) fn all(run: usize) -> Columns {
-        let (from, to) = (0, run);
-        Columns { from, to, run }
-    }
-
-    /// The numbers of these among `count` sums, row by row.
-    fn of(self, count: usize) -> impl Iterator<Item = Range<usize>> {
-        let rows = (0..count).step_by(self.run.max(1));
-        rows.map(move |row| row + self.from..count.min(row + self.to))
-    }
 }
 
 /// Sums of 1, 2, 4, ... leaves that wait for a partner of their size; of sums over outer loops the place that is
@@ -99,8 +46,9 @@ pub(super) struct State {
     /// How many wait, or the number of the open sum that is next.
     filled: usize,
     leaves: u64,
-    /// Open sums over outer loops, and the place of the region whose element is next.
+    /// Open sums over outer loops, narrow ones, and the place of the region whose element is next.
     sums: *mut u64,
+    narrow: *mut u8,
     place: usize,
 }
 
@@ -111,6 +59,7 @@ impl Default for State {
             filled: 0,
             leaves: 0,
             sums: std::ptr::null_mut(),
+            narrow: std::ptr::null_mut(),
             place: 0,
         }
     }
@@ -160,27 +109,69 @@ impl Folding {
         matches!(self.before, Some(Reduction::Leaves(_)))
     }
 
-    /// The open sums to which a kernel adds the elements that come next.
-    pub(super) fn open_at(&self, state: &State) -> Option<*mut u8> {
-        let kernel = self.before.is_some() && self.leading.is_some();
-        kernel.then(|| state.sums.wrapping_add(state.filled).cast())
+    /// The open sums to which a kernel adds the next `count` elements, which are of one turn.
+    pub(super) fn open_at(&self, state: &State, count: usize) -> Option<*mut u8> {
+        self.before?;
+        let leading = self.leading?;
+        Some(self.adds_to(&leading, state, count))
     }
 
-    /// The open sums of the row of this number, where rows are turns, and the first row that has others.
+    /// The open sums to which the next `count` elements are added, which are of one turn.
+    fn adds_to(&self, leading: &Leading, state: &State, count: usize) -> *mut u8 {
+        let sums = state.sums.wrapping_add(state.filled);
+        if !leading.narrow {
+            return sums.cast();
+        }
+        let narrow = state.narrow.wrapping_add(self.size * state.filled);
+        if leading.completes(state.place / leading.count.max(1)) {
+            // SAFETY: the working memory has open sums for these places.
+            unsafe { self.complete(narrow, sums, count) };
+        }
+        narrow
+    }
+
+    /// Adds narrow sums to the others, and begins them anew.
+    ///
+    /// # Safety
+    /// There are so many of both, and nothing else uses them meanwhile.
+    unsafe fn complete(&self, narrow: *mut u8, sums: *mut u64, count: usize) {
+        (self.add)(narrow, sums, count);
+        // SAFETY: the caller's promise; zeros are what sums begin with.
+        unsafe { narrow.write_bytes(0, self.size * count) };
+    }
+
+    /// The open sums of the row of this number, where rows are turns, and the first row that has others or asks
+    /// again.
     pub(super) fn open_in(&self, row: usize, scratch: *mut u8) -> Option<(*mut u8, usize)> {
         let leading = self.leading?;
-        let turns = leading.chunks.turns.max(1);
-        let chunk = row / turns;
-        let at = leading.offset + 8 * leading.chunk(chunk);
-        Some((scratch.wrapping_add(at), (chunk + 1) * turns))
+        let first = leading.chunk(row / leading.chunks.turns.max(1));
+        let sums = leading.sums(scratch).wrapping_add(first);
+        if !leading.narrow {
+            return Some((sums.cast(), leading.next(row)));
+        }
+        let narrow = (leading.narrow_sums(scratch)).wrapping_add(self.size * first);
+        if leading.completes(row) {
+            // SAFETY: the working memory has open sums for each place of a turn.
+            unsafe { self.complete(narrow, sums, leading.count) };
+        }
+        Some((narrow, leading.next(row)))
     }
 
     /// Goes on with the element of this place of the region; open sums stand in this working memory.
     pub(super) fn go_to(&self, place: usize, state: &mut State, scratch: *mut u8) {
         if let Some(leading) = self.leading {
-            state.sums = scratch.wrapping_add(leading.offset).cast();
+            state.sums = leading.sums(scratch);
+            state.narrow = leading.narrow_sums(scratch);
             state.filled = leading.sum(place);
             state.place = place;
+        }
+    }
+
+    /// Adds elements to open sums.
+    fn add_to(&self, leading: &Leading, at: *const u8, sums: *mut u8, count: usize) {
+        match leading.narrow {
+            true => (self.add_narrow)(at, sums, count),
+            false => (self.add)(at, sums.cast(), count),
         }
     }
 
@@ -223,6 +214,7 @@ impl Folding {
             } else {
                 add::<T, J>
             },
+            add_narrow: add_narrow::<T>,
             merge: add::<T::Sum, J>,
         }
     }
@@ -235,13 +227,19 @@ impl Folding {
         self.begin(state);
         self.go_to(0, state, scratch);
         if let Some(leading) = self.leading {
-            let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
+            let (sums, narrow) = (leading.sums(scratch), leading.narrow_sums(scratch));
             for chunk in 0..leading.chunks.count {
                 let first = leading.chunk(chunk);
-                columns.of(leading.count).flatten().for_each(|k| {
+                for part in columns.of(leading.count) {
+                    let (at, count) = (first + part.start, part.len());
                     // SAFETY: the caller's promise.
-                    unsafe { sums.add(first + k).write(self.start) };
-                });
+                    unsafe {
+                        (0..count).for_each(|k| sums.add(at + k).write(self.start));
+                        if leading.narrow {
+                            narrow.add(self.size * at).write_bytes(0, self.size * count);
+                        }
+                    }
+                }
             }
         }
     }
@@ -252,13 +250,20 @@ impl Folding {
     /// As [`Folding::open`], and the result has room for them.
     pub(super) unsafe fn close(&self, scratch: *mut u8, out: *mut u8, columns: Columns) {
         if let Some(leading) = self.leading {
-            let sums: *mut u64 = scratch.wrapping_add(leading.offset).cast();
-            for chunk in 1..leading.chunks.count {
-                let more = sums.wrapping_add(leading.chunk(chunk));
+            let (sums, narrow) = (leading.sums(scratch), leading.narrow_sums(scratch));
+            for chunk in 0..leading.chunks.count {
+                let first = leading.chunk(chunk);
                 for part in columns.of(leading.count) {
-                    let (first, count) = (part.start, part.len());
-                    let more = more.wrapping_add(first).cast_const();
-                    (self.merge)(more.cast(), sums.wrapping_add(first), count);
+                    let (at, count) = (first + part.start, part.len());
+                    let own = sums.wrapping_add(at);
+                    if leading.narrow {
+                        // SAFETY: the caller's promise.
+                        unsafe { self.complete(narrow.wrapping_add(self.size * at), own, count) };
+                    }
+                    if chunk > 0 {
+                        let to = sums.wrapping_add(part.start);
+                        (self.merge)(own.cast_const().cast(), to, count);
+                    }
                 }
             }
             columns.of(leading.count).flatten().for_each(|k| {
@@ -297,7 +302,8 @@ impl Folding {
         if let Some(leading) = self.leading {
             // Elements come in order, so those of a turn of the outer loops follow one another.
             if self.before.is_none() {
-                (self.add)(at, state.sums.wrapping_add(state.filled), count);
+                let sums = self.adds_to(&leading, state, count);
+                self.add_to(&leading, at, sums, count);
             }
             state.place += count;
             state.filled += count;
@@ -335,9 +341,9 @@ impl Folding {
         sums: *mut u8,
         (out, place): (*mut u8, usize),
     ) {
-        if self.leading.is_some() {
+        if let Some(leading) = &self.leading {
             if self.before.is_none() {
-                (self.add)(at, sums.cast(), count);
+                self.add_to(leading, at, sums, count);
             }
             return;
         }

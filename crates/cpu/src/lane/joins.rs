@@ -211,6 +211,21 @@ where
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) use self::{add as add_fast, add as add_widest};
 
+/// Adds elements to as many sums of their own width.
+pub(super) fn add_narrow<T: Number>(at: *const u8, sums: *mut u8, n: usize) {
+    // SAFETY: the caller has written `n` elements there and has as many open sums, apart from them;
+    // nothing else uses either meanwhile.
+    let (x, sums) = unsafe {
+        (
+            std::slice::from_raw_parts(at.cast::<T>(), n),
+            std::slice::from_raw_parts_mut(sums.cast::<T>(), n),
+        )
+    };
+    for (sum, x) in sums.iter_mut().zip(x) {
+        *sum = sum.plus(*x);
+    }
+}
+
 /// Joins elements with as many open sums.
 #[inline(always)]
 fn added<T: Number, J: Join<T::Sum>>(at: *const u8, sums: *mut u64, n: usize)

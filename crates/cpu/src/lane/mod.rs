@@ -5,6 +5,7 @@ mod blocks;
 mod fold;
 mod joins;
 mod once;
+mod open;
 mod pack;
 mod rows;
 mod split;
@@ -19,8 +20,9 @@ use cotangent_compile::Options;
 use cotangent_compile::lane::{LEAF, LaneLayout, LaneProgram, MAX_FOLDS};
 
 use self::blocks::Blocks;
-use self::fold::{Columns, Folding, Leading};
+use self::fold::Folding;
 pub(crate) use self::once::OneRun;
+use self::open::{Columns, Leading};
 use self::pack::{Around, Chosen, Pack};
 pub(crate) use self::rows::choose as choose_rows;
 pub(crate) use self::tape::choose as choose_tape;
@@ -179,7 +181,12 @@ fn reductions(program: &LaneProgram) -> Vec<Option<jit::Reduction>> {
         let float = output.dtype.is_float();
         if output.leading {
             let rows = program.output_elements(k).is_multiple_of(program.inner());
-            return rows.then_some(jit::Reduction::Open(float));
+            let sums = match (float, program.adds_narrow(k)) {
+                (false, _) => jit::Sums::Ints,
+                (true, false) => jit::Sums::Floats,
+                (true, true) => jit::Sums::Narrow,
+            };
+            return rows.then_some(jit::Reduction::Open(sums));
         }
         left = left.checked_sub(1)?;
         Some(jit::Reduction::Leaves(jit::Join { fold, float }))
@@ -287,11 +294,12 @@ impl Region {
                 let leading = output.leading.then(|| {
                     let (count, chunks) = (program.output_elements(k), program.chunks(k));
                     let offset = sums_at;
-                    sums_at += 8 * chunks.room(count);
+                    sums_at += program.sums_room(k);
                     Leading {
                         offset,
                         count,
                         chunks,
+                        narrow: program.adds_narrow(k),
                     }
                 });
                 // Sums over outer loops are finished behind all loops.
@@ -514,7 +522,8 @@ impl Region {
             let mut count = border.map_or(run - done, |b| (run - done).min(b - from));
             count = count.min(self.layout.block);
             for (at, stream) in current.iter_mut().zip(&self.streams) {
-                if let Some(open) = stream.fold.and_then(|k| self.folds[k].open_at(&states[k])) {
+                let open = |k: usize| self.folds[k].open_at(&states[k], count);
+                if let Some(open) = stream.fold.and_then(open) {
                     *at = open;
                 }
             }

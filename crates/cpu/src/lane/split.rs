@@ -11,7 +11,8 @@
 
 use cotangent_compile::lane::{LEAF, MAX_FOLDS};
 
-use super::fold::{self, Columns};
+use super::fold;
+use super::open::Columns;
 use super::{Folding, Region};
 use crate::RunError;
 use crate::memory::{Frame, Slot};

@@ -3,7 +3,8 @@
 use cotangent_compile::RowWork;
 use cotangent_compile::lane::MAX_FOLDS;
 
-use super::fold::{self, Columns, Folding};
+use super::fold::{self, Folding};
+use super::open::Columns;
 use super::split::{self, Tables};
 use super::whole::Whole;
 use super::{Inner, Mode, Places, Region, inner};

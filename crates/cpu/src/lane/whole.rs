@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use cotangent_compile::lane::MAX_FOLDS;
 
-use super::fold::{Columns, Folding};
+use super::fold::Folding;
+use super::open::Columns;
 use super::{Region, Stream};
 use crate::memory::{Frame, Slot};
 
