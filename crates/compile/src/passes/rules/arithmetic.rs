@@ -27,6 +27,7 @@ rules! {
     "integer x - x -> 0", "integers have no NaN" =>
         |s| if binary(s, Binary::Sub) && s.dtype().is_int() && same(s) { s.everywhere(s.scalar(0.0)) } else { None };
     "x - -y -> x + y", "negation is exact" => |s| sub_of_negated(s);
+    "real -x - x -> x * -2", "the sum of two equal numbers is exact, or overflows alike" => |s| doubled(s);
 }
 
 rules! {
@@ -174,6 +175,14 @@ fn sub_of_negated(s: &Site) -> Option<Better> {
         return None;
     }
     Better::op(Binary::Add, &[s.args[0], negated(s, 1)?])
+}
+
+fn doubled(s: &Site) -> Option<Better> {
+    if !real(s, Binary::Sub) || negated(s, 0)? != s.args[1] {
+        return None;
+    }
+    let (op, number) = (Binary::Mul.into(), s.scalar(-2.0));
+    Some(Better::WithNumber(op, s.args[1], Side::Right, number))
 }
 
 fn product_of_negated(s: &Site) -> Option<Better> {
