@@ -458,7 +458,7 @@ fn passes_stop_where_asked() {
     assert!(matches!(error, CompileError::UnknownPass { .. }));
     assert_eq!(
         error.to_string(),
-        "there is no pass `fuse`, expected one of custom, loops, fold, simplify, cse, parts, products, axes, picks, columns, shifts, dead"
+        "there is no pass `fuse`, expected one of custom, loops, fold, simplify, cse, parts, products, axes, picks, columns, borders, shifts, dead"
     );
 }
 

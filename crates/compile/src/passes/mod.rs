@@ -2,6 +2,7 @@
 
 mod affine;
 mod axes;
+mod borders;
 mod columns;
 mod cse;
 mod custom;
@@ -97,6 +98,12 @@ pub const PASSES: &[Pass] = &[
         name: "columns",
         doc: "Takes arrays of a long first axis and short other ones apart, where operations mix along the short ones.",
         run: |graph| changed(graph, columns::run),
+        within: None,
+    },
+    Pass {
+        name: "borders",
+        doc: "Puts numbers around what is repeated by comparing positions, so that regions read what it is repeated from.",
+        run: |graph| changed(graph, borders::run),
         within: None,
     },
     Pass {
