@@ -13,7 +13,8 @@ use cotangent_graph::{Equation, FastHasher, Graph, Location, Op};
 
 use crate::RunError;
 use crate::lane::Mode;
-use crate::program::{Core, Program, compile_with};
+use crate::program::{Program, compile_with};
+use crate::steps::Core;
 
 /// How many programs are kept; the one that was asked for longest ago goes first.
 const KEPT: usize = 64;

@@ -3,7 +3,8 @@
 use cotangent_array::Array;
 
 use crate::RunError;
-use crate::program::{Core, Program};
+use crate::program::Program;
+use crate::steps::Core;
 
 impl Program {
     /// Runs on arrays that are given away, one for each input; one array for each output. Results stand in

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::RunError;
 use crate::lane::Mode;
 use crate::memory::{Frame, Kept, Memory, Run, Slot};
-use crate::program::Core;
+use crate::steps::Core;
 use crate::{reversal, scan, sweeps};
 
 /// Addresses of operands or results, mostly few.

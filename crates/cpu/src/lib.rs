@@ -32,6 +32,7 @@ mod program;
 mod reversal;
 mod scan;
 mod spare;
+mod steps;
 mod sweeps;
 mod system;
 

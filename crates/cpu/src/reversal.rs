@@ -7,7 +7,7 @@ use cotangent_compile::checkpoints::{Checkpoints, Move};
 
 use crate::flow::{Addresses, Places, addresses, copy};
 use crate::memory::{Frame, Run, Slot};
-use crate::program::Core;
+use crate::steps::Core;
 
 /// Addresses that move from step to step: where they start, and the bytes between two steps.
 struct Moving {

@@ -11,7 +11,7 @@ use crate::flow::{Addresses, Places, addresses, copy};
 use crate::jit::{self, Steps};
 use crate::lane::{Mode, OneRun};
 use crate::memory::{Run, Slot};
-use crate::program::Core;
+use crate::steps::Core;
 
 /// The most elements of a region that a loop runs by itself.
 const LONGEST: usize = 4096;

@@ -20,7 +20,7 @@ use cotangent_compile::{Flow, Layout};
 use crate::RunError;
 use crate::flow::{Addresses, Places, addresses, copy, is_true};
 use crate::memory::{Frame, Run};
-use crate::program::Core;
+use crate::steps::Core;
 
 /// The step that runs the sweeps, which carry so many values each and keep so many states each.
 pub(crate) fn sweeps(
