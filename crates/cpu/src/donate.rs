@@ -30,7 +30,7 @@ impl Program {
                 None => Array::zeros(ty.dtype, ty.shape.clone())?,
             });
         }
-        self.execute(inputs.iter(), &mut outputs, &shared, Core::run)?;
+        self.execute(inputs.iter(), &mut outputs, &shared, Core::run_now)?;
         Ok(outputs)
     }
 }

@@ -195,7 +195,7 @@ impl Program {
     /// Arrays of other numbers, dtypes or shapes than the inputs; an index out of range; no memory.
     pub fn run(&self, inputs: &[Array]) -> Result<Vec<Array>, RunError> {
         let mut outputs = self.outputs(inputs)?;
-        self.execute(inputs.iter(), &mut outputs, &[], Core::run)?;
+        self.execute(inputs.iter(), &mut outputs, &[], Core::run_now)?;
         Ok(outputs)
     }
 
@@ -228,7 +228,7 @@ impl Program {
             inputs.iter().map(Borrow::borrow),
             outputs,
             &[],
-            Core::run,
+            Core::run_now,
         )
     }
 

@@ -133,6 +133,14 @@ impl Core {
         Ok(core)
     }
 
+    /// Runs all steps, by those threads of the team that help at present.
+    pub(crate) fn run_now(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
+        if self.work > 0 {
+            frame.team = frame.team.at_present();
+        }
+        self.run(frame)
+    }
+
     pub(crate) fn run(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
         for (i, step) in self.steps.iter().enumerate() {
             if let Err(source) = step(frame) {

@@ -24,16 +24,20 @@
 //! The work is a borrow of the caller's stack. It is read between 2 and the worker's leaving alone, and
 //! the caller does not return before 4 is over, not even by unwinding: parts catch their panics.
 
+mod account;
 mod team;
 mod work;
 
 use std::cell::UnsafeCell;
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use crate::system;
+
+use account::Account;
 pub(crate) use team::{Shared, Team, default_threads, parts_since, share};
 pub(crate) use work::{dividable, nanoseconds, nanoseconds_of_bytes};
 
@@ -45,19 +49,15 @@ pub(crate) const DIVIDE: u64 = 5_000;
 /// How often an idle worker looks for work before it sleeps, some 50 microseconds; not at all where there
 /// are more threads than cores.
 const IDLE_LOOKS: u32 = 4_000;
+/// How often it does between looks whether it keeps the caller from its core.
+const CORE_LOOKS: u32 = 100;
 /// How long a caller looks whether its workers are done before it sleeps: twice as long as a part takes, but
 /// at least and at most so long. Waking it takes as long as the shortest.
 const JOIN: [Duration; 2] = [Duration::from_micros(20), Duration::from_micros(200)];
 /// How often it looks between looks at the clock.
 const JOIN_LOOKS: u32 = 50;
-/// So many nanoseconds of loss are borne before callers work alone for a while, and so many of gain are
-/// remembered.
-const DEBT: i64 = 100_000;
-const CREDIT: i64 = 200_000;
-/// Callers work alone for so many times what was lost,
-const REST: u64 = 16;
-/// and at most for so many nanoseconds.
-const LONGEST_REST: u64 = 500_000_000;
+/// What it costs a caller that a worker begins on its core, about: it is put aside, and the worker moves away.
+const CROWDED: u64 = 20_000;
 
 /// Parts of some work: called with the number of a part and of the thread that takes it.
 type Work<'a> = dyn Fn(usize, usize) + Sync + 'a;
@@ -82,16 +82,6 @@ pub(crate) struct Pool {
     birth: OnceLock<Instant>,
 }
 
-/// What callers gained by their workers, in nanoseconds. Where something else runs on a worker's core, a
-/// caller waits for it longer than the work would take alone; then it does better to leave it be.
-struct Account {
-    /// Gains less losses, at most [`CREDIT`].
-    balance: AtomicI64,
-    /// Until when callers work alone, since `birth`, and for how long that was.
-    until: AtomicU64,
-    rest: AtomicU64,
-}
-
 /// A worker: its thread, and whether it sleeps.
 struct Seat {
     thread: OnceLock<Thread>,
@@ -105,6 +95,8 @@ struct Open {
     /// How many parts the caller has taken from the front (the upper half), the workers from the back.
     ends: AtomicU64,
     parts: AtomicUsize,
+    /// The core on which the caller ran when it opened the work, or [`UNKNOWN`].
+    core: AtomicU32,
     work: UnsafeCell<Option<*const Work<'static>>>,
 }
 
@@ -113,6 +105,9 @@ struct Open {
 unsafe impl Sync for Pool {}
 // SAFETY: the address in `work` is used by those inside alone, for whom it is valid on any thread.
 unsafe impl Send for Pool {}
+
+/// The core of a caller where the system does not say.
+const UNKNOWN: u32 = u32::MAX;
 
 /// The state of the work: its number, for how many threads it is, whether it is open, and how many
 /// workers are inside.
@@ -153,6 +148,7 @@ impl Pool {
                 state: AtomicU64::new(0),
                 ends: AtomicU64::new(0),
                 parts: AtomicUsize::new(0),
+                core: AtomicU32::new(UNKNOWN),
                 work: UnsafeCell::new(None),
             },
             taken: AtomicBool::new(false),
@@ -168,11 +164,7 @@ impl Pool {
                     asleep: AtomicBool::new(false),
                 }
             }; MOST],
-            account: Account {
-                balance: AtomicI64::new(0),
-                until: AtomicU64::new(0),
-                rest: AtomicU64::new(0),
-            },
+            account: Account::new(),
             birth: OnceLock::new(),
         }
     }
@@ -213,12 +205,18 @@ impl Pool {
         {
             return false;
         }
+        if !self.account.settle(start) {
+            self.taken.store(false, Ordering::Release);
+            return false;
+        }
         if self.started.load(Ordering::Relaxed) < threads - 1 {
             self.start(threads - 1);
         }
         let number = State(self.open.state.load(Ordering::Relaxed)).number();
         self.open.ends.store(0, Ordering::Relaxed);
         self.open.parts.store(parts, Ordering::Relaxed);
+        let core = system::current_core().unwrap_or(UNKNOWN);
+        self.open.core.store(core, Ordering::Relaxed);
         // SAFETY: whoever holds `taken` writes here, and nobody is inside: the last caller has waited
         // for that, and the work is closed. The lifetime is forgotten; `wait` below keeps it.
         unsafe {
@@ -255,10 +253,17 @@ impl Pool {
         true
     }
 
+    /// Whether callers work alone for a while.
+    fn rests(&self) -> bool {
+        self.account.rests(self.now())
+    }
+
     /// Wakes the workers for a caller that will soon have work for them.
     fn rouse(&'static self, threads: usize) {
-        if !self.account.rests(self.now()) {
-            self.wake(self.threads(threads) - 1);
+        let start = self.now();
+        if !self.account.rests(start) && self.wake(self.threads(threads) - 1) {
+            let took = self.now().saturating_sub(start);
+            self.account.owe(took);
         }
     }
 
@@ -317,31 +322,37 @@ impl Pool {
         }
     }
 
-    fn wake(&self, workers: usize) {
-        let started = self.started.load(Ordering::Acquire);
+    /// Wakes so many workers; whether one of them slept.
+    fn wake(&self, workers: usize) -> bool {
+        let (mut slept, started) = (false, self.started.load(Ordering::Acquire));
         for seat in self.seats.iter().take(workers.min(started)) {
             if seat.asleep.load(Ordering::SeqCst)
                 && seat.asleep.swap(false, Ordering::SeqCst)
                 && let Some(thread) = seat.thread.get()
             {
                 thread.unpark();
+                slept = true;
             }
         }
+        slept
     }
 
     /// The life of a worker, which is thread `seat + 1` of those that work together.
     fn serve(&self, seat: usize) {
         let thread = seat + 1;
         let (mut known, mut looks) = (0, 0);
+        let cores = system::Cores::of_thread();
         loop {
             let state = State(self.open.state.load(Ordering::Acquire));
             if state.is_open() && state.number() != known {
                 known = state.number();
-                if thread < state.threads() && self.enter(state) {
+                if thread < state.threads() && self.is_apart(&cores) && self.enter(state) {
                     self.help(thread);
                     looks = 0;
                 }
-            } else if looks < self.looks.load(Ordering::Relaxed) {
+            } else if looks < self.looks.load(Ordering::Relaxed)
+                && (!looks.is_multiple_of(CORE_LOOKS) || self.is_apart(&cores))
+            {
                 looks += 1;
                 spin_loop();
             } else {
@@ -349,6 +360,24 @@ impl Pool {
                 looks = 0;
             }
         }
+    }
+
+    /// Whether this thread, a worker, runs on another core than the caller, who would wait for its core otherwise.
+    /// The system may let it begin there, even where others are free; then it goes to one of those it may run on.
+    fn is_apart(&self, cores: &Option<system::Cores>) -> bool {
+        match self.crowded() {
+            None => true,
+            Some(core) => {
+                self.account.owe(CROWDED);
+                cores.as_ref().is_some_and(|cores| cores.leave(core))
+            }
+        }
+    }
+
+    /// The core on which this thread runs, if that is the caller's.
+    fn crowded(&self) -> Option<u32> {
+        let core = system::current_core()?;
+        (core == self.open.core.load(Ordering::Relaxed)).then_some(core)
     }
 
     /// Counts a worker in, unless the work that it saw open is closed.
@@ -379,6 +408,9 @@ impl Pool {
             while let Some(part) = self.open.take_back(parts) {
                 // SAFETY: as above.
                 unsafe { (*work)(part, thread) };
+                if self.crowded().is_some() {
+                    break;
+                }
             }
         }
         self.open.state.fetch_sub(1, Ordering::SeqCst);
@@ -404,39 +436,6 @@ impl Pool {
         while seat.asleep.load(Ordering::SeqCst) {
             std::thread::park();
         }
-    }
-}
-
-impl Account {
-    /// Whether callers work alone.
-    fn rests(&self, now: u64) -> bool {
-        now < self.until.load(Ordering::Relaxed)
-    }
-
-    /// Adds a gain or a loss. The caller holds `taken`.
-    fn enter(&self, gain: i64, now: u64) {
-        let balance = self.balance.load(Ordering::Relaxed).saturating_add(gain);
-        if balance >= -DEBT {
-            let kept = balance.min(CREDIT);
-            return self.balance.store(kept, Ordering::Relaxed);
-        }
-        // Losses soon after a rest say that nothing has changed, so the next one is longer.
-        let (last, until) = (&self.rest, &self.until);
-        let last_rest = last.load(Ordering::Relaxed);
-        let since = now.saturating_sub(until.load(Ordering::Relaxed));
-        let again = if since < 2 * last_rest {
-            2 * last_rest
-        } else {
-            0
-        };
-        let rest = balance
-            .unsigned_abs()
-            .saturating_mul(REST)
-            .max(again)
-            .min(LONGEST_REST);
-        last.store(rest, Ordering::Relaxed);
-        until.store(now.saturating_add(rest), Ordering::Relaxed);
-        self.balance.store(0, Ordering::Relaxed);
     }
 }
 

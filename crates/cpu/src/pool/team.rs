@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::work::at_least;
+use super::work::{at_least, divides_all};
 use super::{DIVIDE, MOST, Pool};
 use crate::RunError;
 
@@ -63,6 +63,15 @@ impl Team {
 
     pub(crate) fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// The team for a run that begins now: the caller alone where it would do all parts itself, since its workers
+    /// have held it up. What is not cut takes less time than its parts.
+    pub(crate) fn at_present(self) -> Team {
+        match self.threads > 1 && !divides_all() && Pool::get().rests() {
+            true => Team::ALONE,
+            false => self,
+        }
     }
 
     /// The team if each of its threads has so many bytes of working memory, and otherwise the caller alone.

@@ -177,25 +177,18 @@ fn short_work_is_not_divided() {
     assert!(team(2).parts(1000 * LONG, 1000) >= 8);
 }
 
-/// Losses lead to a rest, further ones soon after it to a longer one; gains do not pile up.
 #[test]
-fn an_account_of_losses_and_gains() {
-    let account = &leaked().account;
-    for now in 0..100 {
-        account.enter(CREDIT, now);
-    }
-    account.enter(-CREDIT - DEBT, 100);
-    assert!(!account.rests(101));
-    account.enter(-1, 200);
-    let rest = (DEBT + 1) as u64 * REST;
-    assert!(account.rests(200 + rest - 1) && !account.rests(200 + rest));
-    let now = 200 + rest + 5;
-    account.enter(-DEBT - 1, now);
-    assert!(account.rests(now + 2 * rest - 1) && !account.rests(now + 2 * rest));
-    // Long after, a loss is the first again.
-    let now = now + 10 * rest;
-    account.enter(-DEBT - 1, now);
-    assert!(!account.rests(now + rest));
-    account.enter(i64::MIN, now + rest);
-    assert!(!account.rests(now + rest + LONGEST_REST));
+fn a_worker_leaves_the_core_of_its_caller() {
+    let moved = std::thread::spawn(|| {
+        let (cores, core) = (system::Cores::of_thread(), system::current_core());
+        let (Some(cores), Some(core)) = (cores, core) else {
+            return;
+        };
+        if cores.leave(core) {
+            assert_ne!(system::current_core(), Some(core));
+        } else {
+            assert_eq!(std::thread::available_parallelism().unwrap().get(), 1);
+        }
+    });
+    moved.join().unwrap();
 }

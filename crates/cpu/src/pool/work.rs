@@ -34,15 +34,23 @@ pub(crate) fn nanoseconds(step: &Step) -> u64 {
 /// in all the ways in which large ones are divided.
 #[inline(always)]
 pub(super) fn at_least(nanoseconds: u64) -> u64 {
+    match divides_all() {
+        true => nanoseconds.max(1_000_000),
+        false => nanoseconds,
+    }
+}
+
+/// Whether all is divided, however long it takes and whoever gains by it.
+#[inline(always)]
+pub(super) fn divides_all() -> bool {
     #[cfg(debug_assertions)]
     {
         static ALL: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
         let all = || std::env::var("COTANGENT_DIVIDE").is_ok_and(|value| value == "all");
-        if *ALL.get_or_init(all) {
-            return nanoseconds.max(1_000_000);
-        }
+        *ALL.get_or_init(all)
     }
-    nanoseconds
+    #[cfg(not(debug_assertions))]
+    false
 }
 
 /// Nanoseconds that moving so many bytes takes, those that are read and those that are written.

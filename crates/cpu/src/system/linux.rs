@@ -23,6 +23,9 @@ unsafe extern "C" {
     fn madvise(address: *mut c_void, length: usize, advice: c_int) -> c_int;
     fn munmap(address: *mut c_void, length: usize) -> c_int;
     fn sysinfo(into: *mut Info) -> c_int;
+    fn sched_getcpu() -> c_int;
+    fn sched_getaffinity(thread: c_int, bytes: usize, cores: *mut u64) -> c_int;
+    fn sched_setaffinity(thread: c_int, bytes: usize, cores: *const u64) -> c_int;
 }
 
 /// What the system says of itself, in its order.
@@ -53,6 +56,36 @@ pub(crate) fn memory() -> Option<u64> {
     }
     let units = info.memory.saturating_add(info.swap);
     Some(units.saturating_mul(u64::from(info.unit)))
+}
+
+/// The core on which the thread runs at the moment.
+pub(crate) fn current_core() -> Option<u32> {
+    // SAFETY: it reads nothing of ours and writes nothing.
+    u32::try_from(unsafe { sched_getcpu() }).ok()
+}
+
+/// The cores on which a thread may run, a bit each.
+pub(crate) struct Cores([u64; 16]);
+
+impl Cores {
+    /// Those of the thread that asks; `None` where the system has more of them than bits here.
+    pub(crate) fn of_thread() -> Option<Cores> {
+        let mut cores = [0; 16];
+        // SAFETY: the system writes at most so many bytes; 0 is the thread itself.
+        let found = unsafe { sched_getaffinity(0, size_of_val(&cores), cores.as_mut_ptr()) };
+        (found >= 0).then_some(Cores(cores))
+    }
+
+    /// Moves the thread that asks to one of these cores but this; whether there is one.
+    pub(crate) fn leave(&self, core: u32) -> bool {
+        let mut others = self.0;
+        if let Some(bits) = others.get_mut(core as usize / 64) {
+            *bits &= !(1 << (core % 64));
+        }
+        let any = others.iter().any(|bits| *bits != 0);
+        // SAFETY: the system reads so many bytes.
+        any && unsafe { sched_setaffinity(0, size_of_val(&others), others.as_ptr()) } == 0
+    }
 }
 
 const READ: c_int = 1;

@@ -12,7 +12,7 @@ mod linux;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 ))]
-pub(crate) use linux::{Chunk, Large, memory, nameless};
+pub(crate) use linux::{Chunk, Cores, Large, current_core, memory, nameless};
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
@@ -22,4 +22,4 @@ mod other;
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64")
 )))]
-pub(crate) use other::{Chunk, Large, memory, nameless};
+pub(crate) use other::{Chunk, Cores, Large, current_core, memory, nameless};

@@ -5,6 +5,24 @@ pub(crate) fn memory() -> Option<u64> {
     None
 }
 
+/// The system is not asked on which cores a thread runs and may run.
+pub(crate) struct Cores;
+
+impl Cores {
+    pub(crate) fn of_thread() -> Option<Cores> {
+        None
+    }
+
+    pub(crate) fn leave(&self, _: u32) -> bool {
+        false
+    }
+}
+
+/// As there.
+pub(crate) fn current_core() -> Option<u32> {
+    None
+}
+
 /// A new file without a name: there is no way to make one at once.
 pub(crate) fn nameless(_: &std::path::Path) -> std::io::Result<std::fs::File> {
     Err(std::io::ErrorKind::Unsupported.into())
