@@ -5,6 +5,15 @@
 //! beside it, in alternation: a burst of calls here, a burst there, and the ratio is taken pair by
 //! pair. Exit status: 0, 1 (a workload failed or gave something else than it should) or 2 (usage).
 
+/// Prints a line; where nobody reads any more the program ends, as others in a pipe do.
+macro_rules! say {
+    ($($text:tt)*) => {
+        if std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))).is_err() {
+            std::process::exit(1);
+        }
+    };
+}
+
 mod check;
 mod compare;
 mod error;

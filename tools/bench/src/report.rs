@@ -65,17 +65,17 @@ impl<'a> Report<'a> {
             true => ", malloc asks for huge pages",
             false => "",
         };
-        println!("{}{pages}; threads: {threads}", machine::line());
+        say!("{}{pages}; threads: {threads}", machine::line());
         if self.options.markdown {
-            println!();
-            println!(
+            say!("");
+            say!(
                 "| workload | gradient, ms | build, ms |{}",
                 self.columns(|peer| format!(" {peer} |"))
             );
-            println!("|---|---|---|{}", self.columns(|_| "---|".to_owned()));
+            say!("|---|---|---|{}", self.columns(|_| "---|".to_owned()));
             return;
         }
-        println!("times in ms, medians; a ratio of a peer is ours over theirs, pair by pair\n");
+        say!("times in ms, medians; a ratio of a peer is ours over theirs, pair by pair\n");
         let mut header = line(
             ["workload", "size", "inputs"],
             ["primal", "gradient", "ratio", "build", "first", "peak MB"].map(str::to_owned),
@@ -84,17 +84,17 @@ impl<'a> Report<'a> {
         for peer in &self.options.peers {
             header += &format!(" {:>10} {:>7}", peer, "ratio");
         }
-        println!("{header}");
+        say!("{header}");
     }
 
     /// A workload.
     pub fn row(&mut self, row: &Row) {
         if self.options.json {
-            println!("{}", row.json(self.options.threads.get()));
+            say!("{}", row.json(self.options.threads.get()));
         } else if self.options.markdown {
-            println!("{}", self.markdown(row));
+            say!("{}", self.markdown(row));
         } else {
-            println!("{}", self.text(row));
+            say!("{}", self.text(row));
         }
         for message in &row.wrong {
             eprintln!("bench: {}: wrong result: {message}", row.label());
@@ -119,7 +119,7 @@ impl<'a> Report<'a> {
     /// A workload that gave nothing.
     pub fn failure(&self, workload: &str, error: &BenchError) {
         if self.options.json {
-            println!(
+            say!(
                 "{}",
                 json!({"workload": workload, "error": error.to_string()})
             );

@@ -47,7 +47,7 @@ pub fn main(arguments: impl Iterator<Item = std::ffi::OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            println!("{}", json!({"error": e.to_string()}));
+            say!("{}", json!({"error": e.to_string()}));
             ExitCode::FAILURE
         }
     }
