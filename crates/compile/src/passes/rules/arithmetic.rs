@@ -27,7 +27,7 @@ rules! {
     "integer x - x -> 0", "integers have no NaN" =>
         |s| if binary(s, Binary::Sub) && s.dtype().is_int() && same(s) { s.everywhere(s.scalar(0.0)) } else { None };
     "x - -y -> x + y", "negation is exact" => |s| sub_of_negated(s);
-    "real -x - x -> x * -2", "the sum of two equal numbers is exact, or overflows alike" => |s| doubled(s);
+    "signed -x - x -> x * -2", "the sum of two equal numbers is exact, or overflows and wraps alike" => |s| doubled(s);
 }
 
 rules! {
@@ -178,7 +178,8 @@ fn sub_of_negated(s: &Site) -> Option<Better> {
 }
 
 fn doubled(s: &Site) -> Option<Better> {
-    if !real(s, Binary::Sub) || negated(s, 0)? != s.args[1] {
+    let signed = real(s, Binary::Sub) && s.dtype().is_signed();
+    if !signed || negated(s, 0)? != s.args[1] {
         return None;
     }
     let (op, number) = (Binary::Mul.into(), s.scalar(-2.0));
