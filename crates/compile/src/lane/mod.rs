@@ -297,7 +297,8 @@ impl LaneProgram {
     pub fn sums_room(&self, output: usize) -> usize {
         let room = self.chunks(output).room(self.output_elements(output));
         let bytes = if self.adds_narrow(output) { 12 } else { 8 };
-        room.saturating_mul(bytes).next_multiple_of(8)
+        let room = room.saturating_mul(bytes).checked_next_multiple_of(8);
+        room.unwrap_or(usize::MAX)
     }
 
     /// The number of elements that an input must have at least.
@@ -386,7 +387,9 @@ impl LaneProgram {
         let sums_at = packs_at + packs * pack;
         let leading = (0..self.outputs.len()).filter(|k| self.outputs[*k].leading);
         let sums = leading.fold(0_usize, |n, k| n.saturating_add(self.sums_room(k)));
-        let table_at = sums_at.saturating_add(sums).next_multiple_of(64);
+        // More than memory has: the plan is refused.
+        let end = sums_at.saturating_add(sums).min(usize::MAX / 2);
+        let table_at = end.next_multiple_of(64);
         LaneLayout {
             tile,
             fold,

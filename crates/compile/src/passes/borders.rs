@@ -9,6 +9,7 @@ use cotangent_graph::{Builder, Equation, Graph, Op, Var};
 
 use super::rewrite::rewrite;
 use crate::CompileError;
+use crate::lane::lanes_of_moves;
 
 /// The longest axis: its positions are constants of the program.
 const LONGEST: usize = 1024;
@@ -53,8 +54,11 @@ fn bordered(graph: &Graph, e: &Equation, args: &[Var]) -> Option<Bordered> {
     let n = *ty.shape.get(axis)?;
     let first = *pad.low.get(axis)?;
     let worth = n <= LONGEST && ty.shape.elements() / n.max(1) >= FEWEST;
-    (worth && !dims.contains(&axis) && !ty.dtype.is_complex()).then(|| Bordered {
-        source: repeated.args[0],
+    // Other elements regions do not move.
+    let moves = lanes_of_moves(ty.dtype).is_some();
+    let source = *repeated.args.first()?;
+    (worth && moves && !dims.contains(&axis)).then(|| Bordered {
+        source,
         dims: dims.clone(),
         number,
         axis,
