@@ -136,7 +136,7 @@ impl Core {
     /// Runs all steps, by those threads of the team that help at present.
     pub(crate) fn run_now(&self, frame: &mut Frame<'_>) -> Result<(), RunError> {
         if self.work > 0 {
-            frame.team = frame.team.at_present();
+            frame.team = frame.team.at_present(self.work);
         }
         self.run(frame)
     }

@@ -15,8 +15,9 @@
 //! 2. A worker enters by a compare-and-swap of the state that it has seen open (acquire): so it counts
 //!    itself exactly if that very work is still open, and sees what the caller wrote before. Only inside
 //!    does it read the work or touch `ends`.
+//!    One that runs on the caller's core goes to another first, or stays out if there is none.
 //! 3. Caller and workers take parts with one addition each: the caller from the front, the workers from the
-//!    back. Together they take every part once.
+//!    back. Together they take every part once, the caller all that workers leave.
 //! 4. The caller closes the work, after which nobody enters, and waits until nobody is inside. A worker
 //!    leaves by its last touch of the state (release), which the caller reads (acquire): what the parts
 //!    wrote is then seen by the caller.
@@ -49,7 +50,7 @@ pub(crate) const DIVIDE: u64 = 5_000;
 /// How often an idle worker looks for work before it sleeps, some 50 microseconds; not at all where there
 /// are more threads than cores.
 const IDLE_LOOKS: u32 = 4_000;
-/// How often it does between looks whether it keeps the caller from its core.
+/// After so many looks it sees whether it keeps the caller from its core.
 const CORE_LOOKS: u32 = 100;
 /// How long a caller looks whether its workers are done before it sleeps: twice as long as a part takes, but
 /// at least and at most so long. Waking it takes as long as the shortest.
@@ -215,8 +216,7 @@ impl Pool {
         let number = State(self.open.state.load(Ordering::Relaxed)).number();
         self.open.ends.store(0, Ordering::Relaxed);
         self.open.parts.store(parts, Ordering::Relaxed);
-        let core = system::current_core().unwrap_or(UNKNOWN);
-        self.open.core.store(core, Ordering::Relaxed);
+        self.open.runs_here();
         // SAFETY: whoever holds `taken` writes here, and nobody is inside: the last caller has waited
         // for that, and the work is closed. The lifetime is forgotten; `wait` below keeps it.
         unsafe {
@@ -237,6 +237,7 @@ impl Pool {
         while let Some(part) = self.open.take_front(parts) {
             work(part, 0);
             own += 1;
+            self.open.runs_here();
         }
         let done = self.now();
         let mut end = done;
@@ -253,9 +254,9 @@ impl Pool {
         true
     }
 
-    /// Whether callers work alone for a while.
-    fn rests(&self) -> bool {
-        self.account.rests(self.now())
+    /// Whether callers work alone for so many nanoseconds from now on.
+    fn rests_for(&self, work: u64) -> bool {
+        self.account.rests(self.now().saturating_add(work))
     }
 
     /// Wakes the workers for a caller that will soon have work for them.
@@ -341,17 +342,17 @@ impl Pool {
     fn serve(&self, seat: usize) {
         let thread = seat + 1;
         let (mut known, mut looks) = (0, 0);
-        let cores = system::Cores::of_thread();
+        let mut cores = system::Cores::default();
         loop {
             let state = State(self.open.state.load(Ordering::Acquire));
             if state.is_open() && state.number() != known {
                 known = state.number();
-                if thread < state.threads() && self.is_apart(&cores) && self.enter(state) {
-                    self.help(thread);
+                if thread < state.threads() && self.comes_apart(&mut cores) && self.enter(state) {
+                    self.help(thread, &mut cores);
                     looks = 0;
                 }
             } else if looks < self.looks.load(Ordering::Relaxed)
-                && (!looks.is_multiple_of(CORE_LOOKS) || self.is_apart(&cores))
+                && (!looks.is_multiple_of(CORE_LOOKS) || self.is_apart(&mut cores))
             {
                 looks += 1;
                 spin_loop();
@@ -362,16 +363,18 @@ impl Pool {
         }
     }
 
+    /// [`Pool::is_apart`], for a worker that has work: where it was not, the caller has lost time by it.
+    fn comes_apart(&self, cores: &mut system::Cores) -> bool {
+        if self.crowded().is_some() {
+            self.account.owe(CROWDED);
+        }
+        self.is_apart(cores)
+    }
+
     /// Whether this thread, a worker, runs on another core than the caller, who would wait for its core otherwise.
     /// The system may let it begin there, even where others are free; then it goes to one of those it may run on.
-    fn is_apart(&self, cores: &Option<system::Cores>) -> bool {
-        match self.crowded() {
-            None => true,
-            Some(core) => {
-                self.account.owe(CROWDED);
-                cores.as_ref().is_some_and(|cores| cores.leave(core))
-            }
-        }
+    fn is_apart(&self, cores: &mut system::Cores) -> bool {
+        self.crowded().is_none_or(|core| cores.leave(core))
     }
 
     /// The core on which this thread runs, if that is the caller's.
@@ -400,15 +403,15 @@ impl Pool {
         }
     }
 
-    /// Takes parts until none is left, and leaves. The worker has entered.
-    fn help(&self, thread: usize) {
+    /// Takes parts until none is left, or none but the caller's core, and leaves. The worker has entered.
+    fn help(&self, thread: usize, cores: &mut system::Cores) {
         let parts = self.open.parts.load(Ordering::Relaxed);
         // SAFETY: a worker that is inside may read the work, and the caller waits until it has left.
         if let Some(work) = unsafe { *self.open.work.get() } {
             while let Some(part) = self.open.take_back(parts) {
                 // SAFETY: as above.
                 unsafe { (*work)(part, thread) };
-                if self.crowded().is_some() {
+                if !self.is_apart(cores) {
                     break;
                 }
             }
@@ -441,6 +444,12 @@ impl Pool {
 
 impl Open {
     const FRONT: u64 = 1 << 32;
+
+    /// Notes the core of the caller, who says so itself.
+    fn runs_here(&self) {
+        let core = system::current_core().unwrap_or(UNKNOWN);
+        self.core.store(core, Ordering::Relaxed);
+    }
 
     /// The next part from the front.
     fn take_front(&self, parts: usize) -> Option<usize> {

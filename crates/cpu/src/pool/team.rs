@@ -65,10 +65,10 @@ impl Team {
         self.threads
     }
 
-    /// The team for a run that begins now: the caller alone where it would do all parts itself, since its workers
-    /// have held it up. What is not cut takes less time than its parts.
-    pub(crate) fn at_present(self) -> Team {
-        match self.threads > 1 && !divides_all() && Pool::get().rests() {
+    /// The team for a run of about so many nanoseconds that begins now: the caller alone where it would do all parts
+    /// itself, since its workers have held it up. What is not cut takes less time than its parts.
+    pub(crate) fn at_present(self, work: u64) -> Team {
+        match self.threads > 1 && !divides_all() && Pool::get().rests_for(work) {
             true => Team::ALONE,
             false => self,
         }

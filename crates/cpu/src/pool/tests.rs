@@ -180,14 +180,14 @@ fn short_work_is_not_divided() {
 #[test]
 fn a_worker_leaves_the_core_of_its_caller() {
     let moved = std::thread::spawn(|| {
-        let (cores, core) = (system::Cores::of_thread(), system::current_core());
-        let (Some(cores), Some(core)) = (cores, core) else {
-            return;
-        };
-        if cores.leave(core) {
-            assert_ne!(system::current_core(), Some(core));
-        } else {
-            assert_eq!(std::thread::available_parallelism().unwrap().get(), 1);
+        let mut cores = system::Cores::default();
+        // There may be one core alone, or a system that lets no thread choose.
+        for _ in 0..3 {
+            if let Some(core) = system::current_core()
+                && cores.leave(core)
+            {
+                assert_ne!(system::current_core(), Some(core));
+            }
         }
     });
     moved.join().unwrap();

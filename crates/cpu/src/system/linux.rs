@@ -64,27 +64,39 @@ pub(crate) fn current_core() -> Option<u32> {
     u32::try_from(unsafe { sched_getcpu() }).ok()
 }
 
-/// The cores on which a thread may run, a bit each.
-pub(crate) struct Cores([u64; 16]);
+/// A bit for each core.
+type Bits = [u64; 16];
+
+/// The cores on which a thread may run, and those that it keeps to.
+#[derive(Default)]
+pub(crate) struct Cores {
+    allowed: Bits,
+    kept: Option<Bits>,
+}
 
 impl Cores {
-    /// Those of the thread that asks; `None` where the system has more of them than bits here.
-    pub(crate) fn of_thread() -> Option<Cores> {
-        let mut cores = [0; 16];
+    /// Moves the thread that asks to another core than this, of those it may run on; whether there is one. What others
+    /// have said of its cores since it last moved stays.
+    pub(crate) fn leave(&mut self, core: u32) -> bool {
+        let mut now = [0; 16];
         // SAFETY: the system writes at most so many bytes; 0 is the thread itself.
-        let found = unsafe { sched_getaffinity(0, size_of_val(&cores), cores.as_mut_ptr()) };
-        (found >= 0).then_some(Cores(cores))
-    }
-
-    /// Moves the thread that asks to one of these cores but this; whether there is one.
-    pub(crate) fn leave(&self, core: u32) -> bool {
-        let mut others = self.0;
+        if unsafe { sched_getaffinity(0, size_of_val(&now), now.as_mut_ptr()) } < 0 {
+            return false;
+        }
+        if self.kept != Some(now) {
+            self.allowed = now;
+        }
+        let mut others = self.allowed;
         if let Some(bits) = others.get_mut(core as usize / 64) {
             *bits &= !(1 << (core % 64));
         }
-        let any = others.iter().any(|bits| *bits != 0);
+        if others.iter().all(|bits| *bits == 0) {
+            return false;
+        }
         // SAFETY: the system reads so many bytes.
-        any && unsafe { sched_setaffinity(0, size_of_val(&others), others.as_ptr()) } == 0
+        let moved = unsafe { sched_setaffinity(0, size_of_val(&others), others.as_ptr()) } == 0;
+        self.kept = moved.then_some(others);
+        moved
     }
 }
 
