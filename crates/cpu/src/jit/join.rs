@@ -372,6 +372,7 @@ impl Body<'_> {
             }
             match (masked, self.width) {
                 (false, _) => {
+                    // Of two NaN this keeps the element's and others the sum's: a NaN either way.
                     asm.vector(add, d, e, place);
                     asm.vector(STORE, d, 0, place);
                 }
