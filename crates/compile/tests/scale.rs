@@ -96,3 +96,29 @@ fn values_beyond_memory() {
     let expected = "the values of `f` that live at one time are larger than memory can be";
     assert_eq!(error.to_string(), expected);
 }
+
+/// What is outside of a triangle goes through operations on numbers of two each, then of four, then of sixteen.
+#[test]
+fn many_numbers_outside_of_triangles() {
+    for (one, other) in [("1.5", "2.5"), ("nan", "inf"), ("0.0", "3.0")] {
+        let mut text = String::from(
+            "fn f(x: f64[96, 96]) -> f64[96, 96] {
+                let row = iota(shape=[96, 96], axis=0);
+                let column = iota(shape=[96, 96], axis=1);
+                let below = column <= row;
+                let above = row <= column;\n",
+        );
+        let mut last = "x".to_owned();
+        for k in 0..12 {
+            text += &format!(
+                "let a{k} = select(below, {last}, {one}); let b{k} = select(above, {last} + 0.5, {other});
+                let c{k} = a{k} - b{k}; let d{k} = c{k} * a{k} + b{k};\n"
+            );
+            last = format!("d{k}");
+        }
+        text += &format!("{last} @ x\n}}");
+        let graph = cotangent_graph::parse(&text).unwrap().entry().clone();
+        let plan = compile(&graph, &Target::plain()).unwrap();
+        assert_eq!(plan.check(), Ok(()));
+    }
+}

@@ -35,6 +35,9 @@ enum Element {
     Unknown,
 }
 
+/// For so many numbers a variable's bands are kept: what is computed of variables with several has one for every
+/// pair of them, or for every three.
+const MOST_NUMBERS: usize = 4;
 /// Constants of more elements are not looked at.
 const LOOKED_AT: usize = 1 << 18;
 
@@ -235,6 +238,10 @@ impl Zeros<'_> {
             let Some((value, exact)) = outside(&e.op, &chosen) else {
                 continue;
             };
+            // NaN, which is not even equal to itself, makes no product smaller.
+            if value.to_f64().is_nan() {
+                continue;
+            }
             let mut whole = Outside {
                 axes,
                 band: Band {
@@ -252,6 +259,7 @@ impl Zeros<'_> {
                     some = true;
                 }
             }
+            let full = found.len() >= MOST_NUMBERS;
             let same = found.iter_mut().find(|o| o.value == value);
             match same {
                 _ if !some => {}
@@ -262,7 +270,14 @@ impl Zeros<'_> {
                     whole.certain &= known.certain;
                     *known = whole;
                 }
-                None => found.push(whole),
+                None if !full => found.push(whole),
+                None if value.to_f64() == 0.0 => {
+                    // Zeros are what products leave out.
+                    if let Some(other) = found.iter_mut().rfind(|o| o.value.to_f64() != 0.0) {
+                        *other = whole;
+                    }
+                }
+                None => {}
             }
         }
         Some(found)
