@@ -148,4 +148,14 @@ mod tests {
             1,
         );
     }
+
+    /// Regions do not move bytes as numbers, so the choice would be a step of its own with all of its operands.
+    #[test]
+    fn pads_of_bytes_stay() {
+        let text = "fn f(x: u8[9]) -> u8[9, 4] {
+            pad(broadcast(x, shape=[9, 3], dims=[0]), 1, low=[0, 1], high=[0, 0])
+        }";
+        let after = optimize(parse(text).unwrap().entry(), None).unwrap();
+        assert!(after.to_string().contains("= pad("), "{after}");
+    }
 }

@@ -96,7 +96,7 @@ struct Open {
     /// How many parts the caller has taken from the front (the upper half), the workers from the back.
     ends: AtomicU64,
     parts: AtomicUsize,
-    /// The core on which the caller ran when it opened the work, or [`UNKNOWN`].
+    /// The core on which the caller ran when it opened the work or ended a part of it, or [`UNKNOWN`].
     core: AtomicU32,
     work: UnsafeCell<Option<*const Work<'static>>>,
 }
