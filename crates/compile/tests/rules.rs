@@ -227,6 +227,26 @@ const CASES: &[(&str, &str)] = &[
         "pad",
     ),
     (
+        "fn f(x: f64[2, 4], y: f64[4]) -> f64[9, 4, 4] { concat(broadcast(x, shape=[9, 2, 4], dims=[1, 2]), -reshape(broadcast(y, shape=[9, 4], dims=[1]), shape=[9, 1, 4]), full(1.5, shape=[9, 1, 4]), axis=1) }",
+        "reshape neg concat broadcast",
+    ),
+    (
+        "fn f(x: f64[2], y: f64[9, 1]) -> f64[9, 3] { concat(broadcast(x, shape=[9, 2], dims=[1]), y, axis=1) }",
+        "broadcast concat",
+    ),
+    (
+        "fn f(x: f64[2], y: f64[1]) -> f64[5, 3] { concat(broadcast(x, shape=[5, 2], dims=[1]), broadcast(y, shape=[5, 1], dims=[1]), axis=1) }",
+        "broadcast broadcast concat",
+    ),
+    (
+        "fn f(x: f64[9], y: f64[9]) -> f64[18, 3] { concat(broadcast(x, shape=[9, 3], dims=[0]), broadcast(y, shape=[9, 3], dims=[0]), axis=0) }",
+        "broadcast broadcast concat",
+    ),
+    (
+        "fn f(x: f64[9], y: f64[9]) -> f64[18, 8] { concat(broadcast(x, shape=[9, 8], dims=[0]), broadcast(y, shape=[9, 8], dims=[0]) * 2.0, axis=0) }",
+        "mul concat broadcast",
+    ),
+    (
         "fn f(x: f64[20]) -> f64[21] { concat(full(1.0, shape=[1]), x, axis=0) }",
         "concat",
     ),
@@ -308,6 +328,24 @@ const NEARLY: &[(&str, &str)] = &[
             dot(eye, x, contract=([1], [1]))
         }",
         "transpose",
+    ),
+    // What repeats along shared axes is multiplied as it is.
+    (
+        "fn f(x: f64[9, 3, 4], y: f64[3, 5]) -> f64[9, 4, 5] { dot(x, broadcast(y, shape=[9, 3, 5], dims=[1, 2]), contract=([1], [1]), batch=([0], [0])) }",
+        "dot",
+    ),
+    (
+        "fn f(x: f64[2, 9, 4, 3], y: f64[2, 3]) -> f64[2, 9, 4] { dot(x, broadcast(y, shape=[2, 9, 3], dims=[0, 2]), contract=([3], [2]), batch=([0, 1], [0, 1])) }",
+        "dot",
+    ),
+    (
+        "fn f(x: f64[3], y: f64[9, 3, 4]) -> f64[9, 4] { dot(broadcast(x, shape=[9, 3], dims=[1]), y, contract=([1], [1]), batch=([0], [0])) }",
+        "dot",
+    ),
+    // The axes of the result would stand in another order.
+    (
+        "fn f(x: f64[5, 3], y: f64[9, 3, 4]) -> f64[9, 5, 4] { dot(broadcast(x, shape=[9, 5, 3], dims=[1, 2]), y, contract=([2], [1]), batch=([0], [0])) }",
+        "broadcast dot",
     ),
     // Weights and vectors are multiplied before the matrices, and the result is written as it is wanted.
     (

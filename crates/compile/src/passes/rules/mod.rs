@@ -3,6 +3,7 @@
 mod arithmetic;
 mod counted;
 mod moves;
+mod repeated;
 
 pub(super) use moves::padded_concat;
 

@@ -9,7 +9,7 @@ use cotangent_graph::{Builder, Graph, Op, TensorType, Var};
 use super::super::affine::Affine;
 use super::super::fold::fold;
 use super::super::simplify::{Better, Rule, Site};
-use super::{counted, first, rules};
+use super::{counted, first, repeated, rules};
 use crate::fuse::SMALL;
 
 rules! {
@@ -46,8 +46,10 @@ rules! {
         |s| if matches!(s.op, Op::Array(ArrayOp::Concat(_))) && s.args.len() == 1 { first(s) } else { None };
     "gather(x, [c, c + s, c + 2 s, ...]) -> slice(x)", "elements at equal distances are where they are" => |s| counted::gather(s);
     "scatter_add(x, [c, c + s, c + 2 s, ...]) -> pad(x + 0)", "none are added to one another" => |s| counted::scatter(s);
+    "concat of arrays that repeat along another axis -> broadcast(concat)", "each of the equal parts is put together once" => |s| repeated::concat(s);
     "concat of x with one number before and behind -> pad(x)", "the same elements, which regions then read around those of x" =>
         |s| padded_concat(s.graph, s.op, s.args, s.ty).map(|_| Better::Several(pad));
+    "dot of x with y that repeats along shared axes -> dot of x with one y", "the rows of all products are those of one: its sums may be taken in another order" => |s| repeated::dot(s);
     "dot of x with an identity matrix -> transpose(x)", "each element is itself: not bit for bit, since -0 and infinities stay what they are" => |s| with_identity(s);
     "transpose(dot(x, y)) -> dot(y, x)", "the two blocks of free axes change places, if nothing else reads the product" => |s| transpose_of_dot(s);
     "dot(transpose(x), y) -> dot(x, y)", "when the free axes keep their order; sums stay the same" => |s| dot_of_transpose(s);
