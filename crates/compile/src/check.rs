@@ -324,6 +324,7 @@ impl Replay<'_> {
             StepOp::Op(op)
             | StepOp::Planes(op, _)
             | StepOp::Turned(op, _)
+            | StepOp::Picked(op, _)
             | StepOp::Triangular(op, _) => {
                 let Some(out) = step.outs.first() else {
                     return Err("an operation has a result".into());
@@ -368,6 +369,20 @@ impl Replay<'_> {
                         return Err("the operands have not all planes of the input".into());
                     }
                     types = SmallVec::from_slice(&[&planes.input, kernel]);
+                }
+                if let StepOp::Picked(op, picked) = &step.op {
+                    let Op::Array(ArrayOp::Dot(dot)) = op else {
+                        return Err("only a product has picked rows".into());
+                    };
+                    if step.args.iter().any(|a| matches!(a.place, Place::Splat(_))) {
+                        return Err("expected an array, found a number".into());
+                    }
+                    let gather = picked.gather.clone().into();
+                    let rows = infer(&gather, types.get(1..).unwrap_or_default());
+                    if picked.sizes(dot, &types).is_none() || rows.as_ref() != Ok(&picked.rows) {
+                        return Err("the operands do not have the picked rows".into());
+                    }
+                    types = SmallVec::from_slice(&[types[0], &picked.rows]);
                 }
                 if let Op::Linalg(op) = op {
                     let results = op.results(&types).map_err(|e| e.to_string())?;

@@ -15,7 +15,7 @@ use crate::check::reads_splats;
 use crate::fuse::{self, Unit, is_view};
 use crate::plan::{Operand, Place, Plan, Step, StepOp};
 use crate::triangles::{self, Triangles};
-use crate::{CompileError, Flow, Target, abreast, planes, rows, stores, tape, turned};
+use crate::{CompileError, Flow, Target, abreast, picked, planes, rows, stores, tape, turned};
 
 /// Chooses the steps of an optimised graph whose callees have plans. No value has its place yet. With
 /// `hold` the checkpoints of the graph hold: what stands in one is computed again for the way back.
@@ -234,6 +234,7 @@ impl Lower<'_> {
             .rev()
             .find(|source| source.between.iter().all(unstored));
         let turned = turned::source(self.graph, e).filter(|t| unstored(&t.between));
+        let picked = self.picked(v, e).filter(|p| unstored(&p.between));
         if let Some(source) = &source {
             for array in &source.arrays {
                 args.push(self.stored(*array)?);
@@ -242,7 +243,7 @@ impl Lower<'_> {
         let whole: &[Var] = match (&source, &turned) {
             (Some(_), _) => e.args.get(1..).unwrap_or_default(),
             (_, Some(turned)) => &turned.args,
-            _ => &e.args,
+            _ => picked.as_ref().map_or(&e.args, |picked| &picked.args),
         };
         for a in whole {
             args.push(self.operand(*a, &e.op)?);
@@ -250,9 +251,10 @@ impl Lower<'_> {
         let op = match (&source, &turned) {
             (Some(source), _) => StepOp::Planes(e.op.clone(), Arc::new(source.planes.clone())),
             (_, Some(turned)) => StepOp::Turned(turned.dot.clone().into(), turned.front),
-            _ => match self.triangles.get(&v) {
-                Some(triangles) => StepOp::Triangular(e.op.clone(), Arc::new(*triangles)),
-                None => StepOp::Op(e.op.clone()),
+            _ => match (self.triangles.get(&v), picked) {
+                (Some(triangles), _) => StepOp::Triangular(e.op.clone(), Arc::new(*triangles)),
+                (_, Some(picked)) => StepOp::Picked(picked.dot.into(), Arc::new(picked.picked)),
+                _ => StepOp::Op(e.op.clone()),
             },
         };
         let scratch = {
@@ -278,6 +280,14 @@ impl Lower<'_> {
             (Type::Tensor(_), Some(place)) => Value::Stored(*place),
             _ => Value::Tuple(places.to_vec().into()),
         })
+    }
+
+    /// The product that reads picked rows where they stand, if an equation is one.
+    fn picked(&self, v: Var, e: &Equation) -> Option<picked::Source> {
+        match self.triangles.contains_key(&v) {
+            true => None,
+            false => picked::source(self.graph, e),
+        }
     }
 
     fn call(&mut self, v: Var, e: &Equation) -> Result<Value, CompileError> {
@@ -447,7 +457,7 @@ impl Lower<'_> {
 }
 
 /// Whether there are readers that may read the operand instead of the result: regions through
-/// strides, and convolutions plane by plane.
+/// strides, convolutions plane by plane, and products of picked rows.
 fn is_looked_through(graph: &Graph, e: &Equation) -> bool {
     let looked_through = matches!(
         e.op,

@@ -13,6 +13,7 @@ use crate::Flow;
 use crate::abreast;
 use crate::budget::Unlimited;
 use crate::lane::{LaneProgram, Tape};
+use crate::picked::Picked;
 use crate::planes::Planes;
 use crate::rows::RowBlock;
 use crate::triangles::Triangles;
@@ -80,6 +81,9 @@ pub enum StepOp {
     /// A `dot` that writes its result turned: behind the shared axes so many of the first operand's free axes,
     /// then those of the second operand, then the rest of the first's.
     Turned(Op, usize),
+    /// A `dot` of numbers with rows that indices pick: its operands are the numbers, the array that has the
+    /// rows, and the indices.
+    Picked(Op, Arc<Picked>),
     /// A `dot` of which parts need not be multiplied. Elements of the result that nobody reads hold any numbers.
     Triangular(Op, Arc<Triangles>),
     /// Operations fused into one loop nest; results that are no reductions have an element for each
@@ -168,6 +172,7 @@ impl StepOp {
             StepOp::Op(op)
             | StepOp::Planes(op, _)
             | StepOp::Turned(op, _)
+            | StepOp::Picked(op, _)
             | StepOp::Triangular(op, _) => op.name(),
             StepOp::Region(_) => "region",
             StepOp::Rows(_) => "rows",
@@ -216,13 +221,14 @@ impl StepOp {
 
 impl Step {
     /// The types of the operands as the operation takes them: of a convolution's input where it stands in
-    /// planes, the type of the whole.
+    /// planes, the type of the whole; of picked rows that of the rows.
     pub fn types(&self) -> SmallVec<[&TensorType; 3]> {
         let mut args = self.args.iter().map(|a| &*a.ty);
         match &self.op {
             StepOp::Planes(_, planes) => std::iter::once(&planes.input)
                 .chain(args.next_back())
                 .collect(),
+            StepOp::Picked(_, picked) => args.next().into_iter().chain([&picked.rows]).collect(),
             _ => args.collect(),
         }
     }
@@ -249,6 +255,7 @@ impl Step {
             StepOp::Op(op)
             | StepOp::Planes(op, _)
             | StepOp::Turned(op, _)
+            | StepOp::Picked(op, _)
             | StepOp::Triangular(op, _) => {
                 let Some(out) = self.outs.first() else {
                     return 0;

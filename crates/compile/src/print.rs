@@ -107,12 +107,9 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         StepOp::Op(Op::Array(op))
         | StepOp::Planes(Op::Array(op), _)
         | StepOp::Turned(Op::Array(op), _)
+        | StepOp::Picked(Op::Array(op), _)
         | StepOp::Triangular(Op::Array(op), _) => {
-            let mut types: Vec<&TensorType> = step.args.iter().map(|a| &*a.ty).collect();
-            if let StepOp::Planes(_, planes) = &step.op {
-                types = std::iter::once(&planes.input).chain(types.pop()).collect();
-            }
-            for (key, value) in op.attributes(&types) {
+            for (key, value) in op.attributes(&step.types()) {
                 comma(f)?;
                 write!(f, "{key}={value}")?;
             }
@@ -124,6 +121,10 @@ fn line(plan: &Plan, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             if let StepOp::Turned(_, front) = &step.op {
                 comma(f)?;
                 write!(f, "turned={front}")?;
+            }
+            if let StepOp::Picked(_, picked) = &step.op {
+                comma(f)?;
+                write!(f, "picked={}", picked.rows)?;
             }
             if let StepOp::Triangular(_, triangles) = &step.op {
                 for (key, band) in triangles.bands() {

@@ -197,6 +197,7 @@ impl Core {
             StepOp::Op(op)
             | StepOp::Planes(op, _)
             | StepOp::Turned(op, _)
+            | StepOp::Picked(op, _)
             | StepOp::Triangular(op, _) => {
                 if step.scratch.len() < kernels::scratch(&step.op, &step.types(), &out.ty) {
                     return None;
@@ -204,6 +205,7 @@ impl Core {
                 match &step.op {
                     StepOp::Planes(op, planes) => kernels::planes(op, planes, &site),
                     StepOp::Turned(op, front) => kernels::turned(op, *front, &site),
+                    StepOp::Picked(op, picked) => kernels::picked(op, picked, &site),
                     StepOp::Triangular(op, bands) => kernels::triangular(op, bands, &site),
                     _ => kernels::choose(op, &site),
                 }

@@ -15,6 +15,7 @@ fn kind(op: &StepOp) -> &str {
     match op {
         StepOp::Planes(..) => "planes",
         StepOp::Turned(..) => "turned",
+        StepOp::Picked(..) => "picked",
         StepOp::Triangular(..) => "triangular",
         op => op.name(),
     }
@@ -159,6 +160,14 @@ fn products_are_divided() {
         transpose(dot(x, y, contract=([2], [1])), axes=[0, 2, 1])
     }";
     check("turned", turned, [300, 2]);
+}
+
+#[test]
+fn products_of_picked_rows_are_divided() {
+    let sums = "fn f(w: f64[N, 9], x: f64[40, 50], i: i64[N, 9]) {
+        dot(w, gather(x, i % 40, axis=0), contract=([1], [1]), batch=([0], [0]))
+    }";
+    check("picked", sums, [3000, 20]);
 }
 
 #[test]

@@ -47,6 +47,8 @@ impl Lower<'_> {
                             args.extend(source.arrays);
                         } else if let Some(source) = turned::source(graph, e) {
                             args = SmallVec::from_slice(&source.args);
+                        } else if let Some(source) = self.picked(*v, e) {
+                            args = SmallVec::from_slice(&source.args);
                         }
                         for a in &args {
                             let root = self.root(*a);

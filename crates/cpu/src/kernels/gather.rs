@@ -172,7 +172,7 @@ fn scattered_short<T: Cell, S: Cell, const N: usize>(
 }
 
 /// The runs that the indices pick.
-struct Picks {
+pub(super) struct Picks {
     indices: SmallVec<[Index; 2]>,
     /// Members of the batch, places before the indexed axes, elements of one member's indices.
     members: usize,
@@ -193,7 +193,7 @@ struct Index {
 }
 
 impl Picks {
-    fn new(x: &TensorType, indices: &[Arg], axis: usize, batch: usize) -> Option<Picks> {
+    pub(super) fn new(x: &TensorType, indices: &[Arg], axis: usize, batch: usize) -> Option<Picks> {
         let dims = x.shape.dims();
         let end = axis.checked_add(indices.len())?;
         let (along, behind) = (dims.get(axis..end)?, dims.get(end..)?);
@@ -220,7 +220,7 @@ impl Picks {
     }
 
     /// Checks every index, whether or not there is anything to move.
-    fn check(&self, frame: &Frame<'_>) -> Result<(), RunError> {
+    pub(super) fn check(&self, frame: &Frame<'_>) -> Result<(), RunError> {
         self.indices.iter().try_for_each(|index| {
             let length = index.length;
             // All are looked at, which vector instructions do faster than stopping at the first.
@@ -238,7 +238,7 @@ impl Picks {
 
     /// Calls `f` with the start of each run in the indexed array. The indices were checked.
     #[inline(always)]
-    fn each(&self, frame: &Frame<'_>, mut f: impl FnMut(usize)) {
+    pub(super) fn each(&self, frame: &Frame<'_>, mut f: impl FnMut(usize)) {
         if let [index] = &self.indices[..] {
             by_dtype!(bits index.dtype, I => {
                 let index = index.read::<I>(frame);

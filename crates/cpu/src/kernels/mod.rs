@@ -9,6 +9,7 @@ mod gather;
 pub(crate) mod gemm;
 mod linalg;
 mod moves;
+mod picked;
 mod pointwise;
 mod reduce;
 mod rows;
@@ -22,7 +23,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use cotangent_array::Scalar;
-use cotangent_compile::{Planes, StepOp, Triangles};
+use cotangent_compile::{Picked, Planes, StepOp, Triangles};
 use cotangent_graph::ops::ArrayOp;
 use cotangent_graph::{Op, TensorType};
 
@@ -67,6 +68,7 @@ pub(crate) fn scratch(step: &StepOp, args: &[&TensorType], out: &TensorType) -> 
     let (op, front) = match step {
         StepOp::Op(op) | StepOp::Planes(op, _) | StepOp::Triangular(op, _) => (op, None),
         StepOp::Turned(op, front) => (op, Some(*front)),
+        StepOp::Picked(..) => return args.first().map_or(0, |numbers| picked::scratch(numbers)),
         _ => return 0,
     };
     match (op, args) {
@@ -119,6 +121,14 @@ pub(crate) fn planes(op: &Op, planes: &Planes, site: &Site<'_>) -> Option<Run> {
 pub(crate) fn turned(op: &Op, front: usize, site: &Site<'_>) -> Option<Run> {
     match op {
         Op::Array(ArrayOp::Dot(op)) => dot::dot(op, Some(front), site),
+        _ => None,
+    }
+}
+
+/// The kernel of a product with rows that indices pick.
+pub(crate) fn picked(op: &Op, picked: &Picked, site: &Site<'_>) -> Option<Run> {
+    match op {
+        Op::Array(ArrayOp::Dot(op)) => picked::dot(op, picked, site),
         _ => None,
     }
 }

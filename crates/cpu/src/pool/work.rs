@@ -19,7 +19,7 @@ pub(crate) fn nanoseconds(step: &Step) -> u64 {
     let rate = match &step.op {
         StepOp::Op(Op::Array(ArrayOp::Dot(_) | ArrayOp::Conv(_))) => PRODUCTS,
         StepOp::Planes(..) | StepOp::Turned(..) | StepOp::Triangular(..) => PRODUCTS,
-        StepOp::Region(_) | StepOp::Rows(_) => CODE,
+        StepOp::Region(_) | StepOp::Rows(_) | StepOp::Picked(..) => CODE,
         StepOp::Op(_) | StepOp::Copy => KERNELS,
         // What these run are steps again, each with a time of its own.
         StepOp::Call(_) | StepOp::Flow(_) | StepOp::Native(_) => return 0,

@@ -14,7 +14,7 @@ use super::vector::Portable;
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Vector, avx2};
 use super::vectors::{self, Members};
-use super::{Product, pack, shifted};
+use super::{Product, pack, picked, shifted};
 
 /// Multiplies one block: lengths, blocking, both operands, where the result goes.
 type Block<T> = unsafe fn([usize; 3], Blocks, Place<T>, Place<T>, Target<T>);
@@ -32,11 +32,16 @@ pub(crate) struct Kernels<T: 'static> {
     /// See [`vectors::rows`] and [`vectors::columns`].
     pub(super) rows: Vectors<T>,
     pub(super) columns: Vectors<T>,
+    /// See [`picked::sums`].
+    pub(super) picked: PickedRows<T>,
 }
 
 /// Products with vectors, which stand in straight lines: rows and terms, how many, the first matrix, the first
 /// vector.
 pub(super) type Vectors<T> = unsafe fn([usize; 2], Members, Place<T>, *const T, Target<T>);
+
+/// Terms and elements of a row, where the rows of all sums begin, the numbers, the array that has the rows, the sums.
+pub(super) type PickedRows<T> = unsafe fn([usize; 2], &[u64], *const T, *const T, *mut T);
 
 /// Elements that products of matrices are made of.
 pub(crate) trait Factor: Sized + 'static {
@@ -121,6 +126,17 @@ macro_rules! kernels {
             // SAFETY: the caller's promise.
             unsafe { vectors::columns_of_each::<$Column>(sizes, members, a, x, out) }
         }
+        #[target_feature(enable = $features)]
+        unsafe fn picked(
+            sizes: [usize; 2],
+            starts: &[u64],
+            numbers: *const $T,
+            array: *const $T,
+            out: *mut $T,
+        ) {
+            // SAFETY: the caller's promise.
+            unsafe { picked::sums::<$Column>(sizes, starts, numbers, array, out) }
+        }
         static KERNELS: Kernels<$T> = Kernels {
             multiply,
             left,
@@ -129,6 +145,7 @@ macro_rules! kernels {
             any,
             rows,
             columns,
+            picked,
         };
         &KERNELS
     }};
@@ -147,6 +164,7 @@ macro_rules! factors {
                     any: triangles::any_in::<$T>,
                     rows: vectors::rows_of_each::<Plain>,
                     columns: vectors::columns_of_each::<Plain>,
+                    picked: picked::sums::<Plain>,
                 };
                 #[cfg(target_arch = "x86_64")]
                 {
