@@ -387,8 +387,29 @@ fn gather(g: &mut Generator) -> Option<Var> {
         indices,
         ..
     } = places(g, &shape)?;
+    // Now and then the picked rows times numbers, added up, which one step does.
+    let index = g.ty(*indices.first()?).shape;
+    let (dtype, last) = (g.ty(x).dtype, index.rank().checked_sub(1));
+    let added = axis == batch && dtype.is_inexact() && g.rng.chance(0.4);
+    let x = if added { g.fit(x, -8.0, 8.0)? } else { x };
     let args: Vec<Var> = std::iter::once(x).chain(indices).collect();
-    g.push(Gather { axis, batch }, &args)
+    let picked = g.push(Gather { axis, batch }, &args)?;
+    let Some(last) = last.filter(|_| added) else {
+        return Some(picked);
+    };
+    let numbers = g.operand(dtype, &index);
+    let numbers = g.fit(numbers, -8.0, 8.0)?;
+    let shared: Vec<usize> = (0..last).collect();
+    let mut op = Dot {
+        contract: (vec![last], vec![last]),
+        batch: (shared.clone(), shared),
+    };
+    let mut args = [numbers, picked];
+    if g.rng.chance(0.3) {
+        op = op.flipped();
+        args.reverse();
+    }
+    g.push(op, &args)
 }
 
 fn scatter_add(g: &mut Generator) -> Option<Var> {
