@@ -239,6 +239,13 @@ fn array(op: &ArrayOp, zero: &[bool], types: &[TensorType]) -> bool {
     }
     let both: Vec<bool> = floats.iter().zip(zero).map(|(f, z)| *f && *z).collect();
     both.contains(&true) && is_transposable(op, &both, types)
+        || each_alone(&both).any(|one| is_transposable(op, &one, types))
+}
+
+/// The flags that are set, one at a time.
+fn each_alone(flags: &[bool]) -> impl Iterator<Item = Vec<bool>> {
+    let set = (0..flags.len()).filter(|k| flags[*k]);
+    set.map(|k| (0..flags.len()).map(|i| i == k).collect())
 }
 
 fn is_transposable(op: &ArrayOp, linear: &[bool], types: &[TensorType]) -> bool {
@@ -253,15 +260,14 @@ fn is_transposable(op: &ArrayOp, linear: &[bool], types: &[TensorType]) -> bool 
 
 /// An operation on matrices is linear in one operand at most, and then in all of its result.
 fn matrices(op: &Linalg, zero: &[bool], types: &[TensorType]) -> bool {
-    if !zero.contains(&true) {
-        return false;
-    }
-    let (mut b, operands) = probe(zero, types);
-    let types: Vec<&TensorType> = types.iter().collect();
-    let cotangents: Vec<Var> = (op.results(&types).unwrap_or_default().into_iter())
-        .map(|ty| b.input("ct", ty))
-        .collect();
-    op.transpose(&mut b, &operands, &cotangents).is_some() && !b.failed()
+    each_alone(zero).any(|one| {
+        let (mut b, operands) = probe(&one, types);
+        let types: Vec<&TensorType> = types.iter().collect();
+        let cotangents: Vec<Var> = (op.results(&types).unwrap_or_default().into_iter())
+            .map(|ty| b.input("ct", ty))
+            .collect();
+        op.transpose(&mut b, &operands, &cotangents).is_some() && !b.failed()
+    })
 }
 
 /// Operands as a transpose rule takes them.

@@ -157,6 +157,27 @@ fn transposing_needs_linearity() {
     ));
 }
 
+/// A product of a tangent with a matrix of zeros, or of no elements, is linear in the tangent.
+#[test]
+fn rules_may_multiply_by_zeros() {
+    for (n, zeros) in [
+        (2, "constant([[0.0, 0.0], [0.0, 0.0]])"),
+        (0, "full(1.0, shape=[0, 0])"),
+    ] {
+        let f = graph(&format!(
+            "fn rule(x: f64[{n}], y: f64[{n}], t: f64[{n}]) -> f64[{n}] {{
+                let zeros: f64[{n}, {n}] = {zeros};
+                dot(zeros, t, contract=([1], [0]))
+            }}
+            fn value(x: f64[{n}]) -> f64[{n}] {{ floor(x) }}
+            fn f(x: f64[{n}]) -> f64[{n}] {{ custom(x, f=value, jvp=rule) }}"
+        ));
+        let x = || Array::vector(vec![1.5; n]);
+        let moved = run(&jvp(&f, &[true]).unwrap(), &[x(), x()]);
+        assert_eq!(moved[1], vec![0.0; n]);
+    }
+}
+
 #[test]
 fn strong_zeros_hold_in_both_modes() {
     let f = graph("fn f(x: f64) -> f64 { select(x > 0.0, sqrt(x), 0.0) }");
