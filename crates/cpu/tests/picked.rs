@@ -109,6 +109,9 @@ fn rows_are_read_where_they_stand() {
         &[("i", 11)],
         1,
     );
+    // Two threads divide many sums.
+    let many = "w: DT[3000, 9], x: DT[11, 50], i: i64[3000, 9]";
+    same(many, rows, &format!("dot(w, p, {one})"), &[("i", 11)], 1);
     let none = "w: DT[0, 3], x: DT[11, 20], i: i64[0, 3]";
     same(none, rows, &format!("dot(w, p, {one})"), &[("i", 11)], 1);
 }

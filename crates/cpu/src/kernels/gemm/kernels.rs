@@ -135,7 +135,7 @@ macro_rules! kernels {
             out: *mut $T,
         ) {
             // SAFETY: the caller's promise.
-            unsafe { picked::sums::<$Column>(sizes, starts, numbers, array, out) }
+            unsafe { picked::sums::<$Tile>(sizes, starts, numbers, array, out) }
         }
         static KERNELS: Kernels<$T> = Kernels {
             multiply,

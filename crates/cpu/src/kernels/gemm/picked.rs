@@ -1,6 +1,7 @@
 //! Sums of rows that stand anywhere in an array, each times a number.
 
-use super::vector::Lanes;
+use super::tile::{Place, Right, Target, tile, wide, width_of_few};
+use super::vector::Vector;
 use crate::number::Number;
 
 /// For each `terms` of the numbers a row of `row` elements at `out`: the sum of the rows of the array that begin at
@@ -21,88 +22,72 @@ pub(in crate::kernels) unsafe fn add_picked<T: Number>(
     unsafe { (T::kernels().picked)(sizes, starts, numbers, array, out) }
 }
 
-/// [`add_picked`] by vectors of this kind. The terms of an element are added in their order.
+/// Rows of an array that begin at these places.
+#[derive(Clone, Copy)]
+struct Places<T> {
+    array: *const T,
+    /// One for each row that is asked for.
+    starts: *const u64,
+    lanes: usize,
+}
+
+impl<T: Copy> Right<T> for Places<T> {
+    #[inline(always)]
+    fn row(&self, l: usize) -> *const T {
+        // SAFETY: there is a place for each row.
+        let start = unsafe { *self.starts.add(l) };
+        self.array.wrapping_add(start as usize)
+    }
+
+    #[inline(always)]
+    fn apart(&self) -> usize {
+        self.lanes
+    }
+}
+
+/// [`add_picked`] by vectors of this kind: each sum is a product of one row of numbers with rows that stand apart.
 ///
 /// # Safety
 /// As there.
 #[inline(always)]
-pub(super) unsafe fn sums<V: Lanes>(
+pub(super) unsafe fn sums<V: Vector>(
     [terms, row]: [usize; 2],
     starts: &[u64],
     numbers: *const V::Element,
     array: *const V::Element,
     out: *mut V::Element,
 ) {
+    let many = width_of_few(1) * V::LANES;
     for (i, starts) in starts.chunks_exact(terms.max(1)).enumerate() {
-        let numbers = numbers.wrapping_add(i * terms);
-        let mut to = out.wrapping_add(i * row);
-        let mut from = array;
-        let mut left = row;
-        while left > 0 {
-            // SAFETY: so many elements are left of each row.
-            let done = unsafe {
-                match left / V::LANES {
-                    8.. => whole::<V, 8>(starts, numbers, from, to),
-                    4.. => whole::<V, 4>(starts, numbers, from, to),
-                    2.. => whole::<V, 2>(starts, numbers, from, to),
-                    1 => whole::<V, 1>(starts, numbers, from, to),
-                    _ => rest::<V>(left, starts, numbers, from, to),
+        let numbers = Place {
+            start: numbers.wrapping_add(i * terms),
+            row: 0,
+            column: 1,
+        };
+        let mut j = 0;
+        while j < row {
+            let rows = Places {
+                array: array.wrapping_add(j),
+                starts: starts.as_ptr(),
+                lanes: V::LANES,
+            };
+            let to = Target {
+                start: out.wrapping_add(i * row + j),
+                row,
+                add: false,
+            };
+            let left = row - j;
+            // SAFETY: the caller's promise; so many elements are left of each row.
+            j += unsafe {
+                if left >= many && V::ROWS >= 6 {
+                    wide::<V, _>(1, terms, numbers, rows, to);
+                    many
+                } else {
+                    let some = left.min(2 * V::LANES);
+                    tile::<V, _>([1, some, terms], numbers, rows, to);
+                    some
                 }
             };
-            (from, to) = (from.wrapping_add(done), to.wrapping_add(done));
-            left -= done;
         }
     }
-}
-
-/// `R` vectors of a sum; how many elements that are.
-///
-/// # Safety
-/// So many elements of each row can be read, and written at `out`.
-#[inline(always)]
-unsafe fn whole<V: Lanes, const R: usize>(
-    starts: &[u64],
-    numbers: *const V::Element,
-    array: *const V::Element,
-    out: *mut V::Element,
-) -> usize {
-    let mut sums = [V::nothing(); R];
-    // SAFETY: the caller's promise.
-    unsafe {
-        for (l, start) in starts.iter().enumerate() {
-            let (row, number) = (array.wrapping_add(*start as usize), numbers.wrapping_add(l));
-            let number = V::spread(*number);
-            for (r, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(row.wrapping_add(r * V::LANES)).times_plus(number, *sum);
-            }
-        }
-        for (r, sum) in sums.into_iter().enumerate() {
-            sum.store(out.wrapping_add(r * V::LANES));
-        }
-    }
-    R * V::LANES
-}
-
-/// [`whole`] for fewer elements than a vector has.
-///
-/// # Safety
-/// As there.
-#[inline(always)]
-unsafe fn rest<V: Lanes>(
-    count: usize,
-    starts: &[u64],
-    numbers: *const V::Element,
-    array: *const V::Element,
-    out: *mut V::Element,
-) -> usize {
-    let mut sum = V::nothing();
-    // SAFETY: the caller's promise.
-    unsafe {
-        for (l, start) in starts.iter().enumerate() {
-            let row = V::load_some(array.wrapping_add(*start as usize), count);
-            sum = row.times_plus(V::spread(*numbers.wrapping_add(l)), sum);
-        }
-        sum.store_some(out, count);
-    }
-    count
 }
